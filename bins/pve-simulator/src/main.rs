@@ -1,0 +1,3 @@
+//! pve-simulator.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Routes, extractors, DTOs, error answers.

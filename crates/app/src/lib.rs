@@ -1,0 +1,1 @@
+//! Use cases: authorize, decide, write, enqueue.

@@ -1,0 +1,1 @@
+//! Settings to adapters to api and worker: composition, telemetry, lifecycle.

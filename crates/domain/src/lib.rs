@@ -1,0 +1,34 @@
+//! What a server, an address, a task and a person are, and the rules that hold for them everywhere.
+//!
+//! Nothing here talks to the outside, reads a clock or rolls dice: time and randomness arrive as
+//! arguments. The types are not the wire format (the api crate has its own) and not the rows (the
+//! store has its own); they are what every other crate agrees on.
+
+mod access;
+mod clock;
+mod error;
+mod event;
+mod failure;
+mod guest;
+mod ids;
+pub mod job;
+mod mark;
+mod network;
+mod server;
+mod task;
+
+pub use access::{Action, Actor, UserId, UserRole};
+pub use clock::{Clock, Timestamp};
+pub use error::{Conflict, Error, FieldError, FieldErrors, Reason, ResourceKind, Shortage};
+pub use event::{Event, EventKind, Notification, NotificationId, Severity};
+pub use failure::{Failure, FailureCode};
+pub use guest::{GuestView, Identity, IdentityMismatch, PowerState};
+pub use ids::{NodeName, ServerId, TaskId, TaskToken, Vmid};
+pub use mark::{MARK_PREFIX, Mark, MarkParseError, find_mark_line};
+pub use network::{
+    AddressPlan, AddressPool, Ipv4Range, Nic, RangeError, StaticAddress, in_subnet, subnet_size,
+};
+pub use server::{PowerTarget, Rung, RungReached, Server, ServerName, ServerSpec, ServerState};
+pub use task::{
+    ChildSummary, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState, parent_state,
+};

@@ -1,0 +1,1 @@
+//! The direct engine: clones, configures, starts and destroys guests through the PVE API.

@@ -1,0 +1,1 @@
+//! The Provisioner port: durable steps that make, change and destroy servers.

@@ -1,0 +1,1 @@
+//! Typed settings sections and their layered load.

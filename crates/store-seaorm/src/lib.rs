@@ -1,0 +1,1 @@
+//! The store on SeaORM: SQLite and PostgreSQL.

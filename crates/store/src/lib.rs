@@ -1,0 +1,1 @@
+//! Repository traits, unit of work, job queue trait.

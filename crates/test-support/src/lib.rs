@@ -1,0 +1,1 @@
+//! Throw-away databases, PostgreSQL, wired stacks; for tests only.
