@@ -1,1 +1,51 @@
-//! The Provisioner port: durable steps that make, change and destroy servers.
+//! The port through which servers are made, changed and destroyed, whatever the engine.
+//!
+//! An engine does not run operations; it describes each as a list of [`StepSpec`]s, and for every step
+//! it can *look* ([`Provisioner::observe`]) and *act* ([`Provisioner::act`]). The worker does the rest:
+//! it writes down the intent before an act and the evidence after it, waits without holding a thread,
+//! tries again, undoes, and starts over after a crash. Therefore every act must be repeatable, and every
+//! look must find out from the world itself whether the step's effect is there.
+
+mod error;
+mod signer;
+mod step;
+
+pub use error::{Fate, ProvisionError};
+pub use signer::{MarkSigner, WeakKey};
+pub use step::{Acted, Learned, Observed, Operation, StepCall, StepSpec, WhenLate};
+
+use async_trait::async_trait;
+use tpm_domain::{GuestView, Server};
+
+/// An engine.
+#[async_trait]
+pub trait Provisioner: Send + Sync {
+    /// The engine's name, stored with each server: `direct`, …
+    fn name(&self) -> &str;
+
+    /// The steps of an operation, in order. Never empty, and the same for the life of the process:
+    /// tasks that were begun before a restart go on by the steps' names.
+    fn steps(&self, operation: Operation) -> &[StepSpec];
+
+    /// Finds out whether a step's effect is there. Changes nothing.
+    ///
+    /// # Errors
+    /// With the [`Fate`] that the world's answer deserves.
+    async fn observe(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError>;
+
+    /// Carries out what [`Observed::Needed`] said and was written down since. Safe to repeat.
+    ///
+    /// # Errors
+    /// With the [`Fate`] that the world's answer deserves.
+    async fn act(
+        &self,
+        call: &StepCall<'_>,
+        intent: &serde_json::Value,
+    ) -> Result<Acted, ProvisionError>;
+
+    /// One look at a server's guest, wherever it is now; `None` when there is no guest of that VMID.
+    ///
+    /// # Errors
+    /// When the world does not answer.
+    async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError>;
+}

@@ -1,0 +1,225 @@
+//! Why a request is refused, independent of any transport.
+
+use crate::TaskToken;
+use std::fmt;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It must be there.
+    Required,
+    /// It is not one of the known fields.
+    UnknownField,
+    /// It has the wrong JSON type.
+    Type {
+        /// `string`, `integer`, `object`, `list`, …
+        expected: &'static str,
+    },
+    /// A number outside its bounds, both included.
+    Range {
+        /// Smallest allowed value.
+        min: i64,
+        /// Largest allowed value.
+        max: i64,
+    },
+    /// A list with too few or too many elements, both bounds included.
+    Count {
+        /// Fewest elements.
+        min: usize,
+        /// Most elements.
+        max: usize,
+    },
+    /// A text that is too long, counted in characters.
+    TooLong {
+        /// Most characters.
+        max: usize,
+    },
+    /// Not a server name.
+    ServerName,
+    /// Not one of these values.
+    OneOf {
+        /// The known values.
+        allowed: Vec<String>,
+    },
+    /// Not an IPv4 address.
+    Address,
+    /// The network's own address or its broadcast.
+    AddressReserved,
+    /// Not `FIRST-LAST`, or the last before the first.
+    AddressRange,
+    /// An address that lies outside the network.
+    OutsideSubnet,
+    /// The gateway itself cannot be given to a server.
+    IsGateway,
+    /// The same value twice in one request.
+    Duplicate,
+    /// Cannot stand together with another field.
+    Excludes {
+        /// The other field.
+        other: &'static str,
+    },
+    /// Needs another field beside it.
+    Needs {
+        /// The other field.
+        other: &'static str,
+    },
+}
+
+/// One field of a request and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Path of the field: `servers[1].network_config.gateway`.
+    pub field: String,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// Everything that is wrong with a request, gathered before it is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    /// Notes one more.
+    pub fn add(&mut self, field: impl Into<String>, reason: Reason) {
+        self.0.push(FieldError { field: field.into(), reason });
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in the order they were noted.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<FieldError> {
+        self.0
+    }
+
+    /// `value` when nothing is wrong.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all of them.
+    pub fn into_result<T>(self, value: T) -> Result<T, Error> {
+        if self.0.is_empty() { Ok(value) } else { Err(Error::Invalid(self.0)) }
+    }
+}
+
+/// What kind of thing was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// A server.
+    Server,
+    /// A task.
+    Task,
+    /// A notification.
+    Notification,
+}
+
+/// Something there is not enough of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Addresses in a range or pool.
+    Addresses {
+        /// The range, `FIRST-LAST`.
+        pool: String,
+        /// How many more would be needed.
+        missing: usize,
+    },
+    /// VMIDs in the configured range.
+    Vmids {
+        /// The range, `FIRST-LAST`.
+        pool: String,
+        /// How many more would be needed.
+        missing: usize,
+    },
+}
+
+/// Why a request cannot be carried out as things stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// Another server has that name.
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// Another server has that address.
+    AddressTaken {
+        /// The address.
+        address: String,
+    },
+    /// Not enough of something.
+    Shortage(Shortage),
+    /// A task is already working on the server.
+    ServerBusy {
+        /// That task.
+        task: TaskToken,
+    },
+    /// The server's state does not allow it.
+    WrongState {
+        /// The state it is in, as on the wire.
+        state: &'static str,
+    },
+    /// The task has already ended.
+    TaskEnded,
+}
+
+/// A refusal that the caller may be told in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The request itself is wrong.
+    Invalid(Vec<FieldError>),
+    /// Nobody is logged in, or the session has ended.
+    Unauthenticated,
+    /// Name or password is wrong; which of them is not told.
+    BadCredentials,
+    /// Too many attempts.
+    Throttled {
+        /// Seconds until the next one may succeed.
+        retry_after_secs: u64,
+    },
+    /// The person may not do this.
+    Forbidden,
+    /// There is no such thing.
+    NotFound {
+        /// What kind of thing.
+        kind: ResourceKind,
+        /// What was asked for.
+        id: String,
+    },
+    /// Not possible as things stand.
+    Conflict(Conflict),
+    /// The store does not answer at the moment.
+    Unavailable {
+        /// Seconds until it is worth trying again.
+        retry_after_secs: u64,
+    },
+    /// The disk is full.
+    StorageFull,
+}
+
+impl Error {
+    /// A missing thing of that kind.
+    #[must_use]
+    pub fn not_found(kind: ResourceKind, id: impl fmt::Display) -> Self {
+        Self::NotFound { kind, id: id.to_string() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(fields) => write!(f, "{} invalid fields", fields.len()),
+            Self::Unauthenticated => f.write_str("not authenticated"),
+            Self::BadCredentials => f.write_str("bad credentials"),
+            Self::Throttled { .. } => f.write_str("too many attempts"),
+            Self::Forbidden => f.write_str("forbidden"),
+            Self::NotFound { kind, id } => write!(f, "{kind:?} {id} not found"),
+            Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),
+            Self::Unavailable { .. } => f.write_str("store unavailable"),
+            Self::StorageFull => f.write_str("storage full"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

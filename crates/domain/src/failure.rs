@@ -1,0 +1,91 @@
+//! Why a task failed, in a form that can be told in any language.
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of a failure. The detail beside it is the outside's own text, never translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FailureCode {
+    /// Proxmox VE said no.
+    ProxmoxRefused,
+    /// No endpoint of the cluster answers.
+    ProxmoxUnreachable,
+    /// A lock was held for too long.
+    ProxmoxBusy,
+    /// The cluster does not accept our credentials.
+    ProxmoxAuth,
+    /// An answer was lost and what happened could not be found out.
+    ProxmoxAmbiguous,
+    /// The role's template is not there.
+    TemplateMissing,
+    /// The guest under this VMID is not the one we made.
+    IdentityConflict,
+    /// The guest is gone.
+    GuestMissing,
+    /// A step did not come to its end in time.
+    DeadlineExceeded,
+    /// No free VMID in the configured range.
+    VmidsExhausted,
+    /// What had been begun could not be undone; a person has to look.
+    UndoFailed,
+    /// A defect of ours.
+    Internal,
+}
+
+impl FailureCode {
+    /// Every code, in the order above.
+    pub const ALL: [Self; 12] = [
+        Self::ProxmoxRefused,
+        Self::ProxmoxUnreachable,
+        Self::ProxmoxBusy,
+        Self::ProxmoxAuth,
+        Self::ProxmoxAmbiguous,
+        Self::TemplateMissing,
+        Self::IdentityConflict,
+        Self::GuestMissing,
+        Self::DeadlineExceeded,
+        Self::VmidsExhausted,
+        Self::UndoFailed,
+        Self::Internal,
+    ];
+
+    /// The code on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProxmoxRefused => "PROXMOX_REFUSED",
+            Self::ProxmoxUnreachable => "PROXMOX_UNREACHABLE",
+            Self::ProxmoxBusy => "PROXMOX_BUSY",
+            Self::ProxmoxAuth => "PROXMOX_AUTH",
+            Self::ProxmoxAmbiguous => "PROXMOX_AMBIGUOUS",
+            Self::TemplateMissing => "TEMPLATE_MISSING",
+            Self::IdentityConflict => "IDENTITY_CONFLICT",
+            Self::GuestMissing => "GUEST_MISSING",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::VmidsExhausted => "VMIDS_EXHAUSTED",
+            Self::UndoFailed => "UNDO_FAILED",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// A failure: what kind, at which step, and what the outside said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind.
+    pub code: FailureCode,
+    /// The step it happened in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What the outside said, verbatim; secrets never stand here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Failure {
+    /// A failure outside of any step.
+    #[must_use]
+    pub fn new(code: FailureCode, detail: impl Into<String>) -> Self {
+        Self { code, step: None, detail: Some(detail.into()) }
+    }
+}

@@ -1,0 +1,227 @@
+//! A server: what was asked for, what it is now, and how far its start has come.
+
+use crate::{Failure, Identity, Nic, NodeName, ServerId, TaskToken, Timestamp, Vmid};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A server's name: also its hostname, so one DNS label in lower case, 1 to 63 characters, that begins
+/// with a letter and does not end in a hyphen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ServerName(String);
+
+impl ServerName {
+    /// `None` when `text` is not such a label.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let fits = (1..=63).contains(&bytes.len())
+            && bytes[0].is_ascii_lowercase()
+            && bytes[bytes.len() - 1] != b'-'
+            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// A task is making it.
+    Creating,
+    /// The guest runs.
+    Running,
+    /// The guest exists and is off.
+    Stopped,
+    /// A task is restarting it.
+    Restarting,
+    /// A task is removing it; it stays so until Proxmox VE confirmed.
+    Deleting,
+    /// The last task on it failed; what failed stands beside it.
+    Error,
+    /// The guest is gone although nobody asked for it.
+    Missing,
+    /// Not known, because what was asked could not be settled.
+    Unknown,
+}
+
+impl ServerState {
+    /// Every state, in the order above.
+    pub const ALL: [Self; 8] = [
+        Self::Creating,
+        Self::Running,
+        Self::Stopped,
+        Self::Restarting,
+        Self::Deleting,
+        Self::Error,
+        Self::Missing,
+        Self::Unknown,
+    ];
+
+    /// The state's name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Restarting => "restarting",
+            Self::Deleting => "deleting",
+            Self::Error => "error",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The state of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// What a person wants a server's power to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerTarget {
+    /// On.
+    Running,
+    /// Off: asked to shut down, then switched off.
+    Stopped,
+    /// Off and on again.
+    Restarted,
+}
+
+/// A rung of the ladder that a new server climbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// The guest exists.
+    Created,
+    /// CPU, memory, disk, network and cloud-init are as asked.
+    Configured,
+    /// The guest's process runs.
+    Started,
+    /// The guest agent answers.
+    Agent,
+    /// The guest has the address it was given.
+    Address,
+}
+
+impl Rung {
+    /// The rung's name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Started => "started",
+            Self::Agent => "agent",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// When a rung was reached, or that it was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RungReached {
+    /// Which rung.
+    pub rung: Rung,
+    /// When it was reached; `None` when it was given up.
+    pub at: Option<Timestamp>,
+    /// Milliseconds since the rung before it, or since the task began.
+    pub took_ms: u64,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerSpec {
+    /// What the server is for; a key of the `roles` settings.
+    pub role: String,
+    /// Virtual CPU cores.
+    pub cpu: u32,
+    /// Memory in MiB.
+    pub memory_mb: u32,
+    /// Size of the first disk in GiB.
+    pub disk_gb: u32,
+    /// Network interfaces, the first one first.
+    pub nics: Vec<Nic>,
+}
+
+/// A server, as it stands in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Our number.
+    pub id: ServerId,
+    /// Its name and hostname.
+    pub name: ServerName,
+    /// What was asked for.
+    pub spec: ServerSpec,
+    /// Where it stands.
+    pub state: ServerState,
+    /// Which engine makes and changes it.
+    pub engine: String,
+    /// The guest's number, reserved before the guest exists.
+    pub vmid: Vmid,
+    /// The node it was last seen on.
+    pub node: Option<NodeName>,
+    /// Recorded when the guest was made.
+    pub identity: Option<Identity>,
+    /// The task that creates it; part of its mark.
+    pub created_by: TaskToken,
+    /// The first address seen or given.
+    pub ip_address: Option<std::net::IpAddr>,
+    /// What went wrong last, while `state` is `error`, `missing` or `unknown`.
+    pub problem: Option<Failure>,
+    /// The ladder, as far as it was climbed.
+    pub readiness: Vec<RungReached>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When anything above changed last.
+    pub updated_at: Timestamp,
+}
+
+impl Server {
+    /// The address a person would use: the one seen, else the one reserved.
+    #[must_use]
+    pub fn address(&self) -> Option<std::net::IpAddr> {
+        self.ip_address.or_else(|| {
+            self.spec.nics.first().and_then(|nic| nic.address).map(|a| std::net::IpAddr::V4(a.ip))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["a", "web-server-01", "w9", &"a".repeat(63)] {
+            assert!(ServerName::new(good).is_some(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "9a", "A", "a_b", "a.b", "웹", "a b", &"a".repeat(64), "a\n"] {
+            assert!(ServerName::new(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn states_have_distinct_names_that_parse() {
+        for state in ServerState::ALL {
+            assert_eq!(ServerState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(ServerState::parse("gone"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! The parts of an operation.
+
+use serde_json::Value;
+use std::net::IpAddr;
+use std::time::Duration;
+use tpm_domain::{Identity, NodeName, PowerState, Rung, Server, TaskToken};
+
+/// What is to be done to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Make it, configure it, start it, wait until it is ready.
+    Create,
+    /// Remove it and everything that belongs to it. Also how a create is undone.
+    Destroy,
+    /// Switch it on.
+    Start,
+    /// Shut it down, and switch it off when it does not.
+    Stop,
+    /// Restart it.
+    Restart,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 5] =
+        [Self::Create, Self::Destroy, Self::Start, Self::Stop, Self::Restart];
+}
+
+/// What happens when a step is not done in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenLate {
+    /// The task fails.
+    Fail,
+    /// The step is skipped and the task ends with a warning.
+    Warn,
+}
+
+/// One step of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepSpec {
+    /// Its name, unique within the operation.
+    pub name: &'static str,
+    /// The rung of the readiness ladder that is reached with it.
+    pub rung: Option<Rung>,
+    /// Its share of the task's progress, relative to the other steps.
+    pub weight: u32,
+    /// How long it may take in all, attempts and waits included.
+    pub deadline: Duration,
+    /// What happens then.
+    pub when_late: WhenLate,
+    /// The limited places it needs, and how many of them there are.
+    pub slot: Option<(&'static str, u32)>,
+}
+
+/// One look or act.
+#[derive(Clone, Debug)]
+pub struct StepCall<'a> {
+    /// The operation.
+    pub operation: Operation,
+    /// The step's name.
+    pub step: &'a str,
+    /// The server as the store has it now.
+    pub server: &'a Server,
+    /// The task on whose behalf.
+    pub task: &'a TaskToken,
+    /// Whether this is the undoing of a create: what is not ours is then none of our business.
+    pub undoing: bool,
+    /// What the last act was going to do; `None` before the first one.
+    pub intent: Option<&'a Value>,
+    /// What the last act began in the outside (a UPID); `None` when it began nothing or died before it
+    /// could say.
+    pub handle: Option<&'a str>,
+    /// Acts so far.
+    pub attempt: u32,
+    /// Time since the step began.
+    pub elapsed: Duration,
+}
+
+/// Things an engine found out that belong on the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// The node the guest is on.
+    pub node: Option<NodeName>,
+    /// The guest's identity.
+    pub identity: Option<Identity>,
+    /// The address the guest has.
+    pub ip_address: Option<IpAddr>,
+    /// The guest's power.
+    pub power: Option<PowerState>,
+}
+
+/// What a look found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observed {
+    /// The step's effect is there.
+    Done {
+        /// What was seen, kept with the step.
+        evidence: Value,
+        /// What is kept with the server.
+        learned: Learned,
+    },
+    /// The effect is not there and nothing is under way: act. The value is written down before.
+    Needed(Value),
+    /// Something is under way: look again later.
+    Wait {
+        /// After how long.
+        after: Duration,
+        /// How far it is, 0 to 100, when the outside says so.
+        percent: Option<u8>,
+    },
+}
+
+/// What an act began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acted {
+    /// The outside's name for it, to ask by later.
+    pub handle: Option<String>,
+    /// When to look for the first time.
+    pub look_after: Duration,
+}

@@ -1,0 +1,61 @@
+//! Tasks and their steps, as people see them. How workers take them is in [`crate::queue`].
+
+use crate::{Page, Result};
+use async_trait::async_trait;
+use tpm_domain::{
+    ServerId, StepRecord, Task, TaskId, TaskKind, TaskState, TaskToken, UserId,
+};
+
+/// Which tasks, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// Only this state.
+    pub state: Option<TaskState>,
+    /// Only this kind.
+    pub kind: Option<TaskKind>,
+    /// Only this server's.
+    pub server: Option<ServerId>,
+    /// Only the children of this one; without it, only tasks that are nobody's child.
+    pub parent: Option<TaskId>,
+    /// Most rows; all when `None`.
+    pub limit: Option<u64>,
+    /// Rows to pass over.
+    pub offset: u64,
+}
+
+/// A task to be written.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// Its public name, unique.
+    pub token: TaskToken,
+    /// What it does.
+    pub kind: TaskKind,
+    /// On which server; `None` for a bulk.
+    pub server: Option<(ServerId, String)>,
+    /// The bulk it belongs to.
+    pub parent: Option<TaskId>,
+    /// Who asked.
+    pub requested_by: UserId,
+}
+
+/// Questions about tasks.
+#[async_trait]
+pub trait TaskReads: Send + Sync {
+    /// One task, by its public name.
+    async fn task(&self, token: &TaskToken) -> Result<Option<Task>>;
+    /// A page of tasks, newest first; children in the order they were asked for.
+    async fn tasks(&self, query: &TaskQuery) -> Result<Page<Task>>;
+    /// A task's steps in order.
+    async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>>;
+    /// The task that is at work on a server, if any.
+    async fn active_task(&self, server: ServerId) -> Result<Option<Task>>;
+}
+
+/// Changes to tasks that are not a worker's.
+#[async_trait]
+pub trait TaskWrites: Send + Sync {
+    /// Writes a new one, due at once.
+    async fn insert_task(&self, task: &NewTask) -> Result<TaskId>;
+    /// Asks a task, and the children of a bulk, to stop; returns how many had not ended.
+    async fn request_cancel(&self, id: TaskId) -> Result<u64>;
+}
