@@ -1,0 +1,143 @@
+//! Opening the database and what is set on every connection.
+
+use crate::error::store_error;
+use crate::queue::SeaQueue;
+use crate::session::Session;
+use crate::wake::Wake;
+use crate::{migration, repository};
+use async_trait::async_trait;
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
+};
+use std::path::PathBuf;
+use std::time::Duration;
+use tpm_store::{JobQueue, Reads, Result, Store, UnitOfWork};
+
+/// How long a caller waits for a connection, or for SQLite's one writer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The store. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct SeaStore {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    queue: SeaQueue,
+    instance_id: String,
+}
+
+impl SeaStore {
+    /// Opens the database at `url` (`sqlite:///path/file.db` or `postgres://…`), makes the file if need
+    /// be and brings the schema up to date, under a lock so that several processes may do so at once.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or its schema is not one this version can bring up to date.
+    pub async fn open(url: &str) -> Result<Self> {
+        let sqlite = url.starts_with("sqlite:");
+        let (write, read) = if sqlite {
+            let write = Database::connect(sqlite_options(url, 1)).await.map_err(store_error)?;
+            let read = Database::connect(sqlite_options(url, 4)).await.map_err(store_error)?;
+            (write, read)
+        } else {
+            let mut options = ConnectOptions::new(url);
+            options
+                .max_connections(16)
+                .min_connections(1)
+                .acquire_timeout(PATIENCE)
+                .connect_timeout(PATIENCE)
+                .sqlx_logging(false);
+            let pool = Database::connect(options).await.map_err(store_error)?;
+            (pool.clone(), pool)
+        };
+        migration::run(&write).await.map_err(store_error)?;
+        let instance_id = repository::instance_id(&write).await?;
+        let wake = if sqlite {
+            Wake::beside(sqlite_path(url))
+        } else {
+            Wake::listen(write.get_postgres_connection_pool().clone())
+        };
+        let queue = SeaQueue::new(write.clone(), wake);
+        Ok(Self { write, read, queue, instance_id })
+    }
+
+    /// Closes every connection once what is under way has ended.
+    pub async fn close(self) {
+        let Self { write, read, .. } = self;
+        for connection in [read, write] {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "closing the database");
+            }
+        }
+    }
+}
+
+fn sqlite_path(url: &str) -> PathBuf {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    PathBuf::from(path.split('?').next().unwrap_or(path))
+}
+
+fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(PATIENCE)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(PATIENCE)
+        });
+    options
+}
+
+/// Begins a transaction that may write: on SQLite it takes the write lock at once, so that reading
+/// first and writing later cannot fail half way.
+pub(crate) async fn begin(db: &DatabaseConnection) -> Result<Session<sea_orm::DatabaseTransaction>> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = db.begin_with_options(options).await.map_err(store_error)?;
+    Session::in_transaction(transaction, db.get_database_backend()).await
+}
+
+/// The database's clock as an SQL expression: milliseconds since the epoch.
+pub(crate) fn now_sql(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+        _ => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+    }
+}
+
+#[async_trait]
+impl Store for SeaStore {
+    fn reads(&self) -> Box<dyn Reads + Send + Sync + '_> {
+        Box::new(Session::outside(self.read.clone()))
+    }
+
+    async fn begin(&self) -> Result<Box<dyn UnitOfWork + Send + Sync>> {
+        Ok(Box::new(begin(&self.write).await?))
+    }
+
+    fn queue(&self) -> &dyn JobQueue {
+        &self.queue
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let backend = self.read.get_database_backend();
+        self.read
+            .query_one_raw(Statement::from_string(backend, "SELECT 1"))
+            .await
+            .map(|_| ())
+            .map_err(store_error)
+    }
+
+    async fn instance_id(&self) -> Result<String> {
+        Ok(self.instance_id.clone())
+    }
+}

@@ -1,0 +1,12 @@
+//! The tables as SeaORM entities. Never seen outside of this crate.
+#![expect(unreachable_pub, reason = "SeaORM's derive demands `pub` items")]
+
+pub(crate) mod events;
+pub(crate) mod login_throttle;
+pub(crate) mod notifications;
+pub(crate) mod reservations;
+pub(crate) mod servers;
+pub(crate) mod sessions;
+pub(crate) mod steps;
+pub(crate) mod tasks;
+pub(crate) mod users;

@@ -1,0 +1,38 @@
+//! The schema, step by step. A migration that has been released is never edited.
+
+mod m0001_begin;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+
+/// Any number; all our processes use the same.
+const MIGRATION_LOCK: i64 = 0x7470_6d01;
+
+struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_begin::Migration)]
+    }
+}
+
+/// Brings the schema up to date. Several processes may start at once: each does it in one transaction,
+/// under SQLite's write lock or an advisory lock of PostgreSQL, and the later ones find it done.
+pub(crate) async fn run(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let backend = db.get_database_backend();
+    let transaction = db.begin_with_options(options).await?;
+    if backend == DbBackend::Postgres {
+        let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+        transaction.execute_raw(Statement::from_string(backend, sql)).await?;
+    }
+    Migrator::up(&transaction, None).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,264 @@
+//! What a worker writes about the task it holds.
+
+use crate::entity::steps;
+use crate::error::{broken, store_error};
+use crate::repository::task::children_of;
+use crate::rows;
+use crate::session::Session;
+use async_trait::async_trait;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
+use std::time::Duration;
+use tpm_domain::{Failure, StepRecord, TaskId, TaskNote, TaskState, parent_state};
+use tpm_store::{Lease, LeaseWrites, Result, SlotAnswer};
+
+#[async_trait]
+impl LeaseWrites for Session<DatabaseTransaction> {
+    async fn fence(&self, lease: &Lease) -> Result<bool> {
+        // The update takes the row's lock, so a takeover waits until this transaction has ended.
+        let done = self
+            .run(
+                "UPDATE tasks SET updated_ms = $1 WHERE id = $2 AND owner = $3 AND epoch = $4",
+                [
+                    self.now_ms.into(),
+                    lease.task.0.into(),
+                    lease.owner.clone().into(),
+                    lease.epoch.into(),
+                ],
+            )
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn cancel_requested(&self, task: TaskId) -> Result<bool> {
+        let row = self
+            .first("SELECT cancel_requested FROM tasks WHERE id = $1", [task.0.into()])
+            .await?
+            .ok_or_else(|| broken("task is gone"))?;
+        row.try_get("", "cancel_requested").map_err(store_error)
+    }
+
+    async fn save_step(&self, task: TaskId, step: &StepRecord) -> Result<()> {
+        use steps::Column;
+        let row = steps::ActiveModel {
+            task_id: Set(task.0),
+            seq: Set(step.seq.into()),
+            undo: Set(step.undo),
+            name: Set(step.name.clone()),
+            state: Set(step.state.as_str().into()),
+            attempt: Set(step.attempt.into()),
+            intent: Set(step.intent.clone()),
+            handle: Set(step.handle.clone()),
+            evidence: Set(step.evidence.clone()),
+            started_ms: Set(step.started_at.map(|at| at.0)),
+            finished_ms: Set(step.finished_at.map(|at| at.0)),
+        };
+        let overwrite = OnConflict::columns([Column::TaskId, Column::Seq])
+            .update_columns([
+                Column::State,
+                Column::Attempt,
+                Column::Intent,
+                Column::Handle,
+                Column::Evidence,
+                Column::StartedMs,
+                Column::FinishedMs,
+            ])
+            .to_owned();
+        steps::Entity::insert(row)
+            .on_conflict(overwrite)
+            .exec_without_returning(&self.db)
+            .await
+            .map(|_| ())
+            .map_err(store_error)
+    }
+
+    async fn take_slot(
+        &self,
+        task: TaskId,
+        seq: u32,
+        slot: &str,
+        limit: u32,
+    ) -> Result<SlotAnswer> {
+        // One counter row per slot serializes those who count; see `lock_reservations`.
+        self.run(
+            "INSERT INTO counters (name, value) VALUES ($1, 0)
+             ON CONFLICT (name) DO UPDATE SET value = counters.value",
+            [format!("slot:{slot}").into()],
+        )
+        .await?;
+        let row = self
+            .first(
+                "SELECT COUNT(*) AS used,
+                        COUNT(CASE WHEN task_id = $2 AND seq = $3 THEN 1 END) AS mine
+                 FROM slots WHERE slot = $1",
+                [slot.into(), task.0.into(), i64::from(seq).into()],
+            )
+            .await?
+            .ok_or_else(|| broken("no count"))?;
+        let used: i64 = row.try_get("", "used").map_err(store_error)?;
+        let mine: i64 = row.try_get("", "mine").map_err(store_error)?;
+        if mine > 0 {
+            return Ok(SlotAnswer::Taken);
+        }
+        if used >= i64::from(limit) {
+            return Ok(SlotAnswer::Full);
+        }
+        self.run(
+            "INSERT INTO slots (task_id, seq, slot) VALUES ($1, $2, $3)",
+            [task.0.into(), i64::from(seq).into(), slot.into()],
+        )
+        .await?;
+        Ok(SlotAnswer::Taken)
+    }
+
+    async fn free_slot(&self, task: TaskId, seq: u32) -> Result<()> {
+        let freed = self
+            .first(
+                "DELETE FROM slots WHERE task_id = $1 AND seq = $2 RETURNING slot",
+                [task.0.into(), i64::from(seq).into()],
+            )
+            .await?;
+        let Some(freed) = freed else { return Ok(()) };
+        let slot: String = freed.try_get("", "slot").map_err(store_error)?;
+        self.run(
+            "UPDATE tasks SET next_run_ms = $1, waiting_slot = NULL
+             WHERE id = (SELECT id FROM tasks WHERE waiting_slot = $2 ORDER BY id LIMIT 1)",
+            [self.now_ms.into(), slot.into()],
+        )
+        .await
+        .map(|_| ())
+    }
+
+    async fn save_progress(&self, task: TaskId, note: &TaskNote, progress: u8) -> Result<()> {
+        self.run(
+            "UPDATE tasks SET note = $1, state = 'running', updated_ms = $2,
+                    progress = CASE WHEN progress < $3 THEN $3 ELSE progress END
+             WHERE id = $4",
+            [
+                rows::to_json(note)?.into(),
+                self.now_ms.into(),
+                i64::from(progress.min(100)).into(),
+                task.0.into(),
+            ],
+        )
+        .await?;
+        self.refresh_parent(task).await
+    }
+
+    async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()> {
+        let failure = failure.map(rows::to_json).transpose()?;
+        self.run(
+            "UPDATE tasks SET undoing = $1, failure = $2, note = $3 WHERE id = $4",
+            [
+                true.into(),
+                failure.into(),
+                rows::to_json(&TaskNote::Undoing)?.into(),
+                task.0.into(),
+            ],
+        )
+        .await
+        .map(|_| ())
+    }
+
+    async fn park(
+        &self,
+        task: TaskId,
+        after: Duration,
+        waiting_for_slot: Option<&str>,
+    ) -> Result<()> {
+        let after = i64::try_from(after.as_millis()).map_err(broken)?;
+        self.run(
+            "UPDATE tasks SET owner = NULL, lease_until_ms = NULL, next_run_ms = $1,
+                    waiting_slot = $2
+             WHERE id = $3",
+            [
+                (self.now_ms + after).into(),
+                waiting_for_slot.map(str::to_owned).into(),
+                task.0.into(),
+            ],
+        )
+        .await
+        .map(|_| ())
+    }
+
+    async fn end_task(
+        &self,
+        task: TaskId,
+        state: TaskState,
+        failure: Option<&Failure>,
+    ) -> Result<()> {
+        let failure = failure.map(rows::to_json).transpose()?;
+        self.run(
+            "UPDATE tasks SET state = $1, failure = $2, note = $3, updated_ms = $4, progress = 100,
+                    owner = NULL, lease_until_ms = NULL, next_run_ms = NULL, waiting_slot = NULL
+             WHERE id = $5",
+            [
+                state.as_str().into(),
+                failure.into(),
+                rows::to_json(&TaskNote::Ended)?.into(),
+                self.now_ms.into(),
+                task.0.into(),
+            ],
+        )
+        .await?;
+        // Whatever places the task still had.
+        for seq in self.slots_of(task).await? {
+            self.free_slot(task, seq).await?;
+        }
+        self.refresh_parent(task).await
+    }
+}
+
+impl Session<DatabaseTransaction> {
+    async fn slots_of(&self, task: TaskId) -> Result<Vec<u32>> {
+        use sea_orm::ConnectionTrait;
+        let statement = sea_orm::Statement::from_sql_and_values(
+            self.backend,
+            "SELECT seq FROM slots WHERE task_id = $1",
+            [task.0.into()],
+        );
+        let found = self.db.query_all_raw(statement).await.map_err(store_error)?;
+        found
+            .iter()
+            .map(|row| {
+                let seq: i64 = row.try_get("", "seq").map_err(store_error)?;
+                u32::try_from(seq).map_err(broken)
+            })
+            .collect()
+    }
+
+    /// Brings the bulk that a task belongs to up to date. The first update locks the bulk's row, so
+    /// that of two children that end at once the second one counts the first.
+    async fn refresh_parent(&self, child: TaskId) -> Result<()> {
+        let locked = self
+            .first(
+                "UPDATE tasks SET updated_ms = $1
+                 WHERE id = (SELECT parent_id FROM tasks WHERE id = $2) RETURNING id",
+                [self.now_ms.into(), child.0.into()],
+            )
+            .await?;
+        let Some(locked) = locked else { return Ok(()) };
+        let parent: i64 = locked.try_get("", "id").map_err(store_error)?;
+        let children = children_of(self, parent).await?;
+        let state = parent_state(&children);
+        let progress = if state.is_final() {
+            100
+        } else {
+            (children.progress_sum / children.total.max(1)).min(99)
+        };
+        let note = if state.is_final() { TaskNote::Ended } else { TaskNote::Queued };
+        self.run(
+            "UPDATE tasks SET state = $1, note = $2,
+                    progress = CASE WHEN progress < $3 THEN $3 ELSE progress END
+             WHERE id = $4",
+            [
+                state.as_str().into(),
+                rows::to_json(&note)?.into(),
+                i64::from(progress).into(),
+                parent.into(),
+            ],
+        )
+        .await
+        .map(|_| ())
+    }
+}

@@ -1,0 +1,33 @@
+//! The repository traits, one file per resource, on a pool or on a transaction.
+
+mod account;
+mod event;
+mod lease;
+mod reservation;
+mod server;
+pub(crate) mod task;
+
+use crate::connect::begin;
+use crate::error::broken;
+use sea_orm::DatabaseConnection;
+use tpm_store::{Result, UnitOfWork};
+
+/// This installation's name, made by whoever asks first.
+pub(crate) async fn instance_id(db: &DatabaseConnection) -> Result<String> {
+    let session = begin(db).await?;
+    let fresh = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+    session
+        .run(
+            "INSERT INTO instance (id, instance_id, created_ms) VALUES (1, $1, $2)
+             ON CONFLICT (id) DO NOTHING",
+            [fresh.into(), session.now_ms.into()],
+        )
+        .await?;
+    let row = session.first("SELECT instance_id FROM instance WHERE id = 1", []).await?;
+    let id = row
+        .ok_or_else(|| broken("no instance row"))?
+        .try_get("", "instance_id")
+        .map_err(crate::error::store_error)?;
+    Box::new(session).commit().await?;
+    Ok(id)
+}

@@ -1,0 +1,170 @@
+//! Tasks and steps as people see them.
+
+use crate::entity::{steps, tasks};
+use crate::error::store_error;
+use crate::rows;
+use crate::session::Session;
+use async_trait::async_trait;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use tpm_domain::{
+    ChildSummary, ServerId, StepRecord, Task, TaskId, TaskKind, TaskNote, TaskState, TaskToken,
+};
+use tpm_store::{NewTask, Page, Result, TaskQuery, TaskReads, TaskWrites};
+
+/// How the children of a bulk stand.
+pub(crate) async fn children_of<C: ConnectionTrait>(
+    session: &Session<C>,
+    parent: i64,
+) -> Result<ChildSummary> {
+    let row = session
+        .first(
+            "SELECT COUNT(*) AS total,
+                    COUNT(CASE WHEN state = 'completed' THEN 1 END) AS completed,
+                    COUNT(CASE WHEN state = 'failed' THEN 1 END) AS failed,
+                    COUNT(CASE WHEN state = 'cancelled' THEN 1 END) AS cancelled,
+                    CAST(COALESCE(SUM(progress), 0) AS BIGINT) AS progress
+             FROM tasks WHERE parent_id = $1",
+            [parent.into()],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(ChildSummary::default()) };
+    let count = |name: &str| -> Result<u32> {
+        let number: i64 = row.try_get("", name).map_err(store_error)?;
+        u32::try_from(number).map_err(crate::error::broken)
+    };
+    Ok(ChildSummary {
+        total: count("total")?,
+        completed: count("completed")?,
+        failed: count("failed")?,
+        cancelled: count("cancelled")?,
+        progress_sum: count("progress")?,
+    })
+}
+
+/// A row with what a bulk knows of its children.
+pub(crate) async fn with_children<C: ConnectionTrait>(
+    session: &Session<C>,
+    row: tasks::Model,
+) -> Result<Task> {
+    let bulk = TaskKind::parse(&row.kind).is_some_and(TaskKind::is_bulk);
+    let children = if bulk { Some(children_of(session, row.id).await?) } else { None };
+    rows::task(row, children)
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send + Sync> TaskReads for Session<C> {
+    async fn task(&self, token: &TaskToken) -> Result<Option<Task>> {
+        let row = tasks::Entity::find()
+            .filter(tasks::Column::Token.eq(&token.0))
+            .one(&self.db)
+            .await
+            .map_err(store_error)?;
+        match row {
+            Some(row) => with_children(self, row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn tasks(&self, query: &TaskQuery) -> Result<Page<Task>> {
+        use tasks::Column;
+        let mut select = tasks::Entity::find();
+        if let Some(state) = query.state {
+            select = select.filter(Column::State.eq(state.as_str()));
+        }
+        if let Some(kind) = query.kind {
+            select = select.filter(Column::Kind.eq(kind.as_str()));
+        }
+        if let Some(server) = query.server {
+            select = select.filter(Column::ServerId.eq(server.0));
+        }
+        select = match query.parent {
+            Some(parent) => select.filter(Column::ParentId.eq(parent.0)),
+            // A server's own tasks are shown whether or not a bulk asked for them.
+            None if query.server.is_some() => select,
+            None => select.filter(Column::ParentId.is_null()),
+        };
+        let total = select.clone().count(&self.db).await.map_err(store_error)?;
+        let select = match query.parent {
+            Some(_) => select.order_by_asc(Column::Id),
+            None => select.order_by_desc(Column::Id),
+        };
+        let found = select
+            .limit(query.limit.unwrap_or(i64::MAX as u64))
+            .offset(query.offset)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        let mut items = Vec::with_capacity(found.len());
+        for row in found {
+            items.push(with_children(self, row).await?);
+        }
+        Ok(Page { items, total })
+    }
+
+    async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>> {
+        steps::Entity::find()
+            .filter(steps::Column::TaskId.eq(id.0))
+            .order_by_asc(steps::Column::Seq)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?
+            .into_iter()
+            .map(rows::step)
+            .collect()
+    }
+
+    async fn active_task(&self, server: ServerId) -> Result<Option<Task>> {
+        tasks::Entity::find()
+            .filter(tasks::Column::ServerId.eq(server.0))
+            .filter(tasks::Column::State.is_in(["pending", "running"]))
+            .one(&self.db)
+            .await
+            .map_err(store_error)?
+            .map(|row| rows::task(row, None))
+            .transpose()
+    }
+}
+
+#[async_trait]
+impl TaskWrites for Session<DatabaseTransaction> {
+    async fn insert_task(&self, task: &NewTask) -> Result<TaskId> {
+        // A bulk is never due: it moves when its children do.
+        let next_run = if task.kind.is_bulk() { None } else { Some(self.now_ms) };
+        let row = tasks::ActiveModel {
+            token: Set(task.token.0.clone()),
+            kind: Set(task.kind.as_str().into()),
+            server_id: Set(task.server.as_ref().map(|(id, _)| id.0)),
+            server_name: Set(task.server.as_ref().map(|(_, name)| name.clone())),
+            parent_id: Set(task.parent.map(|id| id.0)),
+            requested_by: Set(task.requested_by.0),
+            state: Set(TaskState::Pending.as_str().into()),
+            progress: Set(0),
+            note: Set(rows::to_json(&TaskNote::Queued)?),
+            undoing: Set(false),
+            cancel_requested: Set(false),
+            epoch: Set(0),
+            next_run_ms: Set(next_run),
+            created_ms: Set(self.now_ms),
+            updated_ms: Set(self.now_ms),
+            ..Default::default()
+        };
+        let inserted = tasks::Entity::insert(row).exec(&self.db).await.map_err(store_error)?;
+        Ok(TaskId(inserted.last_insert_id))
+    }
+
+    async fn request_cancel(&self, id: TaskId) -> Result<u64> {
+        // Who waits for a place or for a timer is made due, so that the cancel is noticed at once.
+        let done = self
+            .run(
+                "UPDATE tasks SET cancel_requested = $1, updated_ms = $2, waiting_slot = NULL,
+                        next_run_ms = CASE WHEN next_run_ms IS NULL THEN NULL ELSE $2 END
+                 WHERE (id = $3 OR parent_id = $3) AND state IN ('pending', 'running')",
+                [true.into(), self.now_ms.into(), id.0.into()],
+            )
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
