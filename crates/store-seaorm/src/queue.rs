@@ -104,11 +104,17 @@ impl JobQueue for SeaQueue {
         Ok(Some(Claim { lease, task, undoing, now, steps }))
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    async fn renew(&self, owner: &str, tasks: &[TaskId], ttl: Duration) -> Result<u64> {
+        if tasks.is_empty() {
+            return Ok(0);
+        }
         let session = self.outside();
+        // The ids are our own integers, so they may stand in the text.
+        let ids: Vec<String> = tasks.iter().map(ToString::to_string).collect();
         let sql = format!(
-            "UPDATE tasks SET lease_until_ms = {} + $1 WHERE owner = $2",
-            now_sql(session.backend)
+            "UPDATE tasks SET lease_until_ms = {} + $1 WHERE owner = $2 AND id IN ({})",
+            now_sql(session.backend),
+            ids.join(", ")
         );
         let done = session.run(&sql, [millis(ttl).into(), owner.into()]).await?;
         Ok(done.rows_affected())

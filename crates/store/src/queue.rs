@@ -53,8 +53,8 @@ pub trait JobQueue: Send + Sync {
     /// Claims the task that has been due for longest and is nobody's, or whose owner's lease is over.
     /// Exactly one of any number of simultaneous callers gets it.
     async fn claim(&self, owner: &str, ttl: Duration) -> Result<Option<Claim>>;
-    /// Extends every lease that `owner` still holds; returns how many.
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64>;
+    /// Extends those leases of `owner` that it still holds; returns how many.
+    async fn renew(&self, owner: &str, tasks: &[TaskId], ttl: Duration) -> Result<u64>;
     /// Gives back every lease that `owner` holds, for others to claim at once.
     async fn surrender(&self, owner: &str) -> Result<u64>;
     /// Time until the next task falls due or a lease runs out; `None` when nothing is waiting.

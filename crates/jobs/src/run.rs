@@ -1,0 +1,521 @@
+//! One claimed task, from where it stands as far as it goes.
+//!
+//! The order inside [`Run::step`] is what makes a crash harmless: look, intent, act, evidence.
+//! Refuses to act without a written intent, and to write without the fence.
+
+use crate::point::{Point, PointKind, Verdict};
+use crate::progress::percent;
+use crate::worker::Worker;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tpm_domain::{
+    Failure, FailureCode, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote, Timestamp,
+};
+use tpm_provisioner::{
+    Fate, Learned, Observed, Operation, ProvisionError, Provisioner, StepCall, StepSpec, WhenLate,
+};
+use tpm_store::{Claim, SlotAnswer, StoreError, UnitOfWork};
+
+/// Why a run ends before the task does.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The task waits for a time or a place; nobody holds it.
+    Parked,
+    /// Its end is written.
+    Ended,
+    /// The lease has passed to somebody else; nothing was written.
+    Stale,
+    /// A test stopped it.
+    Died,
+    /// The store does not answer; the lease runs out and the task is claimed again.
+    Store(StoreError),
+    /// The task makes no sense to this version.
+    Broken(String),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The operation a kind of task is.
+pub(crate) fn operation(kind: TaskKind) -> Option<Operation> {
+    match kind {
+        TaskKind::CreateServer => Some(Operation::Create),
+        TaskKind::DeleteServer => Some(Operation::Destroy),
+        TaskKind::StartServer => Some(Operation::Start),
+        TaskKind::StopServer => Some(Operation::Stop),
+        TaskKind::RestartServer => Some(Operation::Restart),
+        TaskKind::BulkCreate | TaskKind::BulkDelete => None,
+    }
+}
+
+/// How long somebody who waits for a place waits at most before looking again by itself.
+const SLOT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A claimed task and what is known of it.
+pub(crate) struct Run<'w> {
+    pub(crate) worker: &'w Worker,
+    pub(crate) claim: Claim,
+    pub(crate) engine: Arc<dyn Provisioner>,
+    pub(crate) server: Server,
+    pub(crate) operation: Operation,
+    claimed: Instant,
+}
+
+impl<'w> Run<'w> {
+    /// Loads what a claim is about.
+    pub(crate) async fn load(worker: &'w Worker, claim: Claim) -> Result<Run<'w>, Stop> {
+        let task = &claim.task;
+        let operation = operation(task.kind)
+            .ok_or_else(|| Stop::Broken(format!("a {} is never due", task.kind.as_str())))?;
+        let id = task.server.ok_or_else(|| Stop::Broken("task without server".into()))?;
+        let server = worker.store().reads().server(id).await?;
+        let server = server.ok_or_else(|| Stop::Broken(format!("server {id} is gone")))?;
+        let engine = worker
+            .engine(&server.engine)
+            .ok_or_else(|| Stop::Broken(format!("no engine called {}", server.engine)))?;
+        Ok(Run { worker, claim, engine, server, operation, claimed: Instant::now() })
+    }
+
+    /// Goes on until the task ends or has to wait.
+    pub(crate) async fn go(&mut self) -> Stop {
+        loop {
+            let done = match self.next_step().await {
+                Ok(Some(spec)) => self.step(&spec).await,
+                Ok(None) => self.finish().await,
+                Err(stop) => Err(stop),
+            };
+            if let Err(stop) = done {
+                return stop;
+            }
+        }
+    }
+
+    /// The database's time, as of now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.claim.now.plus(self.claimed.elapsed())
+    }
+
+    pub(crate) fn specs(&self) -> &[StepSpec] {
+        self.engine.steps(if self.claim.undoing { Operation::Destroy } else { self.operation })
+    }
+
+    /// The step that is next, after a look at whether the task is to stop.
+    async fn next_step(&mut self) -> Result<Option<StepSpec>, Stop> {
+        if self.claim.task.cancel_requested && !self.claim.undoing {
+            return self.cancel().await.map(|()| self.first_open());
+        }
+        Ok(self.first_open())
+    }
+
+    fn first_open(&self) -> Option<StepSpec> {
+        let undo = self.claim.undoing;
+        self.specs()
+            .iter()
+            .find(|spec| {
+                !self.claim.steps.iter().any(|record| {
+                    record.undo == undo
+                        && record.name == spec.name
+                        && matches!(record.state, StepState::Done | StepState::Skipped)
+                })
+            })
+            .cloned()
+    }
+
+    /// A create that is cancelled is undone; anything else just stops between two steps.
+    async fn cancel(&mut self) -> Result<(), Stop> {
+        match self.operation {
+            Operation::Create => self.turn_round(None).await,
+            _ => self.end_cancelled().await,
+        }
+    }
+
+    /// From here on the task undoes.
+    async fn turn_round(&mut self, failure: Option<Failure>) -> Result<(), Stop> {
+        let tx = self.fenced().await?;
+        tx.begin_undo(self.claim.task.id, failure.as_ref()).await?;
+        for record in &self.claim.steps {
+            tx.free_slot(self.claim.task.id, record.seq).await?;
+        }
+        tx.commit().await?;
+        self.claim.task.failure = failure;
+        self.claim.undoing = true;
+        Ok(())
+    }
+
+    /// A transaction in which the lease was checked.
+    pub(crate) async fn fenced(&self) -> Result<Box<dyn UnitOfWork + Send + Sync>, Stop> {
+        let tx = self.worker.store().begin().await?;
+        if tx.fence(&self.claim.lease).await? {
+            Ok(tx)
+        } else {
+            tracing::info!(task = %self.claim.task.token, "the lease has passed to another worker");
+            Err(Stop::Stale)
+        }
+    }
+
+    pub(crate) async fn pass(&self, kind: PointKind, step: &str, attempt: u32) -> Result<(), Stop> {
+        let point = Point {
+            kind,
+            task_kind: self.claim.task.kind.as_str(),
+            step,
+            undo: self.claim.undoing,
+            attempt,
+        };
+        match self.worker.hook().at(&point).await {
+            Verdict::Continue => Ok(()),
+            Verdict::Die => Err(Stop::Died),
+        }
+    }
+
+    fn record_of(&self, spec: &StepSpec) -> StepRecord {
+        let known =
+            self.claim.steps.iter().find(|r| r.undo == self.claim.undoing && r.name == spec.name);
+        known.cloned().unwrap_or_else(|| StepRecord {
+            seq: self.claim.steps.iter().map(|record| record.seq + 1).max().unwrap_or(0),
+            undo: self.claim.undoing,
+            name: spec.name.to_owned(),
+            state: StepState::Pending,
+            attempt: 0,
+            intent: None,
+            handle: None,
+            evidence: None,
+            started_at: Some(self.now()),
+            finished_at: None,
+        })
+    }
+
+    fn keep(&mut self, record: StepRecord) {
+        let steps = &mut self.claim.steps;
+        match steps.iter_mut().find(|known| known.seq == record.seq) {
+            Some(known) => *known = record,
+            None => steps.push(record),
+        }
+    }
+
+    fn elapsed(&self, record: &StepRecord) -> Duration {
+        record.started_at.map_or(Duration::ZERO, |started| self.now().since(started))
+    }
+
+    /// One step as far as it goes: done, or parked.
+    async fn step(&mut self, spec: &StepSpec) -> Result<(), Stop> {
+        let mut record = self.record_of(spec);
+        let intent: Option<Value> =
+            record.intent.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let seen = self.engine.observe(&self.call(&record, intent.as_ref())).await;
+        match seen {
+            Ok(Observed::Done { evidence, learned }) => {
+                self.done(spec, record, &evidence, learned).await
+            }
+            Ok(Observed::Wait { after, percent: within }) => {
+                if self.elapsed(&record) > spec.deadline {
+                    return self.late(spec, record, None).await;
+                }
+                let note = TaskNote::Step { step: spec.name.to_owned() };
+                self.wait(record, note, within.unwrap_or(0), after, None).await
+            }
+            Ok(Observed::Needed(intent)) => {
+                let patient = self.worker.settings().retry.max_attempts;
+                if record.attempt >= patient || self.elapsed(&record) > spec.deadline {
+                    return self.late(spec, record, None).await;
+                }
+                record.state = StepState::Unknown;
+                record.attempt += 1;
+                record.intent = Some(intent.to_string());
+                record.handle = None;
+                if !self.write_intent(spec, &record).await? {
+                    record.attempt -= 1;
+                    record.state = StepState::Pending;
+                    let note = TaskNote::WaitingForSlot { step: spec.name.to_owned() };
+                    let slot = spec.slot.map(|(name, _)| name);
+                    return self.wait(record, note, 0, SLOT_PATIENCE, slot).await;
+                }
+                self.act(spec, record, &intent).await
+            }
+            Err(error) => self.trouble(spec, record, error, false).await,
+        }
+    }
+
+    fn call<'a>(&'a self, record: &'a StepRecord, intent: Option<&'a Value>) -> StepCall<'a> {
+        StepCall {
+            operation: if self.claim.undoing { Operation::Destroy } else { self.operation },
+            step: &record.name,
+            server: &self.server,
+            task: &self.claim.task.token,
+            undoing: self.claim.undoing,
+            intent,
+            handle: record.handle.as_deref(),
+            attempt: record.attempt,
+            elapsed: self.elapsed(record),
+        }
+    }
+
+    /// Writes what is about to be done; `false` when there is no place for it now.
+    async fn write_intent(&mut self, spec: &StepSpec, record: &StepRecord) -> Result<bool, Stop> {
+        let task = self.claim.task.id;
+        let tx = self.fenced().await?;
+        if tx.cancel_requested(task).await? {
+            self.claim.task.cancel_requested = true;
+            if !self.claim.undoing {
+                drop(tx);
+                self.cancel().await?;
+                // Turned round: this step is not taken, the undoing begins with the next claim.
+                let tx = self.fenced().await?;
+                tx.park(task, Duration::ZERO, None).await?;
+                tx.commit().await?;
+                return Err(Stop::Parked);
+            }
+        }
+        if let Some((slot, limit)) = spec.slot
+            && tx.take_slot(task, record.seq, slot, limit).await? == SlotAnswer::Full
+        {
+            return Ok(false);
+        }
+        tx.save_step(task, record).await?;
+        let note = TaskNote::Step { step: spec.name.to_owned() };
+        let progress = percent(self.specs(), &self.claim.steps, self.claim.undoing, 0);
+        tx.save_progress(task, &note, self.shown(progress)).await?;
+        tx.commit().await?;
+        self.keep(record.clone());
+        Ok(true)
+    }
+
+    /// Undoing shows no progress of its own: progress never goes back.
+    fn shown(&self, progress: u8) -> u8 {
+        if self.claim.undoing { 0 } else { progress }
+    }
+
+    async fn act(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        intent: &Value,
+    ) -> Result<(), Stop> {
+        self.pass(PointKind::BeforeAct, spec.name, record.attempt).await?;
+        if !self.worker.heartbeat().is_fresh(self.claimed) {
+            // The lease may be over. Whoever claims next looks before it acts.
+            return Err(Stop::Stale);
+        }
+        let acted = self.engine.act(&self.call(&record, Some(intent)), intent).await;
+        self.pass(PointKind::AfterAct, spec.name, record.attempt).await?;
+        match acted {
+            Ok(acted) => {
+                let task = self.claim.task.id;
+                record.handle = acted.handle;
+                let tx = self.fenced().await?;
+                tx.save_step(task, &record).await?;
+                let wait = !acted.look_after.is_zero();
+                if wait {
+                    tx.park(task, acted.look_after, None).await?;
+                }
+                tx.commit().await?;
+                let attempt = record.attempt;
+                self.keep(record);
+                self.pass(PointKind::AfterRecord, spec.name, attempt).await?;
+                if wait { Err(Stop::Parked) } else { Ok(()) }
+            }
+            Err(error) => self.trouble(spec, record, error, true).await,
+        }
+    }
+
+    async fn done(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        evidence: &Value,
+        learned: Learned,
+    ) -> Result<(), Stop> {
+        record.state = StepState::Done;
+        record.evidence = Some(evidence.to_string());
+        self.close_step(spec, record, Some(learned)).await
+    }
+
+    /// Writes the end of a step, what it taught about the server, and the rung it reached.
+    async fn close_step(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        learned: Option<Learned>,
+    ) -> Result<(), Stop> {
+        let task = self.claim.task.id;
+        let now = self.now();
+        record.finished_at = Some(now);
+        let mut server = self.server.clone();
+        let reached = learned.is_some();
+        if let Some(learned) = learned {
+            server.node = learned.node.or(server.node);
+            server.identity = learned.identity.or(server.identity);
+            server.ip_address = learned.ip_address.or(server.ip_address);
+        }
+        if let (Some(rung), Operation::Create, false) =
+            (spec.rung, self.operation, self.claim.undoing)
+            && !server.readiness.iter().any(|known| known.rung == rung)
+        {
+            let before = server.readiness.iter().filter_map(|known| known.at).max();
+            let began = before.unwrap_or(self.claim.task.created_at);
+            let took_ms = u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
+            server.readiness.push(RungReached { rung, at: reached.then_some(now), took_ms });
+        }
+        self.keep(record.clone());
+        let progress = percent(self.specs(), &self.claim.steps, self.claim.undoing, 0);
+        let next = self.first_open().map_or(TaskNote::Ended, |next| TaskNote::Step {
+            step: next.name.to_owned(),
+        });
+        let note = if self.claim.undoing { TaskNote::Undoing } else { next };
+        let tx = self.fenced().await?;
+        tx.save_step(task, &record).await?;
+        tx.free_slot(task, record.seq).await?;
+        tx.save_server(&server).await?;
+        tx.save_progress(task, &note, self.shown(progress)).await?;
+        self.claim.task.cancel_requested = tx.cancel_requested(task).await?;
+        tx.commit().await?;
+        self.server = server;
+        if spec.slot.is_some() {
+            self.worker.store().queue().wake().await;
+        }
+        Ok(())
+    }
+
+    /// Writes where the step stands and gives the task back for a while.
+    async fn wait(
+        &mut self,
+        record: StepRecord,
+        note: TaskNote,
+        within: u8,
+        after: Duration,
+        slot: Option<&str>,
+    ) -> Result<(), Stop> {
+        let task = self.claim.task.id;
+        let progress = percent(self.specs(), &self.claim.steps, self.claim.undoing, within);
+        let tx = self.fenced().await?;
+        tx.save_step(task, &record).await?;
+        tx.save_progress(task, &note, self.shown(progress)).await?;
+        tx.park(task, after, slot).await?;
+        tx.commit().await?;
+        Err(Stop::Parked)
+    }
+
+    /// Sorts an error by its fate. `acted` tells a look's error from an act's.
+    async fn trouble(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        error: ProvisionError,
+        acted: bool,
+    ) -> Result<(), Stop> {
+        let mut failure = error.failure.clone();
+        failure.step = Some(spec.name.to_owned());
+        tracing::warn!(
+            task = %self.claim.task.token,
+            server = %self.server.id,
+            vmid = %self.server.vmid,
+            step = spec.name,
+            fate = ?error.fate,
+            error = &error as &dyn std::error::Error,
+            "step did not work out"
+        );
+        match error.fate {
+            Fate::Refused => self.fail(record, failure).await,
+            Fate::VmidTaken => self.other_vmid(spec, record, failure).await,
+            _ if self.elapsed(&record) > spec.deadline => {
+                self.late(spec, record, Some(failure)).await
+            }
+            Fate::NotSent | Fate::Busy | Fate::Auth => {
+                // Nothing happened: the attempt is not counted and the place is given up.
+                if acted {
+                    record.attempt = record.attempt.saturating_sub(1);
+                    record.state = StepState::Pending;
+                }
+                let tx = self.fenced().await?;
+                tx.free_slot(self.claim.task.id, record.seq).await?;
+                tx.commit().await?;
+                let after = self.pause(&record, &error);
+                self.wait(record, TaskNote::Retrying { failure }, 0, after, None).await
+            }
+            Fate::Ask => {
+                let after = self.pause(&record, &error);
+                self.wait(record, TaskNote::Retrying { failure }, 0, after, None).await
+            }
+        }
+    }
+
+    /// A quarter of the time that has passed, so that it grows; jittered, and not less than asked for.
+    fn pause(&self, record: &StepRecord, error: &ProvisionError) -> Duration {
+        let policy = &self.worker.settings().retry;
+        let grown = (self.elapsed(record) / 4).clamp(policy.first, policy.cap);
+        let least = match error.fate {
+            Fate::Auth => Duration::from_secs(60),
+            _ => error.retry_after.unwrap_or_default(),
+        };
+        grown.mul_f64(0.5 + 0.5 * self.worker.random()).max(least)
+    }
+
+    async fn late(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        last: Option<Failure>,
+    ) -> Result<(), Stop> {
+        if spec.when_late == WhenLate::Warn {
+            record.state = StepState::Skipped;
+            return self.close_step(spec, record, None).await;
+        }
+        let failure = last.unwrap_or_else(|| Failure {
+            code: FailureCode::DeadlineExceeded,
+            step: Some(spec.name.to_owned()),
+            detail: Some(format!("{} attempts in {:?}", record.attempt, self.elapsed(&record))),
+        });
+        self.fail(record, failure).await
+    }
+
+    /// The VMID is a stranger's: take another one and begin the step anew.
+    async fn other_vmid(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        failure: Failure,
+    ) -> Result<(), Stop> {
+        if self.claim.undoing || self.operation != Operation::Create {
+            return self.fail(record, failure).await;
+        }
+        let burnt = self.server.vmid;
+        record.state = StepState::Pending;
+        record.intent = None;
+        record.handle = None;
+        let tx = self.fenced().await?;
+        let fresh = tx.replace_vmid(self.server.id, self.worker.settings().vmids).await?;
+        let Some(fresh) = fresh else {
+            drop(tx);
+            let failure = Failure {
+                code: FailureCode::VmidsExhausted,
+                step: Some(spec.name.to_owned()),
+                detail: failure.detail,
+            };
+            return self.fail(record, failure).await;
+        };
+        tx.save_step(self.claim.task.id, &record).await?;
+        tx.commit().await?;
+        tracing::warn!(server = %self.server.id, %burnt, %fresh, "vmid belongs to a stranger");
+        self.server.vmid = fresh;
+        self.keep(record);
+        Ok(())
+    }
+
+    /// The step is given up, and with it the task: undone when it is a create, ended otherwise.
+    async fn fail(&mut self, mut record: StepRecord, failure: Failure) -> Result<(), Stop> {
+        record.state = StepState::Failed;
+        record.finished_at = Some(self.now());
+        let tx = self.fenced().await?;
+        tx.save_step(self.claim.task.id, &record).await?;
+        tx.free_slot(self.claim.task.id, record.seq).await?;
+        tx.commit().await?;
+        self.keep(record);
+        if self.operation == Operation::Create && !self.claim.undoing {
+            return self.turn_round(Some(failure)).await;
+        }
+        self.end_failed(failure).await
+    }
+}

@@ -1,0 +1,197 @@
+//! The loop that claims due tasks and runs a limited number of them at once.
+
+use crate::heartbeat::Heartbeat;
+use crate::point::PointHook;
+use crate::run::{Run, Stop};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tpm_domain::job::RetryPolicy;
+use tpm_provisioner::Provisioner;
+use tpm_store::{Claim, Store, VmidRange};
+
+/// Engines by name.
+pub type Engines = HashMap<String, Arc<dyn Provisioner>>;
+
+/// What a worker is set to.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Most tasks at once in this process.
+    pub concurrency: usize,
+    /// How long a claim lasts without being extended; a dead worker's tasks are taken over after it.
+    pub lease: Duration,
+    /// Longest sleep between two looks for due tasks.
+    pub scan: Duration,
+    /// When a step is tried again.
+    pub retry: RetryPolicy,
+    /// Where VMIDs are taken from when one turns out to be a stranger's.
+    pub vmids: VmidRange,
+}
+
+/// What a worker is made of.
+pub struct WorkerParts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The engines.
+    pub engines: Engines,
+    /// What it is set to.
+    pub settings: WorkerSettings,
+    /// Unique among all processes that ever ran: a restarted worker is another one.
+    pub owner: String,
+    /// Keeps the leases.
+    pub heartbeat: Arc<Heartbeat>,
+    /// Numbers in `0.0..1.0`, for jitter.
+    pub random: Arc<dyn Fn() -> f64 + Send + Sync>,
+    /// Asked between the parts of a step.
+    pub hook: Arc<dyn PointHook>,
+}
+
+impl fmt::Debug for WorkerParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerParts").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+/// A worker. Clones are the same worker.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    parts: Arc<WorkerParts>,
+}
+
+impl Worker {
+    /// A worker of these parts.
+    #[must_use]
+    pub fn new(parts: WorkerParts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.parts.store
+    }
+
+    pub(crate) fn engine(&self, name: &str) -> Option<Arc<dyn Provisioner>> {
+        self.parts.engines.get(name).cloned()
+    }
+
+    pub(crate) fn settings(&self) -> &WorkerSettings {
+        &self.parts.settings
+    }
+
+    pub(crate) fn heartbeat(&self) -> &Heartbeat {
+        &self.parts.heartbeat
+    }
+
+    pub(crate) fn hook(&self) -> &dyn PointHook {
+        &*self.parts.hook
+    }
+
+    pub(crate) fn random(&self) -> f64 {
+        (self.parts.random)()
+    }
+
+    /// Works until `stop`, then lets what is under way come to its next checkpoint and gives back the
+    /// rest.
+    pub async fn run(&self, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.settings().concurrency.max(1)));
+        let tracker = TaskTracker::new();
+        while !stop.is_cancelled() {
+            let place = tokio::select! {
+                () = stop.cancelled() => break,
+                place = Arc::clone(&places).acquire_owned() => place,
+            };
+            let Ok(place) = place else { break };
+            match self.claim().await {
+                Ok(Some(claim)) => {
+                    let worker = self.clone();
+                    tracker.spawn(async move {
+                        worker.work(claim).await;
+                        drop(place);
+                    });
+                }
+                Ok(None) => {
+                    drop(place);
+                    self.rest(&stop).await;
+                }
+                Err(error) => {
+                    drop(place);
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot claim tasks");
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(self.settings().scan) => {}
+                    }
+                }
+            }
+        }
+        tracker.close();
+        tracker.wait().await;
+        if let Err(error) = self.store().queue().surrender(&self.parts.owner).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot give back leases");
+        }
+    }
+
+    /// Runs everything that is due, one after the other, until nothing is due any more; returns how
+    /// many claims that were. For tests and for one-shot tools.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn drain(&self) -> Result<usize, tpm_store::StoreError> {
+        let mut claims = 0;
+        loop {
+            match self.claim().await? {
+                Some(claim) => {
+                    claims += 1;
+                    self.work(claim).await;
+                }
+                None => match self.store().queue().next_due().await? {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Ok(claims),
+                },
+            }
+        }
+    }
+
+    async fn claim(&self) -> Result<Option<Claim>, tpm_store::StoreError> {
+        self.store().queue().claim(&self.parts.owner, self.settings().lease).await
+    }
+
+    /// Sleeps until a task falls due, somebody rings, or the scan's interval is over.
+    async fn rest(&self, stop: &CancellationToken) {
+        let queue = self.store().queue();
+        let due = queue.next_due().await.ok().flatten();
+        let nap = due.map_or(self.settings().scan, |due| due.min(self.settings().scan));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = queue.woken() => {}
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+
+    /// One claim, from where it stands as far as it goes.
+    async fn work(&self, claim: Claim) {
+        let (id, token) = (claim.task.id, claim.task.token.clone());
+        self.heartbeat().hold(id);
+        let stop = match Run::load(self, claim).await {
+            Ok(mut run) => run.go().await,
+            Err(stop) => stop,
+        };
+        self.heartbeat().let_go(id);
+        match stop {
+            Stop::Parked | Stop::Stale | Stop::Died => {}
+            Stop::Ended => self.store().queue().wake().await,
+            Stop::Store(error) => {
+                tracing::warn!(
+                    task = %token,
+                    error = &error as &dyn std::error::Error,
+                    "the store failed in the middle of a task; it is claimed again"
+                );
+            }
+            Stop::Broken(why) => {
+                tracing::error!(task = %token, why, "a task cannot be carried out");
+            }
+        }
+    }
+}
