@@ -1,1 +1,23 @@
-//! Use cases: authorize, decide, write, enqueue.
+//! What people can ask of the service, one file per resource: authorize → decide → write → enqueue.
+//!
+//! A use case never calls the outside: it writes the row, the task and the event in one transaction,
+//! and a worker does the rest. No HTTP, no SQL; who called and in which language is not known here.
+
+mod account;
+mod ctx;
+mod error;
+mod notification;
+mod policy;
+mod server;
+mod system;
+mod task;
+
+pub use account::{LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken};
+pub use ctx::{App, AppParts, Ctx, Random};
+pub use error::{AppError, Result};
+pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
+pub use server::{
+    Accepted, BulkAccepted, NetworkDraft, PowerOutcome, ServerDraft, ServerView, SharedNetwork,
+};
+pub use system::{HostResources, HostUse, ServiceProbe, ServiceState, ServiceStatus, SystemStatus};
+pub use task::TaskView;

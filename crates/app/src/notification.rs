@@ -1,0 +1,44 @@
+//! Seeing and removing notifications.
+
+use crate::{App, AppError, Ctx, Result};
+use tpm_domain::{Action, Error, Notification, NotificationId, ResourceKind};
+use tpm_store::{NotificationQuery, Page};
+
+impl App {
+    /// A page of notifications, newest first.
+    ///
+    /// # Errors
+    /// Forbidden, or the store does not answer.
+    pub async fn notifications(
+        &self,
+        ctx: &Ctx,
+        query: &NotificationQuery,
+    ) -> Result<Page<Notification>> {
+        ctx.authorize(Action::ReadNotifications)?;
+        Ok(self.store().reads().notifications(query).await?)
+    }
+
+    /// The newest notification.
+    ///
+    /// # Errors
+    /// Forbidden, or the store does not answer.
+    pub async fn latest_notification(&self, ctx: &Ctx) -> Result<Option<Notification>> {
+        let query = NotificationQuery { limit: Some(1), offset: 0 };
+        Ok(self.notifications(ctx, &query).await?.items.pop())
+    }
+
+    /// Removes a notification.
+    ///
+    /// # Errors
+    /// Forbidden, not found, or the store does not answer.
+    pub async fn delete_notification(&self, ctx: &Ctx, id: NotificationId) -> Result<()> {
+        ctx.authorize(Action::DeleteNotifications)?;
+        let tx = self.store().begin().await?;
+        if !tx.delete_notification(id).await? {
+            let missing = Error::not_found(ResourceKind::Notification, id.0);
+            return Err(AppError::Refused(missing));
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! What may be asked for on this installation: roles, bounds, where numbers and addresses come from.
+
+use std::collections::BTreeMap;
+use tpm_domain::AddressPool;
+use tpm_store::VmidRange;
+
+/// What one role asks of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleProfile {
+    /// Smallest disk in GiB: that of the role's template.
+    pub min_disk_gb: u32,
+}
+
+/// Bounds of a request, all included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most CPU cores.
+    pub max_cpu: u32,
+    /// Least memory in MiB.
+    pub min_memory_mb: u32,
+    /// Most memory in MiB.
+    pub max_memory_mb: u32,
+    /// Largest disk in GiB.
+    pub max_disk_gb: u32,
+    /// Most servers in one bulk.
+    pub max_bulk: usize,
+    /// Most network interfaces of one server.
+    pub max_nics: usize,
+}
+
+/// What a server's network is when the request does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkDefaults {
+    /// Where addresses come from; DHCP when there is no pool.
+    pub pool: Option<AddressPool>,
+    /// The bridge.
+    pub bridge: String,
+    /// The VLAN tag.
+    pub vlan: Option<u16>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Roles by name.
+    pub roles: BTreeMap<String, RoleProfile>,
+    /// The engine of a server whose request names none.
+    pub default_engine: String,
+    /// The engines there are.
+    pub engines: Vec<String>,
+    /// Numbers for guests.
+    pub vmids: VmidRange,
+    /// Network of who does not say.
+    pub network: NetworkDefaults,
+    /// Bounds.
+    pub limits: Limits,
+}

@@ -1,0 +1,117 @@
+//! Deleting servers. The row stays `deleting` until Proxmox VE confirmed that the guest is gone.
+
+use super::{Accepted, BulkAccepted};
+use crate::{App, AppError, Ctx, Result};
+use std::collections::BTreeSet;
+use tpm_domain::{
+    Action, Conflict, Error, Event, EventKind, FieldErrors, Reason, ResourceKind, Server, ServerId,
+    ServerState, TaskId, TaskKind,
+};
+use tpm_store::{NewTask, StoreError, UnitOfWork};
+
+impl App {
+    /// Deletes one server. Asking again while it is being deleted answers with the task at work.
+    ///
+    /// # Errors
+    /// Forbidden, not found, conflict when another task is at work, or the store does not answer.
+    pub async fn delete_server(&self, ctx: &Ctx, id: ServerId) -> Result<Accepted> {
+        ctx.authorize(Action::WriteServers)?;
+        let tx = self.store().begin().await?;
+        let server = existing(&*tx, id).await?;
+        if let Some(task) = tx.active_task(id).await? {
+            if task.kind == TaskKind::DeleteServer {
+                return Ok(Accepted { task: task.token, server: id });
+            }
+            return Err(busy(task.token));
+        }
+        let accepted = self.enqueue_delete(ctx, &*tx, server, None).await?;
+        tx.commit().await?;
+        self.store().queue().wake().await;
+        Ok(accepted)
+    }
+
+    /// Deletes several servers with one task above theirs: all are accepted, or none.
+    ///
+    /// # Errors
+    /// As for one.
+    pub async fn delete_servers(
+        &self,
+        ctx: &Ctx,
+        ids: &[ServerId],
+        mut errors: FieldErrors,
+    ) -> Result<BulkAccepted> {
+        ctx.authorize(Action::WriteServers)?;
+        let max = self.policy().limits.max_bulk;
+        if errors.is_empty() && (ids.is_empty() || ids.len() > max) {
+            errors.add("server_ids", Reason::Count { min: 1, max });
+        }
+        let mut seen = BTreeSet::new();
+        for (index, id) in ids.iter().enumerate() {
+            if !seen.insert(*id) {
+                errors.add(format!("server_ids[{index}]"), Reason::Duplicate);
+            }
+        }
+        errors.into_result(())?;
+        let tx = self.store().begin().await?;
+        let mut servers = Vec::with_capacity(ids.len());
+        for id in ids {
+            servers.push(existing(&*tx, *id).await?);
+            if let Some(task) = tx.active_task(*id).await? {
+                return Err(busy(task.token));
+            }
+        }
+        let parent = self.new_task_token();
+        let task = NewTask {
+            token: parent.clone(),
+            kind: TaskKind::BulkDelete,
+            server: None,
+            parent: None,
+            requested_by: ctx.actor.id,
+        };
+        let parent_id = tx.insert_task(&task).await?;
+        let mut children = Vec::with_capacity(servers.len());
+        for server in servers {
+            children.push(self.enqueue_delete(ctx, &*tx, server, Some(parent_id)).await?);
+        }
+        tx.commit().await?;
+        self.store().queue().wake().await;
+        Ok(BulkAccepted { task: parent, children })
+    }
+
+    async fn enqueue_delete(
+        &self,
+        ctx: &Ctx,
+        tx: &(dyn UnitOfWork + Send + Sync),
+        mut server: Server,
+        parent: Option<TaskId>,
+    ) -> std::result::Result<Accepted, StoreError> {
+        let token = self.new_task_token();
+        let task = NewTask {
+            token: token.clone(),
+            kind: TaskKind::DeleteServer,
+            server: Some((server.id, server.name.to_string())),
+            parent,
+            requested_by: ctx.actor.id,
+        };
+        tx.insert_task(&task).await?;
+        server.state = ServerState::Deleting;
+        tx.save_server(&server).await?;
+        let event = Event {
+            kind: EventKind::DeleteRequested,
+            server: server.id,
+            server_name: server.name.to_string(),
+            task: token.clone(),
+        };
+        tx.add_event(&event).await?;
+        Ok(Accepted { task: token, server: server.id })
+    }
+}
+
+pub(super) async fn existing(tx: &(dyn UnitOfWork + Send + Sync), id: ServerId) -> Result<Server> {
+    let server = tx.server(id).await?;
+    Ok(server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?)
+}
+
+pub(super) fn busy(task: tpm_domain::TaskToken) -> AppError {
+    AppError::Refused(Error::Conflict(Conflict::ServerBusy { task }))
+}
