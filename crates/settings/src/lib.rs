@@ -1,1 +1,14 @@
-//! Typed settings sections and their layered load.
+//! The settings: typed sections, loaded in layers, validated all at once.
+//!
+//! Layers, later ones win: the built-in `config/default.toml`, `config/local.toml` or the file given,
+//! and the environment (`TPM__SECTION__KEY`). Builds nothing and connects to nothing.
+
+mod load;
+mod sections;
+mod validate;
+
+pub use load::{DEFAULTS, LoadError, load, load_from};
+pub use sections::{
+    Api, Auth, CloneMode, Database, Limits, Log, Network, Proxmox, Role, Security, Settings, Worker,
+};
+pub use validate::Problem;

@@ -1,0 +1,164 @@
+//! Refusals.
+
+use crate::{ApiError, Lang};
+use tpm_domain::{Conflict, Error, Reason, ResourceKind, Shortage};
+
+/// What is wrong with a field, as one sentence without the field's name.
+#[must_use]
+pub fn reason(lang: Lang, reason: &Reason) -> String {
+    match lang {
+        Lang::Ko => reason_ko(reason),
+        Lang::En => reason_en(reason),
+    }
+}
+
+fn type_ko(expected: &str) -> &str {
+    match expected {
+        "string" => "문자열",
+        "integer" => "정수",
+        "object" => "객체",
+        "list" => "배열",
+        "boolean" => "불리언",
+        "object or list" => "객체 또는 배열",
+        "bridge name" => "브리지 이름",
+        other => other,
+    }
+}
+
+fn reason_ko(reason: &Reason) -> String {
+    match reason {
+        Reason::Required => "필수 항목입니다".into(),
+        Reason::UnknownField => "알 수 없는 항목입니다".into(),
+        Reason::Type { expected } => format!("{} 형식이어야 합니다", type_ko(expected)),
+        Reason::Range { min, max } => format!("{min} 이상 {max} 이하여야 합니다"),
+        Reason::Count { min, max } => format!("항목 수는 {min}개 이상 {max}개 이하여야 합니다"),
+        Reason::TooLong { max } => format!("{max}자를 넘을 수 없습니다"),
+        Reason::ServerName => {
+            "영문 소문자로 시작하고 영문 소문자, 숫자, 하이픈으로 이루어진 1~63자여야 하며 하이픈으로 끝날 수 없습니다".into()
+        }
+        Reason::OneOf { allowed } => format!("다음 중 하나여야 합니다: {}", allowed.join(", ")),
+        Reason::Address => "IPv4 주소가 아닙니다".into(),
+        Reason::AddressReserved => "네트워크 주소나 브로드캐스트 주소는 사용할 수 없습니다".into(),
+        Reason::AddressRange => "\"시작주소-끝주소\" 형식의 IPv4 범위여야 하며 끝이 시작보다 앞설 수 없습니다".into(),
+        Reason::OutsideSubnet => "서브넷 범위를 벗어났습니다".into(),
+        Reason::IsGateway => "게이트웨이 주소는 서버에 할당할 수 없습니다".into(),
+        Reason::Duplicate => "요청 안에서 중복되었습니다".into(),
+        Reason::Excludes { other } => format!("{other} 항목과 함께 사용할 수 없습니다"),
+        Reason::Needs { other } => format!("{other} 항목을 지정하면 필수입니다"),
+    }
+}
+
+fn reason_en(reason: &Reason) -> String {
+    match reason {
+        Reason::Required => "is required".into(),
+        Reason::UnknownField => "is not a known field".into(),
+        Reason::Type { expected } => format!("must be of type {expected}"),
+        Reason::Range { min, max } => format!("must be between {min} and {max}"),
+        Reason::Count { min, max } => format!("must have between {min} and {max} elements"),
+        Reason::TooLong { max } => format!("must not be longer than {max} characters"),
+        Reason::ServerName => "must be 1 to 63 lower-case letters, digits and hyphens, begin with a letter and not end in a hyphen".into(),
+        Reason::OneOf { allowed } => format!("must be one of: {}", allowed.join(", ")),
+        Reason::Address => "is not an IPv4 address".into(),
+        Reason::AddressReserved => "must not be the network or broadcast address".into(),
+        Reason::AddressRange => "must be an IPv4 range FIRST-LAST whose last address is not before the first".into(),
+        Reason::OutsideSubnet => "lies outside the subnet".into(),
+        Reason::IsGateway => "is the gateway's address and cannot be given to a server".into(),
+        Reason::Duplicate => "occurs twice in the request".into(),
+        Reason::Excludes { other } => format!("cannot be used together with {other}"),
+        Reason::Needs { other } => format!("is required when {other} is given"),
+    }
+}
+
+fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Server => lang.pick("서버", "server"),
+        ResourceKind::Task => lang.pick("작업", "task"),
+        ResourceKind::Notification => lang.pick("알림", "notification"),
+    }
+}
+
+/// Why something is not possible as things stand.
+#[must_use]
+pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
+    match (lang, conflict) {
+        (Lang::Ko, Conflict::NameTaken { name }) => format!("서버 이름 {name}은(는) 이미 사용 중입니다"),
+        (Lang::En, Conflict::NameTaken { name }) => format!("the server name {name} is already in use"),
+        (Lang::Ko, Conflict::AddressTaken { address }) => format!("IP 주소 {address}은(는) 이미 사용 중입니다"),
+        (Lang::En, Conflict::AddressTaken { address }) => format!("the address {address} is already in use"),
+        (Lang::Ko, Conflict::Shortage(Shortage::Addresses { pool, missing })) => {
+            format!("{pool} 범위에 사용 가능한 IP 주소가 {missing}개 부족합니다")
+        }
+        (Lang::En, Conflict::Shortage(Shortage::Addresses { pool, missing })) => {
+            format!("the range {pool} is short of {missing} free addresses")
+        }
+        (Lang::Ko, Conflict::Shortage(Shortage::Vmids { pool, missing })) => {
+            format!("VMID 범위 {pool}에 사용 가능한 번호가 {missing}개 부족합니다")
+        }
+        (Lang::En, Conflict::Shortage(Shortage::Vmids { pool, missing })) => {
+            format!("the VMID range {pool} is short of {missing} free numbers")
+        }
+        (Lang::Ko, Conflict::ServerBusy { task }) => format!("서버에서 다른 작업({task})이 진행 중입니다"),
+        (Lang::En, Conflict::ServerBusy { task }) => format!("another task ({task}) is at work on the server"),
+        (Lang::Ko, Conflict::WrongState { state }) => format!("서버가 {state} 상태이므로 요청을 수행할 수 없습니다"),
+        (Lang::En, Conflict::WrongState { state }) => format!("not possible while the server is {state}"),
+        (Lang::Ko, Conflict::TaskEnded) => "이미 종료된 작업입니다".into(),
+        (Lang::En, Conflict::TaskEnded) => "the task has already ended".into(),
+    }
+}
+
+/// A refusal.
+#[must_use]
+pub fn error(lang: Lang, error: &Error) -> String {
+    match error {
+        Error::Invalid(_) => {
+            lang.pick("요청 파라미터가 올바르지 않습니다", "the request's parameters are not valid").into()
+        }
+        Error::Unauthenticated => lang.pick("로그인이 필요합니다", "you need to log in").into(),
+        Error::BadCredentials => {
+            lang.pick("사용자 이름 또는 비밀번호가 올바르지 않습니다", "wrong user name or password").into()
+        }
+        Error::Throttled { retry_after_secs } => match lang {
+            Lang::Ko => format!("시도가 너무 많습니다. {retry_after_secs}초 후에 다시 시도하십시오"),
+            Lang::En => format!("too many attempts; try again in {retry_after_secs} seconds"),
+        },
+        Error::Forbidden => lang.pick("권한이 없습니다", "you are not allowed to do this").into(),
+        Error::NotFound { kind, id } => match lang {
+            Lang::Ko => format!("{} {id}을(를) 찾을 수 없습니다", resource(lang, *kind)),
+            Lang::En => format!("there is no {} {id}", resource(lang, *kind)),
+        },
+        Error::Conflict(inner) => conflict(lang, inner),
+        Error::Unavailable { retry_after_secs } => match lang {
+            Lang::Ko => format!("데이터베이스가 응답하지 않습니다. {retry_after_secs}초 후에 다시 시도하십시오"),
+            Lang::En => format!("the database does not answer; try again in {retry_after_secs} seconds"),
+        },
+        Error::StorageFull => {
+            lang.pick("디스크 공간이 부족하여 저장할 수 없습니다", "the disk is full; nothing was stored").into()
+        }
+    }
+}
+
+/// A fault of the transport.
+#[must_use]
+pub fn api_error(lang: Lang, error: ApiError) -> &'static str {
+    match error {
+        ApiError::NoRoute => lang.pick("존재하지 않는 경로입니다", "there is no such path"),
+        ApiError::MethodNotAllowed => {
+            lang.pick("이 경로에서 지원하지 않는 메서드입니다", "the path does not support this method")
+        }
+        ApiError::BrokenJson => lang.pick("JSON 형식이 올바르지 않습니다", "the body is not valid JSON"),
+        ApiError::NotAnObject => lang.pick("요청 본문은 JSON 객체여야 합니다", "the body must be a JSON object"),
+        ApiError::TooLarge => lang.pick("요청 본문이 너무 큽니다", "the body is too large"),
+        ApiError::WrongMediaType => lang.pick(
+            "Content-Type은 application/json이어야 합니다",
+            "the Content-Type must be application/json",
+        ),
+        ApiError::ForeignOrigin => {
+            lang.pick("다른 출처에서 보낸 요청은 허용되지 않습니다", "requests from another origin are not allowed")
+        }
+        ApiError::BadParameter => {
+            lang.pick("경로 또는 쿼리 파라미터가 올바르지 않습니다", "a path or query parameter is not valid")
+        }
+        ApiError::Timeout => lang.pick("요청 처리 시간이 초과되었습니다", "the request took too long"),
+        ApiError::Internal => lang.pick("서버 내부 오류가 발생했습니다", "an internal error occurred"),
+    }
+}

@@ -1,0 +1,234 @@
+//! What tasks say of themselves, and what is said when one is accepted.
+
+use crate::Lang;
+use std::time::Duration;
+use tpm_domain::{ChildSummary, Failure, FailureCode, Task, TaskKind, TaskNote, TaskState};
+
+/// What is said when a request was accepted or needed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// One server will be created.
+    CreateStarted,
+    /// So many servers will be created.
+    BulkCreateStarted(usize),
+    /// One server will be deleted.
+    DeleteStarted,
+    /// So many servers will be deleted.
+    BulkDeleteStarted(usize),
+    /// A change of power was begun.
+    PowerStarted,
+    /// The power is so already.
+    PowerAlreadyThere,
+    /// The task was asked to stop.
+    CancelRequested,
+    /// The notification is gone.
+    NotificationDeleted,
+    /// Logged in.
+    LoggedIn,
+    /// Logged out.
+    LoggedOut,
+}
+
+/// The sentence for an accepted request.
+#[must_use]
+pub fn answer(lang: Lang, answer: Answer) -> String {
+    match (lang, answer) {
+        (Lang::Ko, Answer::CreateStarted) => "서버 생성이 시작되었습니다".into(),
+        (Lang::En, Answer::CreateStarted) => "server creation has begun".into(),
+        (Lang::Ko, Answer::BulkCreateStarted(n)) => format!("서버 {n}대의 생성이 시작되었습니다"),
+        (Lang::En, Answer::BulkCreateStarted(n)) => format!("creation of {n} servers has begun"),
+        (Lang::Ko, Answer::DeleteStarted) => "서버 삭제가 시작되었습니다".into(),
+        (Lang::En, Answer::DeleteStarted) => "server deletion has begun".into(),
+        (Lang::Ko, Answer::BulkDeleteStarted(n)) => format!("서버 {n}대의 삭제가 시작되었습니다"),
+        (Lang::En, Answer::BulkDeleteStarted(n)) => format!("deletion of {n} servers has begun"),
+        (Lang::Ko, Answer::PowerStarted) => "서버 상태 변경이 시작되었습니다".into(),
+        (Lang::En, Answer::PowerStarted) => "the change of state has begun".into(),
+        (Lang::Ko, Answer::PowerAlreadyThere) => "서버가 이미 요청한 상태입니다".into(),
+        (Lang::En, Answer::PowerAlreadyThere) => "the server is in that state already".into(),
+        (Lang::Ko, Answer::CancelRequested) => "작업 취소를 요청했습니다".into(),
+        (Lang::En, Answer::CancelRequested) => "the task was asked to stop".into(),
+        (Lang::Ko, Answer::NotificationDeleted) => "알림이 삭제되었습니다".into(),
+        (Lang::En, Answer::NotificationDeleted) => "the notification was deleted".into(),
+        (Lang::Ko, Answer::LoggedIn) => "로그인되었습니다".into(),
+        (Lang::En, Answer::LoggedIn) => "logged in".into(),
+        (Lang::Ko, Answer::LoggedOut) => "로그아웃되었습니다".into(),
+        (Lang::En, Answer::LoggedOut) => "logged out".into(),
+    }
+}
+
+/// A step's name for people; an engine's own name where none is known.
+#[must_use]
+pub fn step_name(lang: Lang, step: &str) -> String {
+    let known = match step {
+        "clone" => lang.pick("템플릿 복제", "cloning the template"),
+        "configure" => lang.pick("구성 적용", "applying the configuration"),
+        "resize" => lang.pick("디스크 확장", "growing the disk"),
+        "start" => lang.pick("시작", "starting"),
+        "agent" => lang.pick("게스트 에이전트 응답 대기", "waiting for the guest agent"),
+        "address" => lang.pick("IP 주소 확인", "waiting for the address"),
+        "shutdown" => lang.pick("종료", "shutting down"),
+        "stop" => lang.pick("중지", "stopping"),
+        "destroy" => lang.pick("가상 머신 삭제", "removing the guest"),
+        "confirm" => lang.pick("삭제 확인", "confirming that nothing is left"),
+        "reboot" => lang.pick("재시작", "restarting"),
+        other => other,
+    };
+    known.to_owned()
+}
+
+fn code(lang: Lang, code: FailureCode) -> &'static str {
+    match code {
+        FailureCode::ProxmoxRefused => lang.pick("Proxmox가 요청을 거부했습니다", "Proxmox refused"),
+        FailureCode::ProxmoxUnreachable => {
+            lang.pick("Proxmox에 연결할 수 없습니다", "Proxmox cannot be reached")
+        }
+        FailureCode::ProxmoxBusy => lang.pick("Proxmox 잠금이 해제되지 않습니다", "a lock of Proxmox is held"),
+        FailureCode::ProxmoxAuth => {
+            lang.pick("Proxmox 인증에 실패했습니다", "Proxmox does not accept the credentials")
+        }
+        FailureCode::ProxmoxAmbiguous => {
+            lang.pick("Proxmox의 처리 결과를 확인할 수 없습니다", "what Proxmox did could not be found out")
+        }
+        FailureCode::TemplateMissing => lang.pick("템플릿을 찾을 수 없습니다", "the template is not there"),
+        FailureCode::IdentityConflict => lang.pick(
+            "해당 VMID의 가상 머신이 우리가 만든 것이 아닙니다",
+            "the guest under this VMID is not the one that was made",
+        ),
+        FailureCode::GuestMissing => lang.pick("가상 머신이 존재하지 않습니다", "the guest is gone"),
+        FailureCode::DeadlineExceeded => lang.pick("제한 시간을 초과했습니다", "it took too long"),
+        FailureCode::VmidsExhausted => {
+            lang.pick("사용 가능한 VMID가 없습니다", "there are no free VMIDs left")
+        }
+        FailureCode::UndoFailed => lang.pick("되돌리기에 실패했습니다", "it could not be undone"),
+        FailureCode::Internal => lang.pick("내부 오류가 발생했습니다", "an internal error occurred"),
+    }
+}
+
+/// A failure on one line: the step, the kind, and what the outside said.
+#[must_use]
+pub fn failure(lang: Lang, failure: &Failure) -> String {
+    let mut text = match &failure.step {
+        Some(step) => format!("[{}] {}", step_name(lang, step), code(lang, failure.code)),
+        None => code(lang, failure.code).to_owned(),
+    };
+    if let Some(detail) = &failure.detail {
+        text.push_str(&format!(" ({detail})"));
+    }
+    text
+}
+
+fn verb(lang: Lang, kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::CreateServer => lang.pick("서버 생성", "creating the server"),
+        TaskKind::DeleteServer => lang.pick("서버 삭제", "deleting the server"),
+        TaskKind::StartServer => lang.pick("서버 시작", "starting the server"),
+        TaskKind::StopServer => lang.pick("서버 중지", "stopping the server"),
+        TaskKind::RestartServer => lang.pick("서버 재시작", "restarting the server"),
+        TaskKind::BulkCreate => lang.pick("서버 대량 생성", "creating servers"),
+        TaskKind::BulkDelete => lang.pick("서버 대량 삭제", "deleting servers"),
+    }
+}
+
+/// What a task says of itself.
+#[must_use]
+pub fn task_message(lang: Lang, task: &Task) -> String {
+    let what = verb(lang, task.kind);
+    let why = || task.failure.as_ref().map(|why| failure(lang, why)).unwrap_or_default();
+    let text = match (lang, task.state) {
+        (Lang::Ko, TaskState::Pending) => format!("{what} 대기 중"),
+        (Lang::En, TaskState::Pending) => format!("{what}: waiting"),
+        (Lang::Ko, TaskState::Completed) => format!("{what} 완료"),
+        (Lang::En, TaskState::Completed) => format!("{what}: done"),
+        (Lang::Ko, TaskState::Partial) => format!("{what} 일부 완료"),
+        (Lang::En, TaskState::Partial) => format!("{what}: done in part"),
+        (Lang::Ko, TaskState::Failed) => format!("{what} 실패: {}", why()),
+        (Lang::En, TaskState::Failed) => format!("{what}: failed: {}", why()),
+        (Lang::Ko, TaskState::Cancelled) => format!("{what} 취소됨"),
+        (Lang::En, TaskState::Cancelled) => format!("{what}: cancelled"),
+        (_, TaskState::Running) => running(lang, what, task),
+    };
+    let text = text.trim_end_matches([':', ' ']).to_owned();
+    match &task.children {
+        Some(children) => format!("{text} ({})", tally(lang, children)),
+        None => text,
+    }
+}
+
+fn running(lang: Lang, what: &str, task: &Task) -> String {
+    match (lang, &task.note) {
+        (Lang::Ko, TaskNote::Queued | TaskNote::Ended) => format!("{what} 중..."),
+        (Lang::En, TaskNote::Queued | TaskNote::Ended) => format!("{what}..."),
+        (Lang::Ko, TaskNote::Step { step }) => format!("{what} 중... ({})", step_name(lang, step)),
+        (Lang::En, TaskNote::Step { step }) => format!("{what}... ({})", step_name(lang, step)),
+        (Lang::Ko, TaskNote::WaitingForSlot { step }) => {
+            format!("{what} 중... (순서 대기: {})", step_name(lang, step))
+        }
+        (Lang::En, TaskNote::WaitingForSlot { step }) => {
+            format!("{what}... (waiting for its turn: {})", step_name(lang, step))
+        }
+        (Lang::Ko, TaskNote::Retrying { failure: why }) => {
+            format!("{what} 중... (재시도 예정: {})", failure(lang, why))
+        }
+        (Lang::En, TaskNote::Retrying { failure: why }) => {
+            format!("{what}... (will try again: {})", failure(lang, why))
+        }
+        (Lang::Ko, TaskNote::Undoing) => format!("{what} 되돌리는 중..."),
+        (Lang::En, TaskNote::Undoing) => format!("{what}: undoing..."),
+    }
+}
+
+fn tally(lang: Lang, children: &ChildSummary) -> String {
+    let ChildSummary { total, completed, failed, cancelled, .. } = children;
+    match lang {
+        Lang::Ko => format!("전체 {total}, 완료 {completed}, 실패 {failed}, 취소 {cancelled}"),
+        Lang::En => format!("{total} in all, {completed} done, {failed} failed, {cancelled} cancelled"),
+    }
+}
+
+/// A time span in days, hours and minutes.
+#[must_use]
+pub fn uptime(lang: Lang, span: Duration) -> String {
+    let minutes = span.as_secs() / 60;
+    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+    match (lang, days, hours) {
+        (Lang::Ko, 0, 0) => format!("{minutes}분"),
+        (Lang::Ko, 0, _) => format!("{hours}시간 {minutes}분"),
+        (Lang::Ko, _, _) => format!("{days}일 {hours}시간"),
+        (Lang::En, 0, 0) => format!("{minutes} minutes"),
+        (Lang::En, 0, _) => format!("{hours} hours, {minutes} minutes"),
+        (Lang::En, _, _) => format!("{days} days, {hours} hours"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let check = |secs, ko: &str, en: &str| {
+            let span = Duration::from_secs(secs);
+            assert_eq!((uptime(Lang::Ko, span).as_str(), uptime(Lang::En, span).as_str()), (ko, en));
+        };
+        check(59, "0분", "0 minutes");
+        check(3_661, "1시간 1분", "1 hours, 1 minutes");
+        check(7 * 86_400 + 12 * 3_600, "7일 12시간", "7 days, 12 hours");
+    }
+
+    #[test]
+    fn a_failure_says_what_the_outside_said() {
+        let why = Failure {
+            code: FailureCode::ProxmoxRefused,
+            step: Some("resize".into()),
+            detail: Some("shrinking disks is not supported".into()),
+        };
+        assert_eq!(
+            failure(Lang::En, &why),
+            "[growing the disk] Proxmox refused (shrinking disks is not supported)"
+        );
+        assert_eq!(
+            failure(Lang::Ko, &why),
+            "[디스크 확장] Proxmox가 요청을 거부했습니다 (shrinking disks is not supported)"
+        );
+    }
+}

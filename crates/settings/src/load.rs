@@ -1,0 +1,138 @@
+//! The layers.
+
+use crate::{Problem, Settings};
+use config::{Config, Environment, File, FileFormat};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+/// The documented defaults, part of the binary.
+pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub enum LoadError {
+    /// A file or variable that cannot be read or has the wrong type.
+    Unreadable(config::ConfigError),
+    /// Everything that is wrong with what was read.
+    Invalid(Vec<Problem>),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "settings: {error}"),
+            Self::Invalid(problems) => {
+                writeln!(f, "settings: {} problem(s)", problems.len())?;
+                for problem in problems {
+                    writeln!(f, "  {problem}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Loads from the file given (`config/local.toml` when it exists and none is given) and the process's
+/// environment.
+///
+/// # Errors
+/// [`LoadError`] with every problem.
+pub fn load(file: Option<&Path>) -> Result<Settings, LoadError> {
+    load_from(file, std::env::vars().collect())
+}
+
+/// The same with an environment of the caller's.
+///
+/// # Errors
+/// [`LoadError`] with every problem.
+pub fn load_from(
+    file: Option<&Path>,
+    environment: HashMap<String, String>,
+) -> Result<Settings, LoadError> {
+    let source = match file {
+        Some(path) => File::from(path).format(FileFormat::Toml).required(true),
+        None => File::from(Path::new("config/local.toml")).format(FileFormat::Toml).required(false),
+    };
+    // Not parsed here: a password that looks like a number must stay what it is.
+    let variables = Environment::with_prefix("TPM")
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(environment));
+    let settings: Settings = Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(source)
+        .add_source(variables)
+        .build()
+        .and_then(Config::try_deserialize)
+        .map_err(LoadError::Unreadable)?;
+    let problems = settings.problems();
+    if problems.is_empty() { Ok(settings) } else { Err(LoadError::Invalid(problems)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Settings, LoadError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        load_from(Some(file.path()), environment)
+    }
+
+    #[test]
+    fn the_defaults_only_lack_what_nobody_can_know() {
+        let Err(LoadError::Invalid(problems)) = with(&[]) else { panic!("valid without a cluster") };
+        let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["proxmox.token_id", "proxmox.ca_file"]);
+    }
+
+    #[test]
+    fn the_environment_overrides_and_all_problems_are_told_at_once() {
+        let base = [
+            ("TPM__PROXMOX__TOKEN_ID", "a@pve!b"),
+            ("TPM__PROXMOX__TOKEN_SECRET", "s3cret"),
+            ("TPM__PROXMOX__FINGERPRINT", &"ab:".repeat(31).replace("ab:ab", "ab:cd")),
+            ("TPM__PROXMOX__ENDPOINTS", "https://a:8006, https://b:8006"),
+            ("TPM__AUTH__ADMIN_PASSWORD", "00000007"),
+        ];
+        let mut good = base.to_vec();
+        let pin = format!("{}ab", "ab:".repeat(31));
+        good[2].1 = &pin;
+        let settings = with(&good).unwrap();
+        assert_eq!(settings.proxmox.endpoints, ["https://a:8006", "https://b:8006"]);
+        assert_eq!(settings.auth.admin_password.expose_secret(), "00000007");
+        assert!(!format!("{settings:?}").contains("s3cret"));
+
+        let mut bad = good.clone();
+        bad.extend([
+            ("TPM__PROXMOX__VMID_FIRST", "50"),
+            ("TPM__NETWORK__POOL", "10.1.0.5-10.1.0.9"),
+            ("TPM__NETWORK__GATEWAY", "10.0.0.1"),
+            ("TPM__WORKER__CONCURRENCY", "0"),
+            ("TPM__ROLES__WEB__TEMPLATE", "1"),
+            ("TPM__LOG__FORMAT", "xml"),
+        ]);
+        let Err(LoadError::Invalid(problems)) = with(&bad) else { panic!("accepted") };
+        let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            [
+                "worker.concurrency",
+                "proxmox.vmid_first",
+                "network.gateway",
+                "roles.web.template",
+                "log.format",
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let error = with(&[("TPM__API__LISTENN", "x")]).unwrap_err().to_string();
+        assert!(error.contains("listenn"), "{error}");
+    }
+}

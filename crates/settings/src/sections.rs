@@ -1,0 +1,222 @@
+//! The sections, as they stand in the file. `config/default.toml` documents every key.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A list in a file, or in the environment the same separated by commas.
+fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::List(list) => list,
+        Either::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
+/// Everything.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where files of the service lie.
+    pub data_dir: PathBuf,
+    /// The HTTP side.
+    pub api: Api,
+    /// Logging in.
+    pub auth: Auth,
+    /// The database.
+    pub database: Database,
+    /// The worker.
+    pub worker: Worker,
+    /// Keys.
+    pub security: Security,
+    /// The Proxmox VE cluster.
+    pub proxmox: Proxmox,
+    /// The network of servers whose request names none.
+    pub network: Network,
+    /// Bounds of requests.
+    pub limits: Limits,
+    /// What servers are for.
+    pub roles: BTreeMap<String, Role>,
+    /// Logs.
+    pub log: Log,
+}
+
+/// The HTTP side.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The URL people use; its origin is the one a browser's writes must come from. Empty: the address
+    /// that is listened on.
+    pub public_url: String,
+    /// Largest body of a request in bytes.
+    pub max_body_bytes: usize,
+    /// Longest time a request may take, in seconds.
+    pub request_timeout_secs: u64,
+}
+
+/// Logging in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Password of the first person, `admin`. Empty: one is made up and printed once.
+    pub admin_password: SecretString,
+}
+
+/// The database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:` or `postgres:` URL. Empty: a SQLite file in `data_dir`.
+    pub url: SecretString,
+}
+
+/// The worker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// Most tasks at once in one process.
+    pub concurrency: usize,
+    /// How long a claim lasts without being extended, in milliseconds.
+    pub lease_ms: u64,
+    /// Longest sleep between two looks for due tasks, in milliseconds.
+    pub scan_ms: u64,
+    /// Attempts after which a step is given up.
+    pub max_attempts: u32,
+}
+
+/// Keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Hex key that marks are signed with, the same for every process. Empty: a file in `data_dir`,
+    /// made on the first start.
+    pub mark_key: SecretString,
+}
+
+/// How a template is cloned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CloneMode {
+    /// A copy of its own.
+    Full,
+    /// Shares unchanged blocks with the template.
+    Linked,
+}
+
+/// The Proxmox VE cluster.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxmox {
+    /// URLs of its nodes, tried in order.
+    #[serde(deserialize_with = "words")]
+    pub endpoints: Vec<String>,
+    /// API token, `user@realm!name`. Empty: `username` and `password` are used.
+    pub token_id: String,
+    /// The token's secret.
+    pub token_secret: SecretString,
+    /// User for ticket authentication, `user@realm`.
+    pub username: String,
+    /// That user's password.
+    pub password: SecretString,
+    /// PEM file of the CA that signed the nodes' certificates.
+    pub ca_file: String,
+    /// SHA-256 fingerprint of the nodes' certificate, hex with or without colons.
+    pub fingerprint: String,
+    /// First VMID this installation may give.
+    pub vmid_first: u32,
+    /// Last VMID this installation may give.
+    pub vmid_last: u32,
+    /// How templates are cloned.
+    pub clone_mode: CloneMode,
+    /// Storage for full clones. Empty: that of the template.
+    pub storage: String,
+    /// Most clones in flight at once.
+    pub max_clones: u32,
+    /// How long a guest may take to shut down before it is switched off, in seconds.
+    pub shutdown_timeout_secs: u64,
+    /// How long to wait for the guest agent of a new server, in seconds.
+    pub agent_timeout_secs: u64,
+    /// How long one step may take in all, in seconds.
+    pub step_timeout_secs: u64,
+}
+
+/// The network of servers whose request names none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Addresses to hand out, `FIRST-LAST`. Empty: DHCP.
+    pub pool: String,
+    /// Length of the prefix.
+    pub prefix: u8,
+    /// The way out. Empty: none.
+    pub gateway: String,
+    /// The bridge.
+    pub bridge: String,
+    /// VLAN tag; 0: none.
+    pub vlan: u16,
+    /// DNS servers for cloud-init.
+    #[serde(deserialize_with = "words")]
+    pub dns: Vec<String>,
+    /// DNS search domain for cloud-init.
+    pub search_domain: String,
+}
+
+/// Bounds of requests.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Most CPU cores of one server.
+    pub max_cpu: u32,
+    /// Least memory of one server in MiB.
+    pub min_memory_mb: u32,
+    /// Most memory of one server in MiB.
+    pub max_memory_mb: u32,
+    /// Largest disk of one server in GiB.
+    pub max_disk_gb: u32,
+    /// Most servers in one bulk.
+    pub max_bulk: usize,
+    /// Most network interfaces of one server.
+    pub max_nics: usize,
+}
+
+/// What servers are for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// VMID of the template.
+    pub template: u32,
+    /// Smallest disk in GiB: that of the template.
+    pub min_disk_gb: u32,
+    /// cloud-init user.
+    pub user: String,
+    /// Public SSH keys for that user.
+    #[serde(default, deserialize_with = "words")]
+    pub ssh_keys: Vec<String>,
+    /// Tags of the guest.
+    #[serde(default, deserialize_with = "words")]
+    pub tags: Vec<String>,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: String,
+    /// What is logged, as `tracing` directives: `info,tpm_jobs=debug`.
+    pub filter: String,
+}

@@ -1,0 +1,267 @@
+//! Everything that can be wrong with settings that were read, found in one pass.
+
+use crate::{Limits, Network, Proxmox, Role, Settings};
+use secrecy::ExposeSecret;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, `section.key`.
+    pub key: String,
+    /// What is wrong with it, and what would be right.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.text)
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn unless(&mut self, fine: bool, key: impl Into<String>, text: impl Into<String>) {
+        if !fine {
+            self.0.push(Problem { key: key.into(), text: text.into() });
+        }
+    }
+}
+
+fn is_url(text: &str, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| {
+        text.strip_prefix(scheme)
+            .and_then(|rest| rest.strip_prefix("://"))
+            .is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+    })
+}
+
+impl Settings {
+    /// Everything that is wrong, in the order of the sections.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        let public = &self.api.public_url;
+        problems.unless(
+            public.is_empty() || is_url(public, &["http", "https"]),
+            "api.public_url",
+            "must be an http or https URL, or empty",
+        );
+        problems.unless(
+            (1024..=64 << 20).contains(&self.api.max_body_bytes),
+            "api.max_body_bytes",
+            "must be between 1024 and 67108864",
+        );
+        problems.unless(
+            (1..=600).contains(&self.api.request_timeout_secs),
+            "api.request_timeout_secs",
+            "must be between 1 and 600",
+        );
+        let password = self.auth.admin_password.expose_secret();
+        problems.unless(
+            password.is_empty() || password.chars().count() >= 8,
+            "auth.admin_password",
+            "must have at least 8 characters, or be empty",
+        );
+        let database = self.database.url.expose_secret();
+        problems.unless(
+            database.is_empty()
+                || database.starts_with("sqlite:")
+                || is_url(database, &["postgres", "postgresql"]),
+            "database.url",
+            "must be a sqlite: or postgres: URL, or empty",
+        );
+        problems.unless(
+            (1..=1024).contains(&self.worker.concurrency),
+            "worker.concurrency",
+            "must be between 1 and 1024",
+        );
+        problems.unless(
+            (500..=600_000).contains(&self.worker.lease_ms),
+            "worker.lease_ms",
+            "must be between 500 and 600000",
+        );
+        problems.unless(
+            (10..=60_000).contains(&self.worker.scan_ms),
+            "worker.scan_ms",
+            "must be between 10 and 60000",
+        );
+        problems.unless(
+            (1..=100).contains(&self.worker.max_attempts),
+            "worker.max_attempts",
+            "must be between 1 and 100",
+        );
+        let key = self.security.mark_key.expose_secret();
+        problems.unless(
+            key.is_empty() || (key.len() >= 32 && key.bytes().all(|b| b.is_ascii_hexdigit())),
+            "security.mark_key",
+            "must be at least 32 hex digits, or empty",
+        );
+        proxmox(&self.proxmox, &mut problems);
+        network(&self.network, &mut problems);
+        limits(&self.limits, &mut problems);
+        problems.unless(!self.roles.is_empty(), "roles", "must name at least one role");
+        for (name, settings) in &self.roles {
+            role(name, settings, &mut problems);
+        }
+        problems.unless(
+            matches!(self.log.format.as_str(), "text" | "json"),
+            "log.format",
+            "must be text or json",
+        );
+        problems.0
+    }
+}
+
+fn proxmox(proxmox: &Proxmox, problems: &mut Problems) {
+    problems.unless(
+        !proxmox.endpoints.is_empty()
+            && proxmox.endpoints.iter().all(|url| is_url(url, &["https"])),
+        "proxmox.endpoints",
+        "must list at least one https URL",
+    );
+    let by_token = proxmox.token_id.contains('@')
+        && proxmox.token_id.contains('!')
+        && !proxmox.token_secret.expose_secret().is_empty();
+    let by_password =
+        proxmox.username.contains('@') && !proxmox.password.expose_secret().is_empty();
+    problems.unless(
+        by_token || (proxmox.token_id.is_empty() && by_password),
+        "proxmox.token_id",
+        "give token_id (user@realm!name) and token_secret, or username and password",
+    );
+    problems.unless(
+        !(proxmox.ca_file.is_empty() && proxmox.fingerprint.is_empty()),
+        "proxmox.ca_file",
+        "give ca_file or fingerprint: connections are never left unverified",
+    );
+    let digits: Vec<char> = proxmox.fingerprint.chars().filter(|c| *c != ':').collect();
+    problems.unless(
+        digits.is_empty() || (digits.len() == 64 && digits.iter().all(char::is_ascii_hexdigit)),
+        "proxmox.fingerprint",
+        "must be a SHA-256 fingerprint: 64 hex digits, with or without colons",
+    );
+    problems.unless(
+        proxmox.vmid_first >= 100,
+        "proxmox.vmid_first",
+        "must be at least 100",
+    );
+    problems.unless(
+        (proxmox.vmid_first..=999_999_999).contains(&proxmox.vmid_last),
+        "proxmox.vmid_last",
+        "must not lie before vmid_first nor beyond 999999999",
+    );
+    problems.unless(
+        (1..=256).contains(&proxmox.max_clones),
+        "proxmox.max_clones",
+        "must be between 1 and 256",
+    );
+    problems.unless(
+        (1..=3600).contains(&proxmox.shutdown_timeout_secs),
+        "proxmox.shutdown_timeout_secs",
+        "must be between 1 and 3600",
+    );
+    problems.unless(
+        (1..=86_400).contains(&proxmox.agent_timeout_secs),
+        "proxmox.agent_timeout_secs",
+        "must be between 1 and 86400",
+    );
+    problems.unless(
+        (10..=86_400).contains(&proxmox.step_timeout_secs),
+        "proxmox.step_timeout_secs",
+        "must be between 10 and 86400",
+    );
+}
+
+fn network(network: &Network, problems: &mut Problems) {
+    let bounds = network.pool.split_once('-').and_then(|(first, last)| {
+        let first: Ipv4Addr = first.trim().parse().ok()?;
+        let last: Ipv4Addr = last.trim().parse().ok()?;
+        (first <= last).then_some((first, last))
+    });
+    problems.unless(
+        network.pool.is_empty() || bounds.is_some(),
+        "network.pool",
+        "must be FIRST-LAST, two IPv4 addresses in order, or empty for DHCP",
+    );
+    problems.unless(
+        (1..=32).contains(&network.prefix),
+        "network.prefix",
+        "must be between 1 and 32",
+    );
+    let shift = 32 - u32::from(network.prefix.clamp(1, 32));
+    let net = |ip: Ipv4Addr| u32::from(ip) >> shift;
+    if let Some((first, last)) = bounds {
+        problems.unless(
+            net(first) == net(last),
+            "network.pool",
+            "its first and last address lie in different networks",
+        );
+    }
+    let gateway = network.gateway.parse::<Ipv4Addr>();
+    let inside = match (&gateway, bounds) {
+        (Ok(gateway), Some((first, _))) => net(*gateway) == net(first),
+        (Ok(_), None) => true,
+        (Err(_), _) => network.gateway.is_empty(),
+    };
+    problems.unless(
+        inside,
+        "network.gateway",
+        "must be an IPv4 address inside the pool's network, or empty",
+    );
+    problems.unless(
+        !network.bridge.is_empty() && network.bridge.len() <= 15,
+        "network.bridge",
+        "must be a bridge's name of 1 to 15 characters",
+    );
+    problems.unless(network.vlan <= 4094, "network.vlan", "must be between 0 (none) and 4094");
+    problems.unless(
+        network.dns.iter().all(|ip| ip.parse::<std::net::IpAddr>().is_ok()),
+        "network.dns",
+        "must list IP addresses",
+    );
+}
+
+fn limits(limits: &Limits, problems: &mut Problems) {
+    problems.unless((1..=8192).contains(&limits.max_cpu), "limits.max_cpu", "must be between 1 and 8192");
+    problems.unless(
+        (16..=limits.max_memory_mb).contains(&limits.min_memory_mb),
+        "limits.min_memory_mb",
+        "must be at least 16 and not above max_memory_mb",
+    );
+    problems.unless(limits.max_disk_gb >= 1, "limits.max_disk_gb", "must be at least 1");
+    problems.unless(
+        (1..=5000).contains(&limits.max_bulk),
+        "limits.max_bulk",
+        "must be between 1 and 5000",
+    );
+    problems.unless(
+        (1..=32).contains(&limits.max_nics),
+        "limits.max_nics",
+        "must be between 1 and 32",
+    );
+}
+
+fn role(name: &str, role: &Role, problems: &mut Problems) {
+    let key = |field: &str| format!("roles.{name}.{field}");
+    problems.unless(role.template >= 100, key("template"), "must be the VMID of a template");
+    problems.unless(role.min_disk_gb >= 1, key("min_disk_gb"), "must be at least 1");
+    problems.unless(!role.user.is_empty(), key("user"), "must name the cloud-init user");
+    let plain = |tag: &String| {
+        !tag.is_empty()
+            && tag.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+    };
+    problems.unless(
+        role.tags.iter().all(plain),
+        key("tags"),
+        "must be words of letters, digits, '_', '-' and '.'",
+    );
+    problems.unless(
+        role.ssh_keys.iter().all(|key| !key.contains('\n') && key.contains(' ')),
+        key("ssh_keys"),
+        "must be public keys, one line each",
+    );
+}
