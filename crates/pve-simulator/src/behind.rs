@@ -1,0 +1,180 @@
+//! Acting behind the client's back: what other people and failing machines do to a cluster.
+
+use crate::api;
+use crate::config::TemplateConfig;
+use crate::seed;
+use crate::sim::Sim;
+
+/// Changes made without the API. Every call names what it could not do.
+#[derive(Debug)]
+pub struct BehindTheBack<'a>(pub(crate) &'a Sim);
+
+impl BehindTheBack<'_> {
+    fn node_of(&self, vmid: u32) -> Result<String, String> {
+        let world = self.0.world();
+        world.guests.get(&vmid).map(|guest| guest.node.clone()).ok_or_else(|| format!("no guest {vmid}"))
+    }
+
+    /// Pulls the plug.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn power_off(&self, vmid: u32) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        api::power_off(self.0, &node, vmid)?;
+        self.0.effect("stop", &node, vmid, None, "behind the back");
+        Ok(())
+    }
+
+    /// Turns the guest on.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn power_on(&self, vmid: u32) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        api::power_on(self.0, &node, vmid)?;
+        self.0.effect("start", &node, vmid, None, "behind the back");
+        Ok(())
+    }
+
+    /// Destroys the guest and its volumes, running or not.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn destroy(&self, vmid: u32) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        api::remove(self.0, &node, vmid, true)?;
+        self.0.effect("destroy", &node, vmid, None, "behind the back");
+        Ok(())
+    }
+
+    /// Replaces the guest by a stranger's machine under the same id and name.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn recreate(&self, vmid: u32) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        let (name, storage) = {
+            let world = self.0.world();
+            let guest = &world.guests[&vmid];
+            let drives = crate::disks::drives(&guest.config);
+            let storage = drives.first().and_then(|(_, drive)| drive.volid.split(':').next()).unwrap_or("local");
+            (guest.name(), storage.to_owned())
+        };
+        self.destroy(vmid)?;
+        let stranger = TemplateConfig {
+            vmid,
+            node: node.clone(),
+            name,
+            storage,
+            disk_gib: 5,
+            template: false,
+            options: vec![("description".into(), "somebody else's machine".into())],
+        };
+        seed::add_guest(&mut self.0.world(), &self.0.random, &stranger);
+        self.0.effect("create", &node, vmid, None, "behind the back");
+        Ok(())
+    }
+
+    /// Adds an ordinary, stopped machine that belongs to somebody else.
+    pub fn create_foreign(&self, vmid: u32, node: &str, name: &str) {
+        let storage = self.0.world().storages.keys().next().cloned().unwrap_or_default();
+        let foreign = TemplateConfig {
+            vmid,
+            node: node.to_owned(),
+            name: name.to_owned(),
+            storage,
+            disk_gib: 5,
+            template: false,
+            options: vec![("description".into(), "somebody else's machine".into())],
+        };
+        seed::add_guest(&mut self.0.world(), &self.0.random, &foreign);
+        self.0.effect("create", node, vmid, None, "behind the back");
+    }
+
+    /// Moves the guest to another node.
+    ///
+    /// # Errors
+    /// When there is no such guest or node.
+    pub fn migrate(&self, vmid: u32, target: &str) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        if !self.0.has_node(target) {
+            return Err(format!("no node {target}"));
+        }
+        api::relocate(&mut self.0.world(), &node, target, vmid, None);
+        self.0.effect("migrate", target, vmid, None, "behind the back");
+        Ok(())
+    }
+
+    /// Sets or removes the configuration lock.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn set_lock(&self, vmid: u32, lock: Option<&str>) -> Result<(), String> {
+        self.set_option(vmid, "lock", lock)
+    }
+
+    /// Changes any option of the guest.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn set_option(&self, vmid: u32, key: &str, value: Option<&str>) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        {
+            let mut world = self.0.world();
+            let guest = world.guest_mut(&node, vmid)?;
+            match value {
+                Some(value) => guest.config.insert(key.to_owned(), value.to_owned()),
+                None => guest.config.remove(key),
+            };
+        }
+        self.0.effect("config", &node, vmid, None, key);
+        Ok(())
+    }
+
+    /// Makes the guest ignore (or obey) requests to shut down.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn set_deaf(&self, vmid: u32, deaf: bool) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        self.0.world().guest_mut(&node, vmid)?.deaf = deaf;
+        Ok(())
+    }
+
+    /// Keeps the guest's agent from answering.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn set_mute(&self, vmid: u32, mute: bool) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        self.0.world().guest_mut(&node, vmid)?.mute = mute;
+        Ok(())
+    }
+
+    /// Takes a node off the network, or brings it back.
+    pub fn set_offline(&self, node: &str, offline: bool) {
+        let mut world = self.0.world();
+        if offline {
+            world.offline.insert(node.to_owned());
+        } else {
+            world.offline.remove(node);
+        }
+    }
+
+    /// Kills the worker of a running task: its exit becomes `unexpected status`.
+    pub fn kill_task(&self, upid: &str) {
+        self.0.tasks.with(|records| {
+            if let Some(record) = records.iter_mut().find(|record| record.upid == upid && record.exit.is_none()) {
+                record.cancel.cancel();
+            }
+        });
+    }
+
+    /// Invalidates a token, as if somebody had deleted it.
+    pub fn revoke_token(&self, userid: &str, tokenid: &str) {
+        if let Some(user) = self.0.world().users.get_mut(userid) {
+            user.tokens.remove(tokenid);
+        }
+    }
+}

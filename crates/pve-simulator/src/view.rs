@@ -1,0 +1,53 @@
+//! Reading the state without the API.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::sim::Sim;
+
+/// A guest as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GuestView {
+    /// VM id.
+    pub vmid: u32,
+    /// Node that owns it.
+    pub node: String,
+    /// Name, or `VM <id>` without one.
+    pub name: String,
+    /// Description without the trailing newline.
+    pub description: String,
+    /// `running`, `paused` or `stopped`.
+    pub status: String,
+    /// Every option in force.
+    pub config: BTreeMap<String, String>,
+    /// Options that wait for a power cycle; `None` is a pending removal.
+    pub pending: BTreeMap<String, Option<String>>,
+}
+
+pub(crate) fn guests(sim: &Sim) -> Vec<GuestView> {
+    let world = sim.world();
+    world
+        .guests
+        .values()
+        .map(|guest| GuestView {
+            vmid: guest.vmid,
+            node: guest.node.clone(),
+            name: guest.name(),
+            description: guest.option("description").to_owned(),
+            status: crate::api::qmp_status(guest).to_owned(),
+            config: guest.config.clone(),
+            pending: guest.pending.clone(),
+        })
+        .collect()
+}
+
+/// Hash over every guest that bears no mark: no line of its description starts with `mark`.
+pub(crate) fn foreign_hash(sim: &Sim, mark: &str) -> String {
+    let foreign: Vec<GuestView> = guests(sim)
+        .into_iter()
+        .filter(|guest| !guest.description.lines().any(|line| line.starts_with(mark)))
+        .collect();
+    hex::encode(Sha256::digest(serde_json::to_vec(&foreign).unwrap_or_default()))
+}
