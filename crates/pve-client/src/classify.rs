@@ -151,7 +151,7 @@ const RULES: &[Rule] = &[
     // definite refusals
     (ErrorClass::Rejected, &["does not exist"]),
     (ErrorClass::Rejected, &["no such cluster node"]),
-    (ErrorClass::Rejected, &["no such file"]),
+    (ErrorClass::Rejected, &["no such file '"]),
     (ErrorClass::Rejected, &["hostname lookup", "failed"]),
     (ErrorClass::Rejected, &["shrinking disks is not supported"]),
     (ErrorClass::Rejected, &["can't resize a cdrom"]),

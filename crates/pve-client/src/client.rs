@@ -14,7 +14,7 @@ use crate::{
     endpoints::Endpoints,
     error::Error,
     params::{ApiPath, Method, Params},
-    session::{Proof, Session},
+    session::{LoginFuture, Proof, Session},
     task::Upid,
     transport::{Outgoing, Transport},
 };
@@ -186,7 +186,9 @@ impl Shared {
             }),
             Session::Ticket(session) => {
                 session
-                    .proof(access, stale, async |params| self.login(params).await)
+                    .proof(access, stale, |params| -> LoginFuture<'_> {
+                        Box::pin(self.login(params))
+                    })
                     .await
             }
         }

@@ -18,41 +18,42 @@ use crate::{
 
 /// One entry of `GET /nodes/{node}/qemu`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
 pub struct GuestSummary {
-    /// Its id. Never 0 in an answer of PVE.
+    /// Its id.
     #[serde(deserialize_with = "required_vmid")]
     pub vmid: u32,
     /// Its name. Names are not unique.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub name: Option<String>,
     /// `running` or `stopped`.
+    #[serde(default)]
     pub status: Option<String>,
     /// The lock on its configuration.
+    #[serde(default)]
     pub lock: Option<String>,
     /// Tags.
-    #[serde(deserialize_with = "lenient::words")]
+    #[serde(default, deserialize_with = "lenient::words")]
     pub tags: Vec<String>,
     /// Whether it is a template.
-    #[serde(deserialize_with = "lenient::bool")]
+    #[serde(default, deserialize_with = "lenient::bool")]
     pub template: Option<bool>,
     /// Virtual CPUs.
-    #[serde(deserialize_with = "lenient::f64")]
+    #[serde(default, deserialize_with = "lenient::f64")]
     pub cpus: Option<f64>,
     /// Use as a fraction of `cpus`.
-    #[serde(deserialize_with = "lenient::f64")]
+    #[serde(default, deserialize_with = "lenient::f64")]
     pub cpu: Option<f64>,
     /// Memory in use.
-    #[serde(deserialize_with = "lenient::u64")]
+    #[serde(default, deserialize_with = "lenient::u64")]
     pub mem: Option<u64>,
     /// Memory in all.
-    #[serde(deserialize_with = "lenient::u64")]
+    #[serde(default, deserialize_with = "lenient::u64")]
     pub maxmem: Option<u64>,
     /// Size of the first boot disk.
-    #[serde(deserialize_with = "lenient::u64")]
+    #[serde(default, deserialize_with = "lenient::u64")]
     pub maxdisk: Option<u64>,
     /// Seconds since start.
-    #[serde(deserialize_with = "lenient::u64")]
+    #[serde(default, deserialize_with = "lenient::u64")]
     pub uptime: Option<u64>,
 }
 
@@ -62,40 +63,41 @@ fn required_vmid<'de, D: serde::Deserializer<'de>>(d: D) -> Result<u32, D::Error
 
 /// The live state of a guest, from `GET …/status/current`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
 pub struct GuestStatus {
     /// `running` or `stopped`, by whether there is a process.
     pub status: String,
     /// What QEMU says: `running`, `stopped`, `paused`, `prelaunch`, `io-error`…
+    #[serde(default)]
     pub qmpstatus: Option<String>,
     /// The lock on its configuration.
+    #[serde(default)]
     pub lock: Option<String>,
     /// Its name.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub name: Option<String>,
     /// Seconds since start; 0 when stopped.
-    #[serde(rename = "uptime", deserialize_with = "lenient::u64")]
+    #[serde(default, rename = "uptime", deserialize_with = "lenient::u64")]
     pub uptime_secs: Option<u64>,
     /// Whether the agent is enabled in the configuration. Says nothing about the guest.
-    #[serde(deserialize_with = "lenient::bool")]
+    #[serde(default, deserialize_with = "lenient::bool")]
     pub agent: Option<bool>,
     /// Whether it is a template.
-    #[serde(deserialize_with = "lenient::bool")]
+    #[serde(default, deserialize_with = "lenient::bool")]
     pub template: Option<bool>,
     /// Process id of QEMU.
-    #[serde(deserialize_with = "lenient::u32")]
+    #[serde(default, deserialize_with = "lenient::u32")]
     pub pid: Option<u32>,
     /// Virtual CPUs.
-    #[serde(deserialize_with = "lenient::f64")]
+    #[serde(default, deserialize_with = "lenient::f64")]
     pub cpus: Option<f64>,
     /// Use as a fraction of `cpus`, against the last time the same worker was asked: often 0 or old.
-    #[serde(deserialize_with = "lenient::f64")]
+    #[serde(default, deserialize_with = "lenient::f64")]
     pub cpu: Option<f64>,
     /// Memory in use.
-    #[serde(deserialize_with = "lenient::u64")]
+    #[serde(default, deserialize_with = "lenient::u64")]
     pub mem: Option<u64>,
     /// Memory in all.
-    #[serde(deserialize_with = "lenient::u64")]
+    #[serde(default, deserialize_with = "lenient::u64")]
     pub maxmem: Option<u64>,
 }
 

@@ -101,7 +101,10 @@ impl ApiPath {
     pub(crate) fn volume(mut self, volid: &str) -> Result<Self, Error> {
         let bad = volid.is_empty()
             || volid.contains(|c: char| c == '\\' || c.is_control())
-            || volid.split('/').any(|part| matches!(part, "" | "." | ".."));
+            || volid.split('/').any(str::is_empty)
+            || volid
+                .split(['/', ':'])
+                .any(|part| matches!(part, "." | ".."));
         if bad {
             return Err(Error::refused(format!("{volid:?} is not a volume id")));
         }

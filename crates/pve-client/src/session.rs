@@ -22,6 +22,10 @@ use crate::{
     params::{Params, percent_encode},
 };
 
+/// A login under way. Boxed, because the future of an async closure is not known to be `Send`.
+pub(crate) type LoginFuture<'f> =
+    std::pin::Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'f>>;
+
 const CSRF: HeaderName = HeaderName::from_static("csrfpreventiontoken");
 
 pub(crate) enum Session {
@@ -100,14 +104,14 @@ impl Session {
 impl TicketSession {
     /// A ticket younger than the renewal age. `stale` names a ticket that was refused and must not be
     /// used again; `login` sends the parameters it is given to `/access/ticket`.
-    pub(crate) async fn proof<F>(
+    pub(crate) async fn proof<'f, F>(
         &self,
         access: Access,
         stale: Option<u64>,
         login: F,
     ) -> Result<Proof, Error>
     where
-        F: AsyncFn(Params) -> Result<Reply, Error>,
+        F: Fn(Params) -> LoginFuture<'f> + Sync,
     {
         let seen = self.finished.load(Ordering::Acquire);
         let mut state = self.state.lock().await;
@@ -148,14 +152,14 @@ impl TicketSession {
         }
     }
 
-    async fn obtain<F>(
+    async fn obtain<'f, F>(
         &self,
         old: Option<Ticket>,
         generation: u64,
         login: F,
     ) -> Result<Ticket, Error>
     where
-        F: AsyncFn(Params) -> Result<Reply, Error>,
+        F: Fn(Params) -> LoginFuture<'f> + Sync,
     {
         let form = |secret: &SecretString| {
             let mut params = Params::new().with("username", &self.username);

@@ -9,7 +9,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use reqwest::{
     Client as Http, Response, Url,
-    header::{CONTENT_TYPE, HeaderMap},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
     redirect, retry,
 };
 
@@ -90,9 +90,10 @@ async fn attempt(http: &Http, url: Url, out: &Outgoing<'_>) -> Result<Response, 
         .request(out.method.http(), url)
         .headers(out.headers.clone());
     if let Some(body) = out.body {
-        // a known length: PVE refuses chunked bodies
+        // PVE wants to be told the length, also of nothing, and refuses chunked bodies
         request = request
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(CONTENT_LENGTH, body.len())
             .body(body.to_owned());
     }
     request.send().await
@@ -156,13 +157,15 @@ fn sources<'a>(
 }
 
 fn is_tls(error: &reqwest::Error) -> bool {
-    sources(error).any(|error| {
-        // an io error hides what it wraps from `source`
-        let wrapped = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(|io| io.get_ref());
-        error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+    sources(error).any(holds_tls_error)
+}
+
+/// An io error hides what it wraps from `source`, and may wrap another one.
+fn holds_tls_error(error: &(dyn StdError + 'static)) -> bool {
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| holds_tls_error(inner))
 }
 
 fn innermost(error: &reqwest::Error) -> String {
