@@ -23,7 +23,7 @@ pub(crate) fn percent(specs: &[StepSpec], records: &[StepRecord], undo: bool, wi
 mod tests {
     use super::*;
     use std::time::Duration;
-    use tpm_provisioner::WhenLate;
+    use tpm_provisioner::{OnFailure, WhenLate};
 
     fn spec(name: &'static str, weight: u32) -> StepSpec {
         StepSpec {
@@ -32,6 +32,7 @@ mod tests {
             weight,
             deadline: Duration::from_secs(1),
             when_late: WhenLate::Fail,
+            on_failure: OnFailure::Undo,
             slot: None,
         }
     }

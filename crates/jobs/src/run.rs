@@ -13,7 +13,7 @@ use tpm_domain::{
     Failure, FailureCode, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote, Timestamp,
 };
 use tpm_provisioner::{
-    Fate, Learned, Observed, Operation, ProvisionError, Provisioner, StepCall, StepSpec, WhenLate,
+    Fate, Learned, Observed, OnFailure, Operation, ProvisionError, Provisioner, StepCall, StepSpec, WhenLate,
 };
 use tpm_store::{Claim, SlotAnswer, StoreError, UnitOfWork};
 
@@ -417,8 +417,11 @@ impl<'w> Run<'w> {
             error = &error as &dyn std::error::Error,
             "step did not work out"
         );
+        if error.settled {
+            record.handle = None;
+        }
         match error.fate {
-            Fate::Refused => self.fail(record, failure).await,
+            Fate::Refused => self.fail(spec, record, failure).await,
             Fate::VmidTaken => self.other_vmid(spec, record, failure).await,
             _ if self.elapsed(&record) > spec.deadline => {
                 self.late(spec, record, Some(failure)).await
@@ -468,7 +471,7 @@ impl<'w> Run<'w> {
             step: Some(spec.name.to_owned()),
             detail: Some(format!("{} attempts in {:?}", record.attempt, self.elapsed(&record))),
         });
-        self.fail(record, failure).await
+        self.fail(spec, record, failure).await
     }
 
     /// The VMID is a stranger's: take another one and begin the step anew.
@@ -479,7 +482,7 @@ impl<'w> Run<'w> {
         failure: Failure,
     ) -> Result<(), Stop> {
         if self.claim.undoing || self.operation != Operation::Create {
-            return self.fail(record, failure).await;
+            return self.fail(spec, record, failure).await;
         }
         let burnt = self.server.vmid;
         record.state = StepState::Pending;
@@ -494,7 +497,7 @@ impl<'w> Run<'w> {
                 step: Some(spec.name.to_owned()),
                 detail: failure.detail,
             };
-            return self.fail(record, failure).await;
+            return self.fail(spec, record, failure).await;
         };
         tx.save_step(self.claim.task.id, &record).await?;
         tx.commit().await?;
@@ -505,7 +508,12 @@ impl<'w> Run<'w> {
     }
 
     /// The step is given up, and with it the task: undone when it is a create, ended otherwise.
-    async fn fail(&mut self, mut record: StepRecord, failure: Failure) -> Result<(), Stop> {
+    async fn fail(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        failure: Failure,
+    ) -> Result<(), Stop> {
         record.state = StepState::Failed;
         record.finished_at = Some(self.now());
         let tx = self.fenced().await?;
@@ -513,7 +521,10 @@ impl<'w> Run<'w> {
         tx.free_slot(self.claim.task.id, record.seq).await?;
         tx.commit().await?;
         self.keep(record);
-        if self.operation == Operation::Create && !self.claim.undoing {
+        if self.operation == Operation::Create
+            && !self.claim.undoing
+            && spec.on_failure == OnFailure::Undo
+        {
             return self.turn_round(Some(failure)).await;
         }
         self.end_failed(failure).await

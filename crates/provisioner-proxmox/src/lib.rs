@@ -1,1 +1,108 @@
-//! The direct engine: clones, configures, starts and destroys guests through the PVE API.
+//! The direct engine: makes, changes and destroys guests through the Proxmox VE API.
+//!
+//! Every step finds out from Proxmox VE itself whether its effect is there, and every act may be
+//! repeated. Nothing destructive is done to a guest whose mark and SMBIOS uuid are not the ones recorded.
+//! Keeps no state of its own but a short memory of where templates live; holds no lease, writes no row.
+
+mod clone;
+mod configure;
+mod destroy;
+mod error;
+mod guest;
+mod power;
+mod ready;
+mod resize;
+mod settings;
+mod steps;
+mod template;
+
+pub use settings::{EngineRole, EngineSettings};
+
+use crate::steps::Steps;
+use crate::template::Templates;
+use async_trait::async_trait;
+use serde_json::Value;
+use tpm_domain::{FailureCode, GuestView, NodeName, PowerState, Server};
+use tpm_provisioner::{
+    Acted, Fate, MarkSigner, Observed, Operation, ProvisionError, Provisioner, StepCall, StepSpec,
+};
+use tpm_pve_client::Client;
+
+/// The engine's name.
+pub const ENGINE: &str = "direct";
+
+/// The engine on one cluster.
+#[derive(Debug)]
+pub struct ProxmoxProvisioner {
+    client: Client,
+    signer: MarkSigner,
+    settings: EngineSettings,
+    steps: Steps,
+    templates: Templates,
+}
+
+impl ProxmoxProvisioner {
+    /// The engine on the cluster that `client` speaks to.
+    #[must_use]
+    pub fn new(client: Client, signer: MarkSigner, settings: EngineSettings) -> Self {
+        let steps = Steps::new(&settings);
+        Self { client, signer, settings, steps, templates: Templates::default() }
+    }
+}
+
+#[async_trait]
+impl Provisioner for ProxmoxProvisioner {
+    fn name(&self) -> &str {
+        ENGINE
+    }
+
+    fn steps(&self, operation: Operation) -> &[StepSpec] {
+        self.steps.of(operation)
+    }
+
+    async fn observe(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
+        match (call.operation, call.step) {
+            (Operation::Create, "clone") => self.observe_clone(call).await,
+            (Operation::Create, "configure") => self.observe_configure(call).await,
+            (Operation::Create, "resize") => self.observe_resize(call).await,
+            (Operation::Create | Operation::Start, "start") => self.observe_start(call).await,
+            (Operation::Create, "agent") => self.observe_agent(call).await,
+            (Operation::Create, "address") => self.observe_address(call).await,
+            (Operation::Stop, "shutdown") => self.observe_shutdown(call).await,
+            (Operation::Restart, "reboot") => self.observe_reboot(call).await,
+            (Operation::Destroy, "stop") => self.observe_stop(call).await,
+            (Operation::Destroy, "destroy") => self.observe_destroy(call).await,
+            (Operation::Destroy, "confirm") => self.observe_confirm(call).await,
+            _ => Err(unknown_step(call)),
+        }
+    }
+
+    async fn act(&self, call: &StepCall<'_>, intent: &Value) -> Result<Acted, ProvisionError> {
+        match (call.operation, call.step) {
+            (Operation::Create, "clone") => self.act_clone(call, intent).await,
+            (Operation::Create, "configure") => self.act_configure(call).await,
+            (Operation::Create, "resize") => self.act_resize(call).await,
+            (Operation::Create | Operation::Start, "start") => self.act_start(call).await,
+            (Operation::Stop, "shutdown") => self.act_shutdown(call).await,
+            (Operation::Restart, "reboot") => self.act_reboot(call).await,
+            (Operation::Destroy, "stop") => self.act_stop(call).await,
+            (Operation::Destroy, "destroy" | "confirm") => self.act_destroy(call).await,
+            _ => Err(unknown_step(call)),
+        }
+    }
+
+    async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {
+        let Some(found) = self.find(server, None).await? else { return Ok(None) };
+        let status = self.client.guest_status(&found.node, server.vmid.0).await;
+        let status = status.map_err(|error| error::of_read(&error))?;
+        let power =
+            if status.status == "running" { PowerState::Running } else { PowerState::Stopped };
+        let mark = self.mark_on(&found.config);
+        Ok(Some(GuestView { vmid: server.vmid, node: NodeName(found.node), power, mark }))
+    }
+}
+
+fn unknown_step(call: &StepCall<'_>) -> ProvisionError {
+    let text = format!("no step {} in {:?}", call.step, call.operation);
+    ProvisionError::new(Fate::Refused, FailureCode::Internal, text)
+}

@@ -31,6 +31,8 @@ pub struct ProvisionError {
     pub failure: Failure,
     /// Wait at least so long before the next attempt.
     pub retry_after: Option<Duration>,
+    /// Whether what the last act began has ended, so that its handle says nothing more.
+    pub settled: bool,
     /// For the log.
     #[source]
     pub cause: Option<anyhow::Error>,
@@ -40,7 +42,14 @@ impl ProvisionError {
     /// An error without a cause beyond its text.
     #[must_use]
     pub fn new(fate: Fate, code: FailureCode, detail: impl Into<String>) -> Self {
-        Self { fate, failure: Failure::new(code, detail), retry_after: None, cause: None }
+        Self { fate, failure: Failure::new(code, detail), retry_after: None, settled: false, cause: None }
+    }
+
+    /// The same, about something begun that has ended.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.settled = true;
+        self
     }
 
     /// The same with a least wait before the next attempt.

@@ -12,7 +12,7 @@ mod step;
 
 pub use error::{Fate, ProvisionError};
 pub use signer::{MarkSigner, WeakKey};
-pub use step::{Acted, Learned, Observed, Operation, StepCall, StepSpec, WhenLate};
+pub use step::{Acted, Learned, Observed, OnFailure, Operation, StepCall, StepSpec, WhenLate};
 
 use async_trait::async_trait;
 use tpm_domain::{GuestView, Server};

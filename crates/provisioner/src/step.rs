@@ -35,6 +35,15 @@ pub enum WhenLate {
     Warn,
 }
 
+/// What becomes of a create whose step is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Everything is undone: nothing is left.
+    Undo,
+    /// The guest stays as it is, for a person to look at: it is whole, but does not run.
+    Keep,
+}
+
 /// One step of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepSpec {
@@ -48,6 +57,8 @@ pub struct StepSpec {
     pub deadline: Duration,
     /// What happens then.
     pub when_late: WhenLate,
+    /// What becomes of a create when it is given up; other operations are never undone.
+    pub on_failure: OnFailure,
     /// The limited places it needs, and how many of them there are.
     pub slot: Option<(&'static str, u32)>,
 }

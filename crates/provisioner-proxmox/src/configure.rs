@@ -1,0 +1,170 @@
+//! CPU, memory, network, cloud-init, tags and our mark: compared field by field with what PVE has, and
+//! only what differs is sent. The guest is off while this is done, so everything applies at once.
+
+use crate::ProxmoxProvisioner;
+use crate::error::{of_value, of_write};
+use crate::guest::Found;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tpm_provisioner::{Acted, Learned, Observed, ProvisionError, StepCall};
+use tpm_pve_client::ConfigUpdate;
+use tpm_pve_client::property::{AgentOption, IpConfig, Net};
+
+impl ProxmoxProvisioner {
+    pub(crate) async fn observe_configure(
+        &self,
+        call: &StepCall<'_>,
+    ) -> Result<Observed, ProvisionError> {
+        let found = self.ours(call).await?;
+        let update = self.differences(call, &found)?;
+        if update.is_empty() {
+            let evidence = json!({ "digest": found.config.digest() });
+            return Ok(Observed::Done { evidence, learned: Learned::default() });
+        }
+        let params = update.params();
+        let options: Vec<&str> = params.keys().collect();
+        Ok(Observed::Needed(json!({ "node": found.node, "options": options })))
+    }
+
+    pub(crate) async fn act_configure(
+        &self,
+        call: &StepCall<'_>,
+    ) -> Result<Acted, ProvisionError> {
+        let found = self.ours(call).await?;
+        let mut update = self.differences(call, &found)?;
+        if update.is_empty() {
+            return Ok(Acted::default());
+        }
+        if let Some(digest) = found.config.digest() {
+            update = update.digest(digest);
+        }
+        match self.client.update_config_sync(&found.node, call.server.vmid.0, &update).await {
+            Ok(()) => Ok(Acted::default()),
+            // Somebody else changed it meanwhile: look again, whose it is included.
+            Err(error) if error.is_digest_conflict() => {
+                Err(of_write(&error).after(Duration::from_millis(100)))
+            }
+            Err(error) => Err(of_write(&error)),
+        }
+    }
+
+    /// What has to be changed, empty when nothing has.
+    fn differences(
+        &self,
+        call: &StepCall<'_>,
+        found: &Found,
+    ) -> Result<ConfigUpdate, ProvisionError> {
+        let (server, config) = (call.server, &found.config);
+        let role = self.role(call)?;
+        let mut update = ConfigUpdate::new();
+        if config.name() != Some(server.name.as_str()) {
+            update = update.name(server.name.as_str());
+        }
+        if config.cores().unwrap_or(1) != server.spec.cpu {
+            update = update.cores(server.spec.cpu);
+        }
+        if config.sockets().unwrap_or(1) != 1 {
+            update = update.set("sockets", 1);
+        }
+        let memory = u64::from(server.spec.memory_mb);
+        if config.memory_mb().unwrap_or(512) != memory {
+            update = update.memory_mb(memory);
+        }
+        // The balloon's target may not exceed the memory.
+        if config.get("balloon").and_then(|text| text.parse::<u64>().ok()).is_some_and(|b| b > memory) {
+            update = update.set("balloon", memory);
+        }
+        if config.protection() {
+            update = update.protection(false);
+        }
+        if config.agent().ok().flatten().is_none_or(|agent| !agent.enabled) {
+            update = update.agent(&AgentOption::new(true));
+        }
+        let have: BTreeSet<String> =
+            config.tags().iter().map(|tag| tag.to_ascii_lowercase()).collect();
+        let want: BTreeSet<String> =
+            role.tags.iter().map(|tag| tag.to_ascii_lowercase()).collect();
+        if have != want {
+            update = update.tags(&want).map_err(of_value)?;
+        }
+        let update = self.cloud_init(update, call, found)?;
+        networks(update, call, found)
+    }
+
+    fn cloud_init(
+        &self,
+        mut update: ConfigUpdate,
+        call: &StepCall<'_>,
+        found: &Found,
+    ) -> Result<ConfigUpdate, ProvisionError> {
+        let (role, config) = (self.role(call)?, &found.config);
+        if config.get("ciuser") != Some(role.user.as_str()) {
+            update = update.ciuser(&role.user);
+        }
+        if !role.ssh_keys.is_empty() {
+            let want = ConfigUpdate::new().sshkeys(&role.ssh_keys).map_err(of_value)?;
+            let wanted = want.params();
+            let same = |text: &str| {
+                let plain = |text: &str| text.trim_end_matches("%0A").to_owned();
+                wanted.get("sshkeys").map(plain) == Some(plain(text))
+            };
+            if !config.get("sshkeys").is_some_and(same) {
+                update = update.sshkeys(&role.ssh_keys).map_err(of_value)?;
+            }
+        }
+        let dns = &self.settings.dns;
+        if !dns.is_empty() {
+            let want: Vec<String> = dns.iter().map(ToString::to_string).collect();
+            let have = config.get("nameserver").unwrap_or_default();
+            if !have.split([' ', ',', ';']).filter(|s| !s.is_empty()).eq(want.iter()) {
+                update = update.nameserver(dns.iter().copied());
+            }
+        }
+        if let Some(domain) = &self.settings.search_domain
+            && config.get("searchdomain") != Some(domain)
+        {
+            update = update.searchdomain(domain);
+        }
+        Ok(update)
+    }
+}
+
+/// Interfaces as asked for: what the template has is kept where it does not contradict, what it has
+/// beyond is removed.
+fn networks(
+    mut update: ConfigUpdate,
+    call: &StepCall<'_>,
+    found: &Found,
+) -> Result<ConfigUpdate, ProvisionError> {
+    let nets = found.config.nets().map_err(of_value)?;
+    let nics = &call.server.spec.nics;
+    for (nic, n) in nics.iter().zip(0_u8..) {
+        let old = nets.get(&n).cloned();
+        let net = old.clone().unwrap_or_else(Net::virtio).with_bridge(&nic.bridge);
+        let net = net.map_err(of_value)?;
+        let net = match nic.vlan {
+            Some(tag) => net.with_tag(tag).map_err(of_value)?,
+            None => net.without_tag(),
+        };
+        if old.as_ref() != Some(&net) {
+            update = update.net(n, &net);
+        }
+        let want = match nic.address {
+            None => IpConfig::dhcp(),
+            Some(address) => IpConfig::static_v4(address.ip, address.prefix, address.gateway)
+                .map_err(of_value)?,
+        };
+        let have = found.config.ipconfig(n).ok().flatten();
+        if have.as_ref() != Some(&want) {
+            update = update.ipconfig(n, &want);
+        }
+    }
+    for (n, _) in nets.iter().filter(|(n, _)| usize::from(**n) >= nics.len()) {
+        update = update.delete(&format!("net{n}")).map_err(of_value)?;
+        if found.config.get(&format!("ipconfig{n}")).is_some() {
+            update = update.delete(&format!("ipconfig{n}")).map_err(of_value)?;
+        }
+    }
+    Ok(update)
+}

@@ -1,0 +1,165 @@
+//! Starting, shutting down, restarting. The guest's own state decides, not what a task said: a start may
+//! "fail" and the guest still run.
+
+use crate::ProxmoxProvisioner;
+use crate::error::{of_read, of_write};
+use crate::guest::{Begun, Found};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tpm_domain::{NodeName, PowerState};
+use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
+use tpm_pve_client::{ErrorClass, GuestStatus, Upid};
+
+/// After a stop PVE's own cleanup holds the guest's lock; a start within two seconds can run into it and
+/// fail ten seconds later.
+const AFTER_STOP: Duration = Duration::from_secs(3);
+
+pub(crate) fn begun_task(upid: &Upid) -> Acted {
+    Acted { handle: Some(upid.as_str().to_owned()), look_after: Duration::from_millis(100) }
+}
+
+fn seen(found: &Found, power: PowerState, status: &GuestStatus) -> Observed {
+    let learned = Learned {
+        node: Some(NodeName(found.node.clone())),
+        power: Some(power),
+        ..Learned::default()
+    };
+    let evidence = json!({ "status": status.status, "uptime_secs": status.uptime_secs });
+    Observed::Done { evidence, learned }
+}
+
+impl ProxmoxProvisioner {
+    pub(crate) async fn status(
+        &self,
+        found: &Found,
+        call: &StepCall<'_>,
+    ) -> Result<GuestStatus, ProvisionError> {
+        let status = self.client.guest_status(&found.node, call.server.vmid.0).await;
+        status.map_err(|error| of_read(&error))
+    }
+
+    pub(crate) async fn observe_start(
+        &self,
+        call: &StepCall<'_>,
+    ) -> Result<Observed, ProvisionError> {
+        let failed = match self.begun(call).await? {
+            Begun::Running(wait) => return Ok(wait),
+            Begun::Failed(error) => Some(error),
+            Begun::Nothing | Begun::Ended => None,
+        };
+        let found = self.ours(call).await?;
+        let status = self.status(&found, call).await?;
+        match failed {
+            _ if status.status == "running" => Ok(seen(&found, PowerState::Running, &status)),
+            Some(error) if error.fate == Fate::Busy => Err(error.after(AFTER_STOP)),
+            Some(error) => Err(refusal(error)),
+            None => Ok(Observed::Needed(json!({ "node": found.node }))),
+        }
+    }
+
+    pub(crate) async fn act_start(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let found = self.ours(call).await?;
+        let upid = self.client.start(&found.node, call.server.vmid.0).await;
+        upid.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+    }
+
+    pub(crate) async fn observe_shutdown(
+        &self,
+        call: &StepCall<'_>,
+    ) -> Result<Observed, ProvisionError> {
+        let failed = match self.begun(call).await? {
+            Begun::Running(wait) => return Ok(wait),
+            Begun::Failed(error) => Some(error),
+            Begun::Nothing | Begun::Ended => None,
+        };
+        let found = self.ours(call).await?;
+        let status = self.status(&found, call).await?;
+        match failed {
+            _ if status.status == "stopped" => Ok(seen(&found, PowerState::Stopped, &status)),
+            Some(error) if error.fate != Fate::Ask => Err(error),
+            _ => Ok(Observed::Needed(json!({ "node": found.node }))),
+        }
+    }
+
+    /// The first time the guest is asked, and switched off when it does not listen; after that it is
+    /// switched off at once.
+    pub(crate) async fn act_shutdown(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let found = self.ours(call).await?;
+        let vmid = call.server.vmid.0;
+        if call.attempt <= 1 {
+            let patience = self.shutdown_secs();
+            match self.client.shutdown(&found.node, vmid, Some(patience), true).await {
+                Ok(upid) => return Ok(begun_task(&upid)),
+                // A paused guest cannot be asked.
+                Err(error) if error.class() == ErrorClass::Rejected && error.text().contains("paused") => {}
+                Err(error) => return Err(of_write(&error)),
+            }
+        }
+        let upid = self.client.stop(&found.node, vmid).await;
+        upid.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+    }
+
+    pub(crate) async fn observe_reboot(
+        &self,
+        call: &StepCall<'_>,
+    ) -> Result<Observed, ProvisionError> {
+        let begun = self.begun(call).await?;
+        if let Begun::Running(wait) = begun {
+            return Ok(wait);
+        }
+        let found = self.ours(call).await?;
+        let status = self.status(&found, call).await?;
+        let running = status.status == "running";
+        match begun {
+            Begun::Ended if running => return Ok(seen(&found, PowerState::Running, &status)),
+            Begun::Failed(error) if error.fate != Fate::Ask => return Err(error),
+            _ => {}
+        }
+        // Without a task to ask: it was restarted when it has run for less time than before.
+        let before = call.intent.and_then(|intent| intent.get("uptime_secs")).and_then(Value::as_u64);
+        if let (Some(before), Some(now)) = (before, status.uptime_secs)
+            && running
+            && now < before
+        {
+            return Ok(seen(&found, PowerState::Running, &status));
+        }
+        Ok(Observed::Needed(json!({ "node": found.node, "uptime_secs": status.uptime_secs })))
+    }
+
+    /// The first time the guest is asked; after that the reset button is pressed. A guest that is off
+    /// is started.
+    pub(crate) async fn act_reboot(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let found = self.ours(call).await?;
+        let vmid = call.server.vmid.0;
+        let upid = if self.status(&found, call).await?.status != "running" {
+            self.client.start(&found.node, vmid).await
+        } else if call.attempt <= 1 {
+            self.client.reboot(&found.node, vmid, Some(self.shutdown_secs())).await
+        } else {
+            self.client.reset(&found.node, vmid).await
+        };
+        upid.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+    }
+
+    fn shutdown_secs(&self) -> u32 {
+        u32::try_from(self.settings.shutdown_timeout.as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+/// A start whose task failed and whose guest is off has failed for good, unless the task was cut short.
+fn refusal(error: ProvisionError) -> ProvisionError {
+    let cut_short = ["unexpected status", "received interrupt", "interrupted by signal"];
+    let text = error.failure.detail.as_deref().unwrap_or_default();
+    if error.fate == Fate::Ask && !cut_short.iter().any(|part| text.contains(part)) {
+        ProvisionError {
+            fate: Fate::Refused,
+            failure: tpm_domain::Failure {
+                code: tpm_domain::FailureCode::ProxmoxRefused,
+                ..error.failure
+            },
+            ..error
+        }
+    } else {
+        error
+    }
+}

@@ -1,0 +1,78 @@
+//! Growing the first disk to an absolute size: the same again does nothing.
+
+use crate::ProxmoxProvisioner;
+use crate::error::{of_value, of_write};
+use crate::guest::{Begun, Found};
+use serde_json::json;
+use std::time::Duration;
+use tpm_domain::FailureCode;
+use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
+
+const GIB: u64 = 1 << 30;
+
+impl ProxmoxProvisioner {
+    pub(crate) async fn observe_resize(
+        &self,
+        call: &StepCall<'_>,
+    ) -> Result<Observed, ProvisionError> {
+        match self.begun(call).await? {
+            Begun::Running(wait) => return Ok(wait),
+            Begun::Failed(error) if error.fate != Fate::Ask => return Err(error),
+            Begun::Nothing | Begun::Ended | Begun::Failed(_) => {}
+        }
+        let found = self.ours(call).await?;
+        let (disk, size) = first_disk(&found)?;
+        let want = u64::from(call.server.spec.disk_gb) * GIB;
+        if size > want {
+            let text = format!(
+                "{disk} of the template has {} GiB already; shrinking disks is not supported",
+                size.div_ceil(GIB)
+            );
+            return Err(ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text));
+        }
+        if size == want {
+            let evidence = json!({ "disk": disk, "size_bytes": size });
+            return Ok(Observed::Done { evidence, learned: Learned::default() });
+        }
+        Ok(Observed::Needed(json!({ "node": found.node, "disk": disk, "size_bytes": want })))
+    }
+
+    pub(crate) async fn act_resize(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let found = self.ours(call).await?;
+        let (disk, _) = first_disk(&found)?;
+        let want = u64::from(call.server.spec.disk_gb) * GIB;
+        let digest = found.config.digest();
+        let upid = self.client.resize(&found.node, call.server.vmid.0, &disk, want, digest).await;
+        let upid = upid.map_err(|error| of_write(&error))?;
+        let handle = Some(upid.as_str().to_owned());
+        Ok(Acted { handle, look_after: Duration::from_millis(100) })
+    }
+}
+
+/// The disk the guest boots from, with its size in bytes: the first disk of the boot order, else the
+/// first one on any bus.
+fn first_disk(found: &Found) -> Result<(String, u64), ProvisionError> {
+    let disks = found.config.disks().map_err(of_value)?;
+    let plain = |name: &str| disks.get(name).filter(|disk| !disk.is_cdrom() && !disk.is_cloudinit());
+    let order = found.config.get("boot").and_then(|boot| boot.split("order=").nth(1));
+    let by_order = order
+        .into_iter()
+        .flat_map(|list| list.split([',', ';']))
+        .map(str::trim)
+        .find(|name| plain(name).is_some());
+    let by_bus = || {
+        ["scsi", "virtio", "sata", "ide"].iter().find_map(|bus| {
+            (0..31).map(|n| format!("{bus}{n}")).find(|name| plain(name).is_some())
+        })
+    };
+    let name = by_order.map(str::to_owned).or_else(by_bus);
+    let name = name.ok_or_else(|| {
+        let text = "the template has no disk";
+        ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text)
+    })?;
+    let size = plain(&name).and_then(|disk| disk.size_bytes()).ok_or_else(|| {
+        let text = format!("Proxmox does not say how large {name} is");
+        ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text)
+    })?;
+    Ok((name, size))
+}

@@ -1,0 +1,41 @@
+//! What the engine is set to.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What a role's guests are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineRole {
+    /// VMID of the template.
+    pub template: u32,
+    /// cloud-init user.
+    pub user: String,
+    /// Public SSH keys for that user.
+    pub ssh_keys: Vec<String>,
+    /// Tags of the guest.
+    pub tags: Vec<String>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Roles by name.
+    pub roles: BTreeMap<String, EngineRole>,
+    /// Copy the template's disks instead of linking to them.
+    pub full_clone: bool,
+    /// Storage for copied disks; that of the template when `None`.
+    pub storage: Option<String>,
+    /// Most clones in flight at once, over all workers.
+    pub max_clones: u32,
+    /// How long a guest may take to shut down before it is switched off.
+    pub shutdown_timeout: Duration,
+    /// How long to wait for the guest agent of a new server.
+    pub agent_timeout: Duration,
+    /// How long any other step may take in all.
+    pub step_timeout: Duration,
+    /// DNS servers for cloud-init; the node's own when empty.
+    pub dns: Vec<IpAddr>,
+    /// DNS search domain for cloud-init.
+    pub search_domain: Option<String>,
+}
