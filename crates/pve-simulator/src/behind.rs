@@ -166,9 +166,16 @@ impl BehindTheBack<'_> {
     pub fn kill_task(&self, upid: &str) {
         self.0.tasks.with(|records| {
             if let Some(record) = records.iter_mut().find(|record| record.upid == upid && record.exit.is_none()) {
+                record.exit = Some(("unexpected status".into(), self.0.clock.now()));
+                record.log.clear();
                 record.cancel.cancel();
             }
         });
+    }
+
+    /// Runs a round of the status daemon now: lists learn names and states of guests.
+    pub fn broadcast(&self) {
+        api::broadcast_all(self.0);
     }
 
     /// Invalidates a token, as if somebody had deleted it.

@@ -134,6 +134,8 @@ pub struct SimulatorConfig {
     pub auth_failure_delay: bool,
     /// Seconds between refreshes of metrics and guest names; 0 is always fresh.
     pub metrics_interval_secs: f64,
+    /// Starts as a host whose status daemon has not run yet.
+    pub cold_start: bool,
     /// Nodes; a single one makes a standalone host.
     pub nodes: Vec<NodeConfig>,
     /// Cluster name, used with more than one node.
@@ -173,6 +175,7 @@ impl Default for SimulatorConfig {
             time_scale: 1.0,
             auth_failure_delay: true,
             metrics_interval_secs: 0.0,
+            cold_start: false,
             nodes: (1..=3).map(NodeConfig::numbered).collect(),
             cluster: "simulated".into(),
             storages: default_storages(),

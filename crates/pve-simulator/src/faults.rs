@@ -79,10 +79,23 @@ pub enum FaultKind {
     NoWorkerUpid,
     /// Waits until released.
     Hold {
-        /// Holds the task before its effect instead of the request.
+        /// Where it waits.
         #[serde(default)]
-        in_task: bool,
+        at: HoldAt,
     },
+}
+
+/// Where a held request or task waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldAt {
+    /// Before the request is worked on.
+    #[default]
+    Request,
+    /// The answer with the UPID is out, the task has done nothing.
+    TaskStart,
+    /// The task has its locks and is about to take effect.
+    TaskEffect,
 }
 
 impl Fault {
@@ -269,7 +282,8 @@ pub(crate) struct Effects {
     pub(crate) drop_after: bool,
     pub(crate) status: Option<(u16, String, Option<String>, bool)>,
     pub(crate) error: Option<String>,
-    pub(crate) task_hold: Option<Arc<Gate>>,
+    pub(crate) start_hold: Option<Arc<Gate>>,
+    pub(crate) effect_hold: Option<Arc<Gate>>,
     pub(crate) task_fails: Option<String>,
     pub(crate) task_warns: Option<String>,
 }
@@ -296,8 +310,9 @@ impl Effects {
             FaultKind::NoWorkerUpid => {
                 self.error = Some("got no worker upid - start worker failed".into());
             }
-            FaultKind::Hold { in_task: true } => self.task_hold = Some(Arc::clone(gate)),
-            FaultKind::Hold { in_task: false } => self.hold = Some(Arc::clone(gate)),
+            FaultKind::Hold { at: HoldAt::Request } => self.hold = Some(Arc::clone(gate)),
+            FaultKind::Hold { at: HoldAt::TaskStart } => self.start_hold = Some(Arc::clone(gate)),
+            FaultKind::Hold { at: HoldAt::TaskEffect } => self.effect_hold = Some(Arc::clone(gate)),
         }
     }
 }

@@ -45,7 +45,7 @@ pub use config::{
     DEFAULT_SECRET, MANAGER_PRIVILEGES, NodeConfig, Profile, RoleConfig, SimulatorConfig, StorageConfig,
     TemplateConfig, TokenConfig, UserConfig,
 };
-pub use faults::{Fault, FaultKind, FaultState, Faults};
+pub use faults::{Fault, FaultKind, FaultState, Faults, HoldAt};
 pub use ledger::{Counters, Effect};
 pub use server::{Simulator, StartError};
 pub use view::GuestView;

@@ -26,6 +26,9 @@ pub(crate) struct World {
     pub(crate) offline: BTreeSet<String>,
     /// Address suffix by MAC, what the DHCP server remembers.
     pub(crate) leases: BTreeMap<String, u8>,
+    /// The status daemon has run at least once.
+    #[serde(default)]
+    pub(crate) is_warm: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -92,10 +92,6 @@ static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../data/endpoints.json")).unwrap_or_default()
 });
 
-/// Every endpoint, sorted by path.
-pub(crate) fn endpoints() -> &'static [Endpoint] {
-    &ENDPOINTS
-}
 
 /// Finds the endpoint for a decoded path and returns the values of its placeholders.
 pub(crate) fn find(method: &str, segments: &[String]) -> Option<(&'static Endpoint, Params)> {

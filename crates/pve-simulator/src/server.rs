@@ -75,6 +75,9 @@ impl Simulator {
         };
         let sim = Arc::new(Sim::new(config, world, fingerprint));
         sim.tasks.restore(tasks);
+        if !sim.config.cold_start {
+            crate::api::broadcast_all(&sim);
+        }
         let tracker = TaskTracker::new();
         let api = Arc::clone(&sim);
         tracker.spawn(accept(Arc::clone(&sim), listener, tracker.clone(), move |stream| {
@@ -233,11 +236,7 @@ async fn broadcast(sim: Arc<Sim>) {
             () = tokio::time::sleep(pause) => {}
             () = sim.stop.cancelled() => return,
         }
-        let mut world = sim.world();
-        let offline = world.offline.clone();
-        for guest in world.guests.values_mut().filter(|guest| !offline.contains(&guest.node)) {
-            guest.broadcast = Some(crate::api::broadcast(guest));
-        }
+        crate::api::broadcast_all(&sim);
     }
 }
 

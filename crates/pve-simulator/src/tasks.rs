@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::acl::Who;
-use crate::faults::Effects;
+use crate::faults::{Effects, Gate};
 use crate::sim::Sim;
 
 /// A task as the API shows it.
@@ -180,18 +180,27 @@ impl Task {
     /// The working time before an effect; this is where injected faults strike.
     pub(crate) async fn work(&self, duration: Duration) -> Result<(), String> {
         self.sleep(duration).await?;
-        if let Some(gate) = &self.effects.task_hold {
-            tokio::select! {
-                () = gate.wait() => {}
-                () = self.cancel.cancelled() => return Err("received interrupt".into()),
-            }
-        }
+        self.hold(self.effects.effect_hold.as_deref()).await?;
         if self.cancel.is_cancelled() {
             return Err("received interrupt".into());
         }
-        match &self.effects.task_fails {
-            Some(text) => Err(text.clone()),
-            None => Ok(()),
+        let Some(text) = &self.effects.task_fails else { return Ok(()) };
+        if text.starts_with("can't lock file") {
+            self.log("trying to acquire lock...");
+        }
+        Err(text.clone())
+    }
+
+    /// A point where the task waits as if at work, without failing.
+    pub(crate) async fn pause(&self) -> Result<(), String> {
+        self.hold(self.effects.effect_hold.as_deref()).await
+    }
+
+    async fn hold(&self, gate: Option<&Gate>) -> Result<(), String> {
+        let Some(gate) = gate else { return Ok(()) };
+        tokio::select! {
+            () = gate.wait() => Ok(()),
+            () = self.cancel.cancelled() => Err("received interrupt".into()),
         }
     }
 
@@ -234,6 +243,8 @@ where
     sim.ledger.task_began(kind, sim.tasks.running(None), sim.tasks.running(Some("qmclone")));
     let task = Task { sim: Arc::clone(sim), upid: upid.clone(), effects: effects.clone(), cancel };
     tokio::spawn(async move {
+        // an interruption while held is seen by the body, which knows how to clean up
+        let _ = task.hold(task.effects.start_hold.as_deref()).await;
         let outcome = body(task.clone()).await;
         let outcome = match (outcome, &task.effects.task_fails) {
             (Ok(()), Some(text)) => Err(text.clone()),
@@ -250,6 +261,9 @@ where
 fn finish(task: &Task, outcome: Result<(), String>) {
     let now = task.sim.clock.now();
     task.sim.tasks.update(&task.upid, |record| {
+        if record.exit.is_some() {
+            return;
+        }
         let warnings = record.log.iter().filter(|line| line.starts_with("WARN: ")).count();
         let (exit, line) = match outcome {
             Err(text) => (text.replace('\n', " "), format!("TASK ERROR: {}", text.replace('\n', " "))),

@@ -176,6 +176,10 @@ fn describe(userid: &str, user: &User) -> Value {
     for (key, value) in &user.profile {
         entry[key] = json!(value);
     }
+    // the file format writes the empty fields in front of a comment
+    if user.profile.contains_key("comment") && entry.get("email").is_none() {
+        entry["email"] = json!("");
+    }
     entry
 }
 

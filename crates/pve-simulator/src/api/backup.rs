@@ -1,6 +1,7 @@
 //! Backups and restores, with the logs that clients read progress and file names from.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -22,6 +23,9 @@ pub(super) fn call(c: &Context, method: &str, path: &str) -> Handled {
         _ => Ok(json!({"mode": "snapshot", "storage": "local", "compress": "0"}).into()),
     }
 }
+
+/// How long a backup in stop mode waits for the guest to shut down.
+const STOP_WAIT: Duration = Duration::from_secs(600);
 
 /// What a backup job was asked to do.
 #[derive(Debug, Clone)]
@@ -170,7 +174,10 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
     }
     match mode {
         "suspend" => task.log("INFO: suspending guest"),
-        "stop" if is_running => task.log("INFO: stopping virtual guest"),
+        "stop" if is_running => {
+            task.log("INFO: stopping virtual guest");
+            super::power::shutdown(task, &job.node, vmid, STOP_WAIT, false).await?;
+        }
         _ => {}
     }
     let file = format!("vzdump-qemu-{vmid}-{}.{}", local(started).format("%Y_%m_%d-%H_%M_%S"), job.extension);
@@ -212,6 +219,10 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
         task.log("INFO: resume vm");
     }
     store(task, job, &guest, &file, stored, started)?;
+    if mode == "stop" && is_running {
+        task.log("INFO: restarting vm");
+        super::power::power_on(sim, &job.node, vmid)?;
+    }
     let seconds = sim.clock.now() - started;
     task.log(format!("INFO: Finished Backup of VM {vmid} (00:{:02}:{:02})", seconds / 60, seconds % 60));
     task.log(format!("INFO: Backup finished at {}", local(sim.clock.now()).format("%Y-%m-%d %H:%M:%S")));

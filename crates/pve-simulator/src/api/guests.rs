@@ -254,6 +254,16 @@ pub(super) fn resource(sim: &Sim, guest: &Guest, pool: Option<&str>) -> Value {
     entry
 }
 
+/// One round of the status daemon.
+pub(crate) fn broadcast_all(sim: &Sim) {
+    let mut world = sim.world();
+    let offline = world.offline.clone();
+    for guest in world.guests.values_mut().filter(|guest| !offline.contains(&guest.node)) {
+        guest.broadcast = Some(broadcast(guest));
+    }
+    world.is_warm = true;
+}
+
 /// Everything the status daemon would broadcast about a guest right now.
 pub(crate) fn broadcast(guest: &Guest) -> crate::model::Broadcast {
     crate::model::Broadcast {

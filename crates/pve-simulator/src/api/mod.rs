@@ -26,7 +26,7 @@ use crate::schema::Endpoint;
 
 pub(crate) use create::convert;
 pub(crate) use destroy::remove;
-pub(crate) use guests::{broadcast, qmp_status};
+pub(crate) use guests::{broadcast, broadcast_all, qmp_status};
 pub(crate) use migrate::relocate;
 pub(crate) use power::{power_off, power_on};
 

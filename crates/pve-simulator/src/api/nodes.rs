@@ -83,9 +83,15 @@ fn list(c: &Context) -> Handled {
 
 /// Adds status and, where allowed, load.
 pub(super) fn fill(c: &Context, world: &World, node: &NodeConfig, entry: &mut Value) {
-    let is_offline = world.offline.contains(&node.name);
-    entry["status"] = json!(if is_offline { "offline" } else { "online" });
-    if !is_offline && acl::has(world, &c.who, &format!("/nodes/{}", node.name), "Sys.Audit") {
+    let status = if !world.is_warm {
+        "unknown"
+    } else if world.offline.contains(&node.name) {
+        "offline"
+    } else {
+        "online"
+    };
+    entry["status"] = json!(status);
+    if status == "online" && acl::has(world, &c.who, &format!("/nodes/{}", node.name), "Sys.Audit") {
         entry["level"] = json!("");
         if let (Value::Object(entry), Value::Object(load)) = (entry, load(&c.sim, world, node)) {
             entry.extend(load);

@@ -235,7 +235,7 @@ pub(super) async fn stop(task: &Task, node: &str, vmid: u32) -> Result<(), Strin
     Ok(())
 }
 
-async fn shutdown(task: &Task, node: &str, vmid: u32, patience: Duration, force: bool) -> Result<(), String> {
+pub(super) async fn shutdown(task: &Task, node: &str, vmid: u32, patience: Duration, force: bool) -> Result<(), String> {
     let sim = &task.sim;
     if !sim.world().guest(node, vmid)?.is_running() {
         return task.work(Duration::ZERO).await;
@@ -268,6 +268,7 @@ async fn shutdown(task: &Task, node: &str, vmid: u32, patience: Duration, force:
         }
     };
     if !reacts {
+        task.pause().await?;
         if !force {
             return Err("VM quit/powerdown failed - got timeout".into());
         }

@@ -327,6 +327,7 @@ fn marks(c: &Context) -> Vec<(String, Value)> {
         .filter(|volume| volume.content == "backup" && volume.storage() == name)
         .filter(|volume| vmid.is_none_or(|vmid| volume.vmid == Some(vmid)))
         .collect();
+    backups.reverse();
     backups.sort_by_key(|volume| std::cmp::Reverse(volume.ctime));
     let mut kept: BTreeMap<(u32, &str), Vec<String>> = BTreeMap::new();
     let mut items = Vec::new();

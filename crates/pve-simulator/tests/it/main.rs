@@ -1,0 +1,8 @@
+//! The simulator from outside: recordings of a real host replayed, a client nobody here wrote,
+//! faults, and the control door.
+
+mod client;
+mod compare;
+mod proxmoxer;
+mod recording;
+mod replay;
