@@ -1,1 +1,18 @@
-//! Routes, extractors, DTOs, error answers.
+//! The HTTP side: routes, extractors, what goes over the wire, and errors as JSON.
+//!
+//! The only crate that knows axum and status codes. It asks use cases and shapes their answers; it
+//! decides nothing, holds no SQL and calls nothing outside. Domain types never go over the wire
+//! themselves: [`wire`](mod@wire) has the shapes.
+
+mod body;
+mod error;
+mod extract;
+mod fields;
+mod guard;
+mod query;
+mod router;
+mod routes;
+mod time;
+mod wire;
+
+pub use router::{ApiSettings, router};

@@ -21,3 +21,5 @@ pub use server::{
 };
 pub use system::{HostResources, HostUse, ServiceProbe, ServiceState, ServiceStatus, SystemStatus};
 pub use task::TaskView;
+/// How lists are asked for; re-exported so that callers need not know the store.
+pub use tpm_store::{NotificationQuery, Page, ServerOrder, ServerQuery, TaskQuery};

@@ -90,6 +90,12 @@ impl FieldErrors {
         self.0.is_empty()
     }
 
+    /// How many things are wrong.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// All of them, in the order they were noted.
     #[must_use]
     pub fn into_vec(self) -> Vec<FieldError> {

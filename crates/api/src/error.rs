@@ -1,0 +1,186 @@
+//! Every error as `{"error": {"code", "message", "details"}}`, in the reader's language.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tpm_app::AppError;
+use tpm_domain::{Conflict, Error, FieldError, Reason, Shortage};
+use tpm_messages::{ApiError, Lang};
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// A use case said no.
+    App(AppError),
+    /// The transport did.
+    Api(ApiError, Value),
+}
+
+impl From<AppError> for Fault {
+    fn from(error: AppError) -> Self {
+        Self::App(error)
+    }
+}
+
+impl From<ApiError> for Fault {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error, json!({}))
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::App(AppError::Refused(error))
+    }
+}
+
+/// The code on the wire and the status for a fault of the transport.
+fn transport(error: ApiError) -> (StatusCode, &'static str) {
+    match error {
+        ApiError::NoRoute => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+        ApiError::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+        ApiError::BrokenJson | ApiError::NotAnObject => (StatusCode::BAD_REQUEST, "INVALID_JSON"),
+        ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+        ApiError::WrongMediaType => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
+        }
+        ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, "FOREIGN_ORIGIN"),
+        ApiError::BadParameter => (StatusCode::BAD_REQUEST, "INVALID_REQUEST"),
+        ApiError::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT"),
+        ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
+    }
+}
+
+/// The code on the wire, the status and the seconds to wait for a refusal.
+fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
+    match error {
+        Error::Invalid(_) => (StatusCode::BAD_REQUEST, "INVALID_REQUEST", None),
+        Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", None),
+        Error::BadCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", None),
+        Error::Throttled { retry_after_secs } => {
+            (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", Some(*retry_after_secs))
+        }
+        Error::Forbidden => (StatusCode::FORBIDDEN, "FORBIDDEN", None),
+        Error::NotFound { .. } => (StatusCode::NOT_FOUND, "NOT_FOUND", None),
+        Error::Conflict(conflict) => (StatusCode::CONFLICT, conflict_code(conflict), None),
+        Error::Unavailable { retry_after_secs } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", Some(*retry_after_secs))
+        }
+        Error::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "STORAGE_FULL", Some(60)),
+    }
+}
+
+fn conflict_code(conflict: &Conflict) -> &'static str {
+    match conflict {
+        Conflict::NameTaken { .. } => "NAME_TAKEN",
+        Conflict::AddressTaken { .. } => "ADDRESS_TAKEN",
+        Conflict::Shortage(Shortage::Addresses { .. }) => "ADDRESSES_EXHAUSTED",
+        Conflict::Shortage(Shortage::Vmids { .. }) => "VMIDS_EXHAUSTED",
+        Conflict::ServerBusy { .. } => "SERVER_BUSY",
+        Conflict::WrongState { .. } => "WRONG_STATE",
+        Conflict::TaskEnded => "TASK_ENDED",
+    }
+}
+
+fn reason_code(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Required => "REQUIRED",
+        Reason::UnknownField => "UNKNOWN_FIELD",
+        Reason::Type { .. } => "WRONG_TYPE",
+        Reason::Range { .. } => "OUT_OF_RANGE",
+        Reason::Count { .. } => "WRONG_COUNT",
+        Reason::TooLong { .. } => "TOO_LONG",
+        Reason::ServerName => "INVALID_NAME",
+        Reason::OneOf { .. } => "NOT_ALLOWED",
+        Reason::Address => "INVALID_ADDRESS",
+        Reason::AddressReserved => "RESERVED_ADDRESS",
+        Reason::AddressRange => "INVALID_RANGE",
+        Reason::OutsideSubnet => "OUTSIDE_SUBNET",
+        Reason::IsGateway => "IS_GATEWAY",
+        Reason::Duplicate => "DUPLICATE",
+        Reason::Excludes { .. } => "EXCLUDES",
+        Reason::Needs { .. } => "REQUIRED",
+    }
+}
+
+fn field_json(lang: Lang, error: &FieldError) -> Value {
+    json!({
+        "field": error.field,
+        "code": reason_code(&error.reason),
+        "reason": tpm_messages::reason(lang, &error.reason),
+    })
+}
+
+/// The first field as documented, and all of them.
+fn field_details(lang: Lang, fields: &[FieldError]) -> Value {
+    let all: Vec<Value> = fields.iter().map(|field| field_json(lang, field)).collect();
+    match fields.first() {
+        Some(first) => json!({
+            "field": first.field,
+            "reason": tpm_messages::reason(lang, &first.reason),
+            "fields": all,
+        }),
+        None => json!({ "fields": all }),
+    }
+}
+
+fn details(lang: Lang, error: &Error) -> Value {
+    match error {
+        Error::Invalid(fields) => field_details(lang, fields),
+        Error::NotFound { id, .. } => json!({ "id": id }),
+        Error::Throttled { retry_after_secs } | Error::Unavailable { retry_after_secs } => {
+            json!({ "retry_after_secs": retry_after_secs })
+        }
+        Error::Conflict(conflict) => match conflict {
+            Conflict::NameTaken { name } => json!({ "field": "name", "name": name }),
+            Conflict::AddressTaken { address } => {
+                json!({ "field": "ip_address", "address": address })
+            }
+            Conflict::Shortage(
+                Shortage::Addresses { pool, missing } | Shortage::Vmids { pool, missing },
+            ) => json!({ "pool": pool, "missing": missing }),
+            Conflict::ServerBusy { task } => json!({ "task_id": task }),
+            Conflict::WrongState { state } => json!({ "status": state }),
+            Conflict::TaskEnded => json!({}),
+        },
+        Error::Unauthenticated
+        | Error::BadCredentials
+        | Error::Forbidden
+        | Error::StorageFull => json!({}),
+    }
+}
+
+fn envelope(status: StatusCode, code: &str, message: &str, details: &Value) -> Response {
+    let body = json!({ "error": { "code": code, "message": message, "details": details } });
+    (status, Json(body)).into_response()
+}
+
+impl Fault {
+    /// The answer in a language.
+    pub(crate) fn into_response_in(self, lang: Lang) -> Response {
+        match self {
+            Self::Api(error, details) => {
+                let (status, code) = transport(error);
+                envelope(status, code, tpm_messages::api_error(lang, error), &details)
+            }
+            Self::App(AppError::Refused(error)) => {
+                let (status, code, wait) = refusal(&error);
+                let message = tpm_messages::error(lang, &error);
+                let mut response = envelope(status, code, &message, &details(lang, &error));
+                if let Some(wait) = wait {
+                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+                }
+                response
+            }
+            Self::App(AppError::Fault(cause)) => {
+                // The caller gets a reference to this line and nothing else.
+                let reference = hex::encode(rand::random::<[u8; 6]>());
+                tracing::error!(reference, error = format!("{cause:#}"), "request failed");
+                let (status, code) = transport(ApiError::Internal);
+                let message = tpm_messages::api_error(lang, ApiError::Internal);
+                envelope(status, code, message, &json!({ "reference": reference }))
+            }
+        }
+    }
+}

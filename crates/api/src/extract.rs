@@ -1,0 +1,100 @@
+//! What handlers are given: the language, the person, the body.
+
+use crate::error::Fault;
+use crate::router::ApiState;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use axum_extra::extract::cookie::CookieJar;
+use serde_json::{Map, Value};
+use std::convert::Infallible;
+use tpm_app::{Ctx, SessionToken};
+use tpm_domain::Error;
+use tpm_messages::{ApiError, Lang};
+
+/// The session cookie's name.
+pub(crate) const COOKIE: &str = "tpm_session";
+
+/// The reader's language.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader(pub(crate) Lang);
+
+pub(crate) fn language(headers: &HeaderMap) -> Lang {
+    let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Lang::negotiate(header)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(language(&parts.headers)))
+    }
+}
+
+/// The secret in the session cookie.
+pub(crate) fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
+    let jar = CookieJar::from_headers(headers);
+    jar.get(COOKIE).map(|cookie| SessionToken(cookie.value().to_owned()))
+}
+
+/// The person, known by a session.
+pub(crate) struct Person(pub(crate) Ctx);
+
+impl FromRequestParts<ApiState> for Person {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Response> {
+        let lang = language(&parts.headers);
+        let found = match session_token(&parts.headers) {
+            Some(token) => state.app.authenticate(&token).await.map_err(Fault::from),
+            None => Err(Fault::from(Error::Unauthenticated)),
+        };
+        found.map(Self).map_err(|fault| fault.into_response_in(lang))
+    }
+}
+
+/// A JSON object as body.
+pub(crate) struct Body(pub(crate) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let lang = language(request.headers());
+        read(request, state).await.map(Self).map_err(|fault| fault.into_response_in(lang))
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Map<String, Value>, Fault> {
+    if !is_json(request.headers()) {
+        return Err(ApiError::WrongMediaType.into());
+    }
+    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(error)
+            if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE =>
+        {
+            Fault::from(ApiError::TooLarge)
+        }
+        _ => Fault::from(ApiError::BrokenJson),
+    })?;
+    match serde_json::from_slice::<Value>(&bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(ApiError::NotAnObject.into()),
+        Err(error) => {
+            let place = serde_json::json!({ "line": error.line(), "column": error.column() });
+            Err(Fault::Api(ApiError::BrokenJson, place))
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    declared.is_some_and(|text| {
+        let media = text.split(';').next().unwrap_or_default().trim();
+        media.eq_ignore_ascii_case("application/json")
+    })
+}

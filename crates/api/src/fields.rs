@@ -1,0 +1,132 @@
+//! Reads a JSON object field by field and gathers everything that is wrong, instead of stopping at the
+//! first thing as a derived deserializer does.
+
+use serde_json::{Map, Value};
+use tpm_domain::{FieldErrors, Reason};
+
+/// An object being read. Fields are taken out; what is left at the end is unknown.
+pub(crate) struct Fields<'e> {
+    map: Map<String, Value>,
+    at: String,
+    errors: &'e mut FieldErrors,
+}
+
+/// Longest text of any field; the rules of the field come on top.
+const MAX_TEXT: usize = 4096;
+
+impl<'e> Fields<'e> {
+    /// Reads `map`; `at` is the path of its fields, ending in a dot or empty.
+    pub(crate) fn new(
+        map: Map<String, Value>,
+        at: impl Into<String>,
+        errors: &'e mut FieldErrors,
+    ) -> Self {
+        Self { map, at: at.into(), errors }
+    }
+
+    /// The path of one of its fields.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.at)
+    }
+
+    /// Notes that a field is wrong.
+    pub(crate) fn wrong(&mut self, name: &str, reason: Reason) {
+        self.errors.add(format!("{}{name}", self.at), reason);
+    }
+
+    /// Where errors are gathered.
+    pub(crate) fn errors(&mut self) -> &mut FieldErrors {
+        self.errors
+    }
+
+    /// A field that may be missing; `null` is missing.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn required<T>(&mut self, name: &str, value: Option<T>, before: usize) -> Option<T> {
+        if value.is_none() && self.errors.len() == before {
+            self.wrong(name, Reason::Required);
+        }
+        value
+    }
+
+    /// A text that may be missing.
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) if text.chars().count() > MAX_TEXT => {
+                self.wrong(name, Reason::TooLong { max: MAX_TEXT });
+                None
+            }
+            Value::String(text) => Some(text),
+            _ => {
+                self.wrong(name, Reason::Type { expected: "string" });
+                None
+            }
+        }
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required_text(&mut self, name: &str) -> Option<String> {
+        let before = self.errors.len();
+        let text = self.text(name);
+        self.required(name, text, before)
+    }
+
+    /// A whole number that may be missing. A fraction is of the wrong type, a number too large for us is
+    /// as large as can be, so that the field's own bounds are told.
+    pub(crate) fn integer(&mut self, name: &str) -> Option<i64> {
+        let value = self.take(name)?;
+        let number = value.as_i64().or_else(|| value.as_u64().map(|_| i64::MAX));
+        if number.is_none() {
+            self.wrong(name, Reason::Type { expected: "integer" });
+        }
+        number
+    }
+
+    /// A whole number that must be there.
+    pub(crate) fn required_integer(&mut self, name: &str) -> Option<i64> {
+        let before = self.errors.len();
+        let number = self.integer(name);
+        self.required(name, number, before)
+    }
+
+    /// A whole number that may also be written as a text, as the reference does with `subnet`.
+    pub(crate) fn integer_or_text(&mut self, name: &str) -> Option<i64> {
+        match self.map.get(name) {
+            Some(Value::String(text)) => {
+                let number = text.trim().parse().ok();
+                self.map.remove(name);
+                if number.is_none() {
+                    self.wrong(name, Reason::Type { expected: "integer" });
+                }
+                number
+            }
+            _ => self.integer(name),
+        }
+    }
+
+    /// A list that must be there.
+    pub(crate) fn required_list(&mut self, name: &str) -> Option<Vec<Value>> {
+        match self.take(name) {
+            Some(Value::Array(items)) => Some(items),
+            Some(_) => {
+                self.wrong(name, Reason::Type { expected: "list" });
+                None
+            }
+            None => {
+                self.wrong(name, Reason::Required);
+                None
+            }
+        }
+    }
+
+    /// Whatever was not taken is unknown.
+    pub(crate) fn finish(self) {
+        let Self { map, at, errors } = self;
+        for name in map.keys() {
+            let shown: String = name.chars().take(64).collect();
+            errors.add(format!("{at}{shown}"), Reason::UnknownField);
+        }
+    }
+}

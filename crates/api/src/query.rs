@@ -1,0 +1,133 @@
+//! Query parameters. Unknown ones and wrong values are told, all at once.
+
+use crate::error::Fault;
+use std::collections::BTreeMap;
+use tpm_app::{NotificationQuery, ServerOrder, ServerQuery, TaskQuery};
+use tpm_domain::{FieldErrors, Reason, ServerId, ServerState, TaskKind, TaskState};
+
+const DEFAULT_LIMIT: u64 = 50;
+const MAX_LIMIT: u64 = 500;
+
+struct Query {
+    map: BTreeMap<String, String>,
+    errors: FieldErrors,
+}
+
+impl Query {
+    fn new(text: Option<&str>) -> Self {
+        let mut map = BTreeMap::new();
+        let mut errors = FieldErrors::default();
+        for (name, value) in url::form_urlencoded::parse(text.unwrap_or_default().as_bytes()) {
+            if map.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+                errors.add(name.into_owned(), Reason::Duplicate);
+            }
+        }
+        Self { map, errors }
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.map.remove(name).filter(|value| !value.is_empty())
+    }
+
+    fn number(&mut self, name: &str, default: u64, min: u64, max: u64) -> u64 {
+        let Some(text) = self.take(name) else { return default };
+        match text.parse() {
+            Ok(number) if (min..=max).contains(&number) => number,
+            _ => {
+                let bound = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+                self.errors.add(name, Reason::Range { min: bound(min), max: bound(max) });
+                default
+            }
+        }
+    }
+
+    fn limit(&mut self) -> Option<u64> {
+        Some(self.number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT))
+    }
+
+    fn offset(&mut self) -> u64 {
+        self.number("offset", 0, 0, i64::MAX as u64)
+    }
+
+    fn one_of<T: Copy>(
+        &mut self,
+        name: &str,
+        values: &[T],
+        text_of: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
+        let text = self.take(name)?;
+        let found = values.iter().copied().find(|value| text_of(*value) == text);
+        if found.is_none() {
+            let allowed = values.iter().map(|value| text_of(*value).to_owned()).collect();
+            self.errors.add(name, Reason::OneOf { allowed });
+        }
+        found
+    }
+
+    fn finish<T>(mut self, value: T) -> Result<T, Fault> {
+        for name in self.map.into_keys() {
+            let shown: String = name.chars().take(64).collect();
+            self.errors.add(shown, Reason::UnknownField);
+        }
+        Ok(self.errors.into_result(value)?)
+    }
+}
+
+/// `state`, `role`, `name`, `sort`, `order`, `limit`, `offset`.
+pub(crate) fn servers(text: Option<&str>) -> Result<ServerQuery, Fault> {
+    const SORTS: [(&str, ServerOrder); 6] = [
+        ("id", ServerOrder::Id),
+        ("name", ServerOrder::Name),
+        ("status", ServerOrder::State),
+        ("role", ServerOrder::Role),
+        ("created_at", ServerOrder::CreatedAt),
+        ("updated_at", ServerOrder::UpdatedAt),
+    ];
+    let mut query = Query::new(text);
+    let found = ServerQuery {
+        state: query.one_of("status", &ServerState::ALL, ServerState::as_str),
+        role: query.take("role"),
+        name_contains: query.take("name"),
+        order: query.one_of("sort", &SORTS, |sort| sort.0).map(|sort| sort.1).unwrap_or_default(),
+        descending: query.one_of("order", &["asc", "desc"], |order| order) == Some("desc"),
+        limit: query.limit(),
+        offset: query.offset(),
+    };
+    query.finish(found)
+}
+
+/// `status`, `kind`, `server_id`, `limit`, `offset`.
+pub(crate) fn tasks(text: Option<&str>) -> Result<TaskQuery, Fault> {
+    let mut query = Query::new(text);
+    let server = query.take("server_id").and_then(|id| match id.parse() {
+        Ok(id) => Some(ServerId(id)),
+        Err(_) => {
+            query.errors.add("server_id", Reason::Type { expected: "integer" });
+            None
+        }
+    });
+    let found = TaskQuery {
+        state: query.one_of("status", &TaskState::ALL, TaskState::as_str),
+        kind: query.one_of("kind", &TaskKind::ALL, TaskKind::as_str),
+        server,
+        parent: None,
+        limit: query.limit(),
+        offset: query.offset(),
+    };
+    query.finish(found)
+}
+
+/// `limit`, `offset`.
+pub(crate) fn notifications(text: Option<&str>) -> Result<NotificationQuery, Fault> {
+    let mut query = Query::new(text);
+    let found = NotificationQuery { limit: query.limit(), offset: query.offset() };
+    query.finish(found)
+}
+
+/// `limit`, `offset` of a task's log.
+pub(crate) fn page(text: Option<&str>) -> Result<(usize, usize), Fault> {
+    let mut query = Query::new(text);
+    let limit = usize::try_from(query.limit().unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
+    let offset = usize::try_from(query.offset()).unwrap_or(usize::MAX);
+    query.finish((limit, offset))
+}

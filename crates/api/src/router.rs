@@ -1,0 +1,140 @@
+//! The table of routes and what every request passes through.
+
+use crate::error::Fault;
+use crate::extract::language;
+use crate::guard;
+use crate::routes::{auth, health, notifications, servers, system, tasks};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+use tpm_app::App;
+use tpm_messages::{ApiError, Lang};
+
+/// What the HTTP side is set to.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Origins whose pages may send mutating requests: `http://127.0.0.1:5000`.
+    pub origins: Vec<String>,
+    /// Whether the session cookie is only for HTTPS; off on loopback alone.
+    pub secure_cookie: bool,
+    /// Largest body of a request in bytes.
+    pub max_body_bytes: usize,
+    /// Longest time a request may take.
+    pub request_timeout: Duration,
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct ApiState {
+    pub(crate) app: App,
+    pub(crate) settings: Arc<ApiSettings>,
+}
+
+/// The service's routes, every answer an error envelope or a documented shape.
+pub fn router(app: App, settings: ApiSettings) -> Router {
+    let limit = settings.max_body_bytes;
+    let timeout = settings.request_timeout;
+    let state = ApiState { app, settings: Arc::new(settings) };
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        router = router.route(path, methods.fallback(wrong_method));
+    }
+    let request_id = HeaderName::from_static("x-request-id");
+    router
+        .fallback(no_route)
+        .layer(middleware::from_fn_with_state(state.clone(), guard::own_origin))
+        .layer(middleware::from_fn(move |request, next| in_time(timeout, request, next)))
+        .layer(DefaultBodyLimit::max(limit))
+        .with_state(state)
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
+                .layer(TraceLayer::new_for_http())
+                .layer(PropagateRequestIdLayer::new(request_id))
+                .layer(SetResponseHeaderLayer::if_not_present(
+                    header::X_CONTENT_TYPE_OPTIONS,
+                    HeaderValue::from_static("nosniff"),
+                ))
+                .layer(SetResponseHeaderLayer::if_not_present(
+                    header::CACHE_CONTROL,
+                    HeaderValue::from_static("no-store"),
+                ))
+                .layer(CatchPanicLayer::custom(panicked)),
+        )
+}
+
+fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
+    vec![
+        ("/api/auth/login", post(auth::login)),
+        ("/api/auth/logout", post(auth::logout)),
+        ("/api/servers", get(servers::list)),
+        ("/api/servers/create", post(servers::create)),
+        ("/api/servers/bulk-create", post(servers::bulk_create)),
+        ("/api/servers/bulk-delete", post(servers::bulk_delete)),
+        ("/api/servers/{server_id}", get(servers::one).delete(servers::delete_one)),
+        ("/api/servers/{server_id}/status", put(servers::set_status)),
+        ("/api/tasks", get(tasks::list)),
+        ("/api/tasks/{task_id}", get(tasks::one)),
+        ("/api/tasks/{task_id}/log", get(tasks::log)),
+        ("/api/tasks/{task_id}/cancel", post(tasks::cancel)),
+        ("/api/notifications", get(notifications::list)),
+        ("/api/notifications/latest", get(notifications::latest)),
+        ("/api/notifications/{notification_id}", delete(notifications::delete_one)),
+        ("/api/system/status", get(system::status)),
+        ("/healthz", get(health::alive)),
+        ("/readyz", get(health::ready)),
+    ]
+}
+
+async fn no_route(request: Request) -> Response {
+    Fault::from(ApiError::NoRoute).into_response_in(language(request.headers()))
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let mut response =
+        Fault::from(ApiError::MethodNotAllowed).into_response_in(language(request.headers()));
+    if *request.method() == Method::HEAD {
+        *response.body_mut() = axum::body::Body::empty();
+    }
+    response
+}
+
+/// The handler goes on by itself when the time is over or the client is gone: a transaction that was
+/// begun is finished, whoever still listens.
+async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
+    let lang = language(request.headers());
+    let running = tokio::spawn(next.run(request));
+    match tokio::time::timeout(limit, running).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) if error.is_panic() => panicked(error.into_panic()),
+        Ok(Err(_)) => Fault::from(ApiError::Internal).into_response_in(lang),
+        Err(_) => {
+            let mut response = Fault::from(ApiError::Timeout).into_response_in(lang);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+        }
+    }
+}
+
+fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let text = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!(panic = text, "a handler panicked");
+    let mut response = Fault::from(ApiError::Internal).into_response_in(Lang::Ko);
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.into_response()
+}

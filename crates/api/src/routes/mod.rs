@@ -1,0 +1,17 @@
+//! Handlers, one file per resource: read the request, ask the use case, shape the answer.
+
+pub(crate) mod auth;
+pub(crate) mod health;
+pub(crate) mod notifications;
+pub(crate) mod servers;
+pub(crate) mod system;
+pub(crate) mod tasks;
+
+use crate::error::Fault;
+use axum::response::Response;
+use tpm_messages::Lang;
+
+/// An answer or a fault, in the reader's language.
+pub(crate) fn answered(lang: Lang, result: Result<Response, Fault>) -> Response {
+    result.unwrap_or_else(|fault| fault.into_response_in(lang))
+}

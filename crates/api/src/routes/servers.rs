@@ -1,0 +1,149 @@
+//! Servers.
+
+use crate::error::Fault;
+use crate::extract::{Body, Person, Reader};
+use crate::router::ApiState;
+use crate::routes::answered;
+use crate::{body, query, wire};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tpm_app::PowerOutcome;
+use tpm_domain::{Error, PowerTarget, ResourceKind, ServerId};
+use tpm_messages::{Answer, answer};
+
+/// An id that is no number belongs to no server.
+fn id(text: &str) -> Result<ServerId, Fault> {
+    let shown: String = text.chars().take(64).collect();
+    let missing = || Fault::from(Error::not_found(ResourceKind::Server, shown));
+    text.parse().map(ServerId).map_err(|_| missing())
+}
+
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    RawQuery(text): RawQuery,
+) -> Response {
+    let result = async {
+        let page = state.app.servers(&ctx, &query::servers(text.as_deref())?).await?;
+        let servers: Vec<Value> = page.items.iter().map(|s| wire::server(lang, s)).collect();
+        Ok(Json(json!({ "servers": servers, "total": page.total })).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn one(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+) -> Response {
+    let result = async {
+        let view = state.app.server(&ctx, id(&text)?).await?;
+        Ok(Json(wire::server_view(lang, &view)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Body(body): Body,
+) -> Response {
+    let result = async {
+        let (draft, errors) = body::create(body);
+        let accepted = state.app.create_server(&ctx, &draft, errors).await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::CreateStarted),
+            "task_id": accepted.task,
+            "server_id": accepted.server,
+        });
+        Ok((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn bulk_create(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Body(body): Body,
+) -> Response {
+    let result = async {
+        let (drafts, shared, errors) = body::bulk_create(body);
+        let accepted = state.app.create_servers(&ctx, &drafts, &shared, errors).await?;
+        let servers: Vec<Value> = accepted.children.iter().map(wire::accepted).collect();
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::BulkCreateStarted(servers.len())),
+            "task_id": accepted.task,
+            "servers": servers,
+        });
+        Ok((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn delete_one(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+) -> Response {
+    let result = async {
+        let accepted = state.app.delete_server(&ctx, id(&text)?).await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::DeleteStarted),
+            "task_id": accepted.task,
+        });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn bulk_delete(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Body(body): Body,
+) -> Response {
+    let result = async {
+        let (ids, errors) = body::bulk_delete(body);
+        let accepted = state.app.delete_servers(&ctx, &ids, errors).await?;
+        let servers: Vec<Value> = accepted.children.iter().map(wire::accepted).collect();
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::BulkDeleteStarted(servers.len())),
+            "task_id": accepted.task,
+            "servers": servers,
+        });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn set_status(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+    Body(body): Body,
+) -> Response {
+    let result = async {
+        let (target, errors) = body::power(body);
+        let target = errors.into_result(target)?.unwrap_or(PowerTarget::Running);
+        let (said, task) = match state.app.set_power(&ctx, id(&text)?, target).await? {
+            PowerOutcome::AlreadyThere => (Answer::PowerAlreadyThere, None),
+            PowerOutcome::Started(task) => (Answer::PowerStarted, Some(task)),
+        };
+        let body = json!({ "success": true, "message": answer(lang, said), "task_id": task });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}

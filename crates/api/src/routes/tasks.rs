@@ -1,0 +1,81 @@
+//! Tasks.
+
+use crate::extract::{Person, Reader};
+use crate::router::ApiState;
+use crate::routes::answered;
+use crate::{query, wire};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tpm_domain::TaskToken;
+use tpm_messages::{Answer, answer};
+
+fn token(text: &str) -> TaskToken {
+    TaskToken(text.chars().take(64).collect())
+}
+
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    RawQuery(text): RawQuery,
+) -> Response {
+    let result = async {
+        let page = state.app.tasks(&ctx, &query::tasks(text.as_deref())?).await?;
+        let tasks: Vec<Value> = page.items.iter().map(|task| wire::task(lang, task)).collect();
+        Ok(Json(json!({ "tasks": tasks, "total": page.total })).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn one(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+) -> Response {
+    let result = async {
+        let view = state.app.task(&ctx, &token(&text)).await?;
+        Ok(Json(wire::task_view(lang, &view)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn log(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+    RawQuery(page): RawQuery,
+) -> Response {
+    let result = async {
+        let (limit, offset) = query::page(page.as_deref())?;
+        let view = state.app.task(&ctx, &token(&text)).await?;
+        let lines = wire::task_log(lang, &view);
+        let total = lines.len();
+        let shown: Vec<Value> = lines.into_iter().skip(offset).take(limit).collect();
+        let body = json!({ "task_id": view.task.token, "lines": shown, "total": total });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn cancel(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+) -> Response {
+    let result = async {
+        let task = state.app.cancel_task(&ctx, &token(&text)).await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::CancelRequested),
+            "task_id": task.token,
+            "status": task.state.as_str(),
+        });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}

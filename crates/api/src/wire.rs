@@ -1,0 +1,206 @@
+//! What goes over the wire. Field names and shapes are the public contract.
+
+use crate::time;
+use serde_json::{Value, json};
+use tpm_app::{Accepted, HostUse, ServerView, ServiceState, SystemStatus, TaskView};
+use tpm_domain::{Failure, Nic, Notification, RungReached, Server, StepRecord, Task};
+use tpm_messages::Lang;
+
+fn failure(lang: Lang, failure: &Failure) -> Value {
+    json!({
+        "code": failure.code.as_str(),
+        "message": tpm_messages::failure(lang, failure),
+        "details": { "step": failure.step, "proxmox": failure.detail },
+    })
+}
+
+fn nic(nic: &Nic) -> Value {
+    json!({
+        "bridge": nic.bridge,
+        "vlan": nic.vlan,
+        "ip_address": nic.address.map(|a| a.ip),
+        "subnet": nic.address.map(|a| a.prefix),
+        "gateway": nic.address.and_then(|a| a.gateway),
+        "dhcp": nic.address.is_none(),
+    })
+}
+
+fn rung(rung: &RungReached) -> Value {
+    json!({
+        "rung": rung.rung.as_str(),
+        "reached": rung.at.is_some(),
+        "at": rung.at.map(time::fine),
+        "took_ms": rung.took_ms,
+    })
+}
+
+/// A server in a list.
+pub(crate) fn server(lang: Lang, server: &Server) -> Value {
+    json!({
+        "id": server.id,
+        "name": server.name,
+        "ip_address": server.address(),
+        "role": server.spec.role,
+        "status": server.state.as_str(),
+        "cpu": server.spec.cpu,
+        "memory": server.spec.memory_mb,
+        "disk_size": server.spec.disk_gb,
+        "created_at": time::text(server.created_at),
+        "updated_at": time::text(server.updated_at),
+        "vmid": server.vmid,
+        "node": server.node,
+        "engine": server.engine,
+        "error": server.problem.as_ref().map(|why| failure(lang, why)),
+    })
+}
+
+/// A server by itself.
+pub(crate) fn server_view(lang: Lang, view: &ServerView) -> Value {
+    let mut value = server(lang, &view.server);
+    if let Some(map) = value.as_object_mut() {
+        let nics: Vec<Value> = view.server.spec.nics.iter().map(nic).collect();
+        let ladder: Vec<Value> = view.server.readiness.iter().map(rung).collect();
+        map.insert("network_config".into(), Value::Array(nics));
+        map.insert("readiness".into(), Value::Array(ladder));
+        map.insert("task_id".into(), json!(view.task.as_ref().map(|task| &task.token)));
+    }
+    value
+}
+
+/// A task in a list.
+pub(crate) fn task(lang: Lang, task: &Task) -> Value {
+    json!({
+        "task_id": task.token,
+        "kind": task.kind.as_str(),
+        "status": task.state.as_str(),
+        "progress": task.progress,
+        "message": tpm_messages::task_message(lang, task),
+        "server_id": task.server,
+        "server_name": task.server_name,
+        "cancel_requested": task.cancel_requested,
+        "error": task.failure.as_ref().map(|why| failure(lang, why)),
+        "created_at": time::text(task.created_at),
+        "updated_at": time::text(task.updated_at),
+    })
+}
+
+fn step(lang: Lang, step: &StepRecord) -> Value {
+    json!({
+        "step": step.name,
+        "title": tpm_messages::step_name(lang, &step.name),
+        "undo": step.undo,
+        "status": step.state.as_str(),
+        "attempts": step.attempt,
+        "upid": step.handle,
+        "started_at": step.started_at.map(time::fine),
+        "finished_at": step.finished_at.map(time::fine),
+    })
+}
+
+/// A task by itself, with the outcome of each server of a bulk.
+pub(crate) fn task_view(lang: Lang, view: &TaskView) -> Value {
+    let mut value = task(lang, &view.task);
+    if let Some(map) = value.as_object_mut() {
+        let steps: Vec<Value> = view.steps.iter().map(|s| step(lang, s)).collect();
+        map.insert("steps".into(), Value::Array(steps));
+        if let Some(sum) = &view.task.children {
+            let children: Vec<Value> = view.children.iter().map(|child| task(lang, child)).collect();
+            map.insert("children".into(), Value::Array(children));
+            let summary = json!({
+                "total": sum.total,
+                "completed": sum.completed,
+                "failed": sum.failed,
+                "cancelled": sum.cancelled,
+            });
+            map.insert("summary".into(), summary);
+        }
+    }
+    value
+}
+
+/// A task's log: one line per thing that happened to a step.
+pub(crate) fn task_log(lang: Lang, view: &TaskView) -> Vec<Value> {
+    let mut lines = Vec::new();
+    for record in &view.steps {
+        let title = tpm_messages::step_name(lang, &record.name);
+        let prefix = if record.undo { lang.pick("되돌리기: ", "undo: ") } else { "" };
+        if let Some(at) = record.started_at {
+            let upid = record.handle.as_deref().map(|h| format!(" {h}")).unwrap_or_default();
+            lines.push((at, format!("{prefix}{title}: {}{upid}", lang.pick("시작", "begun"))));
+        }
+        if let Some(at) = record.finished_at {
+            lines.push((at, format!("{prefix}{title}: {}", record.state.as_str())));
+        }
+    }
+    if let Some(why) = &view.task.failure {
+        lines.push((view.task.updated_at, tpm_messages::failure(lang, why)));
+    }
+    for child in &view.children {
+        let name = child.server_name.clone().unwrap_or_default();
+        lines.push((child.updated_at, format!("{name}: {}", tpm_messages::task_message(lang, child))));
+    }
+    lines
+        .into_iter()
+        .enumerate()
+        .map(|(n, (at, text))| json!({ "n": n + 1, "at": time::fine(at), "text": text }))
+        .collect()
+}
+
+/// A server of a bulk that was accepted.
+pub(crate) fn accepted(accepted: &Accepted) -> Value {
+    json!({ "server_id": accepted.server, "task_id": accepted.task })
+}
+
+/// A notification.
+pub(crate) fn notification(lang: Lang, notification: &Notification) -> Value {
+    json!({
+        "id": notification.id,
+        "message": tpm_messages::notification(lang, &notification.event),
+        "type": notification.severity.as_str(),
+        "created_at": time::text(notification.created_at),
+        "server_id": notification.event.server,
+        "task_id": notification.event.task,
+    })
+}
+
+fn service_state(state: ServiceState) -> &'static str {
+    match state {
+        ServiceState::Running => "running",
+        ServiceState::Down => "down",
+        ServiceState::NotConfigured => "not_configured",
+    }
+}
+
+fn host(host: &HostUse) -> Value {
+    let shown = |percent: Option<f64>| percent.map(|p| (p * 10.0).round() / 10.0);
+    json!({
+        "cpu_usage": shown(host.cpu),
+        "memory_usage": shown(host.memory),
+        "disk_usage": shown(host.disk),
+    })
+}
+
+/// How everything is doing.
+pub(crate) fn system_status(lang: Lang, status: &SystemStatus) -> Value {
+    // The reference names the api process `flask`; readers of it find it there too.
+    let mut services = json!({ "flask": "running", "api": "running" });
+    let mut reasons = json!({});
+    for service in &status.services {
+        services[service.name] = json!(service_state(service.state));
+        if let Some(reason) = &service.reason {
+            reasons[service.name] = json!(reason);
+        }
+    }
+    json!({
+        "system": {
+            "status": if status.healthy { "healthy" } else { "degraded" },
+            "uptime": tpm_messages::uptime(lang, status.uptime),
+            "uptime_secs": status.uptime.as_secs(),
+            "version": status.version,
+            "last_updated": time::text(status.measured_at),
+        },
+        "services": services,
+        "reasons": reasons,
+        "resources": host(&status.host),
+    })
+}
