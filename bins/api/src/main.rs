@@ -1,3 +1,6 @@
-//! api.
+//! The api process: answers people and programs.
 
-fn main() {}
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tpm_bootstrap::cli::run_api().await
+}

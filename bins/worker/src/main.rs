@@ -1,3 +1,6 @@
-//! worker.
+//! The worker process: carries out tasks.
 
-fn main() {}
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tpm_bootstrap::cli::run_worker().await
+}

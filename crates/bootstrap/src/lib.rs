@@ -1,1 +1,28 @@
-//! Settings to adapters to api and worker: composition, telemetry, lifecycle.
+//! From settings to a running api and worker: the only crate that knows every adapter.
+//!
+//! Composition, telemetry and lifecycle, no rules of the product. Other programs embed the service
+//! through [`Service`]; the binaries go through [`mod@cli`].
+
+pub mod cli;
+mod clock;
+mod engine;
+mod host;
+mod keys;
+mod policy;
+mod probes;
+mod service;
+mod telemetry;
+mod worker;
+
+pub use clock::SystemClock;
+pub use service::{Api, Service};
+pub use telemetry::init_telemetry;
+pub use worker::WorkerProcess;
+
+/// What embedding programs need of the lower crates.
+pub mod embed {
+    pub use tpm_domain as domain;
+    pub use tpm_jobs::{NoFaults, Point, PointHook, PointKind, Verdict};
+    pub use tpm_provisioner as provisioner;
+    pub use tpm_settings as settings;
+}

@@ -31,6 +31,8 @@ fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
 pub struct Settings {
     /// Where files of the service lie.
     pub data_dir: PathBuf,
+    /// The engine of a server whose request names none.
+    pub engine: String,
     /// The HTTP side.
     pub api: Api,
     /// Logging in.
@@ -121,7 +123,8 @@ pub enum CloneMode {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proxmox {
-    /// URLs of its nodes, tried in order.
+    /// URLs of its nodes, tried in order. Empty: there is no cluster and no direct engine, for programs
+    /// that bring an engine of their own.
     #[serde(deserialize_with = "words")]
     pub endpoints: Vec<String>,
     /// API token, `user@realm!name`. Empty: `username` and `password` are used.

@@ -118,11 +118,18 @@ impl Settings {
 
 fn proxmox(proxmox: &Proxmox, problems: &mut Problems) {
     problems.unless(
-        !proxmox.endpoints.is_empty()
-            && proxmox.endpoints.iter().all(|url| is_url(url, &["https"])),
+        proxmox.endpoints.iter().all(|url| is_url(url, &["https"])),
         "proxmox.endpoints",
-        "must list at least one https URL",
+        "must list https URLs",
     );
+    if !proxmox.endpoints.is_empty() {
+        access(proxmox, problems);
+    }
+    bounds(proxmox, problems);
+}
+
+/// How to get in, and how to know that it is the right cluster.
+fn access(proxmox: &Proxmox, problems: &mut Problems) {
     let by_token = proxmox.token_id.contains('@')
         && proxmox.token_id.contains('!')
         && !proxmox.token_secret.expose_secret().is_empty();
@@ -144,6 +151,9 @@ fn proxmox(proxmox: &Proxmox, problems: &mut Problems) {
         "proxmox.fingerprint",
         "must be a SHA-256 fingerprint: 64 hex digits, with or without colons",
     );
+}
+
+fn bounds(proxmox: &Proxmox, problems: &mut Problems) {
     problems.unless(
         proxmox.vmid_first >= 100,
         "proxmox.vmid_first",

@@ -1,0 +1,63 @@
+//! What the service depends on, asked for the system status.
+
+use async_trait::async_trait;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use tpm_app::{ServiceProbe, ServiceState};
+use tpm_pve_client::Client;
+
+/// An answer is good for this long, however many ask.
+const REMEMBER: Duration = Duration::from_secs(5);
+/// A cluster that does not answer within this time is down.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+type Answer = (ServiceState, Option<String>);
+
+/// The cluster.
+pub(crate) struct ProxmoxProbe {
+    client: Client,
+    last: Mutex<Option<(Instant, Answer)>>,
+}
+
+impl ProxmoxProbe {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, last: Mutex::new(None) }
+    }
+}
+
+#[async_trait]
+impl ServiceProbe for ProxmoxProbe {
+    fn name(&self) -> &'static str {
+        "proxmox"
+    }
+
+    async fn probe(&self) -> Answer {
+        let mut last = self.last.lock().await;
+        if let Some((at, answer)) = &*last
+            && at.elapsed() < REMEMBER
+        {
+            return answer.clone();
+        }
+        let answer = match tokio::time::timeout(PATIENCE, self.client.version()).await {
+            Ok(Ok(_)) => (ServiceState::Running, None),
+            Ok(Err(error)) => (ServiceState::Down, Some(error.text().to_owned())),
+            Err(_) => (ServiceState::Down, Some("no answer in time".to_owned())),
+        };
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+}
+
+/// Something that this installation does not use.
+pub(crate) struct NotConfigured(pub(crate) &'static str);
+
+#[async_trait]
+impl ServiceProbe for NotConfigured {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    async fn probe(&self) -> Answer {
+        (ServiceState::NotConfigured, None)
+    }
+}

@@ -1,0 +1,227 @@
+//! The service, opened: database, engines, and from them an api and workers.
+
+use crate::clock::SystemClock;
+use crate::host::Machine;
+use crate::probes::{NotConfigured, ProxmoxProbe};
+use crate::worker::WorkerProcess;
+use crate::{engine, policy};
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tpm_api::ApiSettings;
+use tpm_app::{App, AppParts, ServiceProbe};
+use tpm_domain::Clock;
+use tpm_jobs::{NoFaults, PointHook};
+use tpm_provisioner::Provisioner;
+use tpm_pve_client::Client;
+use tpm_settings::Settings;
+use tpm_store::Store;
+use tpm_store_seaorm::SeaStore;
+
+/// How long requests in flight may take when the api stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// An opened installation.
+pub struct Service {
+    settings: Settings,
+    store: Arc<SeaStore>,
+    engines: BTreeMap<String, Arc<dyn Provisioner>>,
+    client: Option<Client>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("engines", &self.engines.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Opens the database, bringing its schema up to date, and builds the direct engine when a cluster
+    /// is configured. Calls nothing outside.
+    ///
+    /// # Errors
+    /// When the data directory, the database or the cluster's certificate cannot be used.
+    pub async fn open(settings: Settings) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&settings.data_dir)
+            .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
+        let store = SeaStore::open(&engine::database_url(&settings)).await.context("database")?;
+        let mut engines: BTreeMap<String, Arc<dyn Provisioner>> = BTreeMap::new();
+        let client = engine::client(&settings)?;
+        if let Some(client) = &client {
+            let instance = store.instance_id().await?;
+            let direct = engine::direct(&settings, client.clone(), &instance)?;
+            engines.insert(direct.name().to_owned(), Arc::new(direct));
+        }
+        Ok(Self { settings, store: Arc::new(store), engines, client })
+    }
+
+    /// Adds an engine of the caller's, under its own name; one of the same name is replaced.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Arc<dyn Provisioner>) -> Self {
+        self.engines.insert(engine.name().to_owned(), engine);
+        self
+    }
+
+    /// The settings it was opened with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The database, for programs that look into it.
+    #[must_use]
+    pub fn store(&self) -> Arc<SeaStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// The use cases.
+    ///
+    /// # Errors
+    /// When the default engine is not there.
+    pub fn app(&self) -> anyhow::Result<App> {
+        let names: Vec<String> = self.engines.keys().cloned().collect();
+        anyhow::ensure!(
+            names.contains(&self.settings.engine),
+            "engine: there is no engine called {}, only: {}",
+            self.settings.engine,
+            names.join(", ")
+        );
+        let proxmox: Arc<dyn ServiceProbe> = match &self.client {
+            Some(client) => Arc::new(ProxmoxProbe::new(client.clone())),
+            None => Arc::new(NotConfigured("proxmox")),
+        };
+        Ok(App::new(AppParts {
+            store: self.store.clone(),
+            policy: policy::policy(&self.settings, names)?,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(|buffer| rand::Rng::fill_bytes(&mut rand::rng(), buffer)),
+            services: vec![
+                proxmox,
+                Arc::new(NotConfigured("prometheus")),
+                Arc::new(NotConfigured("grafana")),
+                Arc::new(NotConfigured("vault")),
+            ],
+            host: Arc::new(Machine::new(self.settings.data_dir.clone())),
+            started_at: SystemClock.now(),
+        }))
+    }
+
+    /// An api that listens; it answers once [`Api::serve`] runs. Makes the first person when there is
+    /// nobody.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or the database does not answer.
+    pub async fn api(&self) -> anyhow::Result<Api> {
+        let app = self.app()?;
+        let given = self.settings.auth.admin_password.expose_secret();
+        let made_up = app
+            .ensure_admin((!given.is_empty()).then(|| given.to_owned()))
+            .await
+            .context("the first account")?;
+        let listen = self.settings.api.listen;
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        let public = public_url(&self.settings.api.public_url, address)?;
+        let router = tpm_api::router(
+            app,
+            ApiSettings {
+                origins: origins(&public, address),
+                secure_cookie: !is_loopback(&public),
+                max_body_bytes: self.settings.api.max_body_bytes,
+                request_timeout: Duration::from_secs(self.settings.api.request_timeout_secs),
+            },
+        );
+        Ok(Api { listener, router, address, made_up })
+    }
+
+    /// A worker; it works once [`WorkerProcess::run`] runs.
+    ///
+    /// # Errors
+    /// When the settings do not fit.
+    pub fn worker(&self) -> anyhow::Result<WorkerProcess> {
+        self.worker_with(Arc::new(NoFaults))
+    }
+
+    /// A worker that a test may stop between the parts of a step.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn worker_with(&self, hook: Arc<dyn PointHook>) -> anyhow::Result<WorkerProcess> {
+        let engines = self.engines.iter().map(|(name, e)| (name.clone(), Arc::clone(e))).collect();
+        WorkerProcess::new(&self.settings, self.store.clone(), engines, hook)
+    }
+}
+
+/// A listening api.
+#[derive(Debug)]
+pub struct Api {
+    listener: TcpListener,
+    router: axum::Router,
+    address: SocketAddr,
+    made_up: Option<String>,
+}
+
+impl Api {
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The first person's password when it was made up just now. It is stored nowhere: show it.
+    pub fn take_made_up_password(&mut self) -> Option<String> {
+        self.made_up.take()
+    }
+
+    /// Its routes, to be served otherwise or to be called in process.
+    pub fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
+    /// Answers until `stop`, then lets requests in flight end, ten seconds at most.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let asked = stop.clone();
+        let serving = axum::serve(self.listener, service)
+            .with_graceful_shutdown(async move { asked.cancelled().await });
+        tokio::select! {
+            done = serving.into_future() => done.context("api"),
+            () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+        }
+    }
+}
+
+fn public_url(configured: &str, address: SocketAddr) -> anyhow::Result<url::Url> {
+    let text = if configured.is_empty() { format!("http://{address}") } else { configured.into() };
+    text.parse().with_context(|| format!("api.public_url: {text}"))
+}
+
+fn is_loopback(public: &url::Url) -> bool {
+    match public.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// The origins of our own page: the public URL's, and the names of this machine when it is loopback.
+fn origins(public: &url::Url, address: SocketAddr) -> Vec<String> {
+    let mut origins = vec![public.origin().ascii_serialization()];
+    if is_loopback(public) {
+        origins.push(format!("http://localhost:{}", address.port()));
+        origins.push(format!("http://{address}"));
+    }
+    origins
+}

@@ -1,0 +1,106 @@
+//! A worker process: the loop, and beside it a thread that keeps its leases.
+
+use crate::engine::database_url;
+use crate::policy::vmids;
+use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tpm_domain::job::RetryPolicy;
+use tpm_jobs::{Engines, Heartbeat, PointHook, Worker, WorkerParts, WorkerSettings};
+use tpm_settings::Settings;
+use tpm_store_seaorm::SeaStore;
+
+/// A worker that is ready to run.
+#[derive(Debug)]
+pub struct WorkerProcess {
+    worker: Worker,
+    heartbeat: Arc<Heartbeat>,
+    owner: String,
+    database: String,
+}
+
+impl WorkerProcess {
+    pub(crate) fn new(
+        settings: &Settings,
+        store: Arc<SeaStore>,
+        engines: Engines,
+        hook: Arc<dyn PointHook>,
+    ) -> anyhow::Result<Self> {
+        let lease = Duration::from_millis(settings.worker.lease_ms);
+        let heartbeat = Heartbeat::new(lease);
+        let owner = format!("worker-{}", hex::encode(rand::random::<[u8; 8]>()));
+        let worker = Worker::new(WorkerParts {
+            store,
+            engines,
+            settings: WorkerSettings {
+                concurrency: settings.worker.concurrency,
+                lease,
+                scan: Duration::from_millis(settings.worker.scan_ms),
+                retry: RetryPolicy {
+                    max_attempts: settings.worker.max_attempts,
+                    ..RetryPolicy::default()
+                },
+                vmids: vmids(settings)?,
+            },
+            owner: owner.clone(),
+            heartbeat: Arc::clone(&heartbeat),
+            random: Arc::new(rand::random::<f64>),
+            hook,
+        });
+        Ok(Self { worker, heartbeat, owner, database: database_url(settings) })
+    }
+
+    /// This worker's name among all that ever ran.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Works until `stop`, then lets what is under way come to its next checkpoint.
+    ///
+    /// # Errors
+    /// When the thread that keeps the leases cannot be started.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let beat = CancellationToken::new();
+        let thread = self.start_heartbeat(beat.clone()).await?;
+        self.worker.run(stop).await;
+        beat.cancel();
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
+        ended.map_err(|_| anyhow::anyhow!("the heartbeat's thread panicked"))
+    }
+
+    /// A thread with a runtime and a connection of its own.
+    async fn start_heartbeat(
+        &self,
+        stop: CancellationToken,
+    ) -> anyhow::Result<std::thread::JoinHandle<()>> {
+        let (ready, started) = oneshot::channel::<anyhow::Result<()>>();
+        let (heartbeat, owner) = (Arc::clone(&self.heartbeat), self.owner.clone());
+        let database = self.database.clone();
+        let thread = std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = ready.send(Err(error.into()));
+                    return;
+                }
+            };
+            runtime.block_on(async move {
+                let store = match SeaStore::open(&database).await {
+                    Ok(store) => store,
+                    Err(error) => {
+                        let _ = ready.send(Err(error.into()));
+                        return;
+                    }
+                };
+                let _ = ready.send(Ok(()));
+                heartbeat.run(&store, &owner, stop).await;
+                store.close().await;
+            });
+        })?;
+        started.await.context("the heartbeat's thread ended")??;
+        Ok(thread)
+    }
+}
