@@ -57,8 +57,10 @@ impl Flags {
     fn config(&self) -> anyhow::Result<SimulatorConfig> {
         let mut config: SimulatorConfig = match &self.config {
             Some(path) => {
-                let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-                serde_json::from_slice(&text).with_context(|| format!("cannot parse {}", path.display()))?
+                let text = std::fs::read(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                serde_json::from_slice(&text)
+                    .with_context(|| format!("cannot parse {}", path.display()))?
             }
             None => SimulatorConfig::default(),
         };
@@ -78,7 +80,9 @@ impl Flags {
             }
             None => {}
         }
-        config.metrics_interval_secs = self.metrics_interval.unwrap_or(config.metrics_interval_secs);
+        config.metrics_interval_secs = self
+            .metrics_interval
+            .unwrap_or(config.metrics_interval_secs);
         Ok(config)
     }
 }
@@ -92,13 +96,15 @@ async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let simulator = Simulator::start(flags.config()?).await?;
     if let Some(path) = &flags.ca_file {
-        std::fs::write(path, simulator.ca_pem()).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, simulator.ca_pem())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &flags.ready_file {
         let ready = serde_json::json!({"url": simulator.url(), "control": simulator.control_url()});
         let fresh = path.with_extension("new");
         std::fs::write(&fresh, ready.to_string())?;
-        std::fs::rename(&fresh, path).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::rename(&fresh, path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -38,8 +38,16 @@ impl Who {
 }
 
 /// The paths whose privileges `/access/permissions` reports in any case.
-pub(crate) const TOP_PATHS: [&str; 8] =
-    ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"];
+pub(crate) const TOP_PATHS: [&str; 8] = [
+    "/",
+    "/access",
+    "/access/groups",
+    "/nodes",
+    "/pool",
+    "/sdn",
+    "/storage",
+    "/vms",
+];
 
 /// Effective privileges of `who` on `path`.
 pub(crate) fn privileges(world: &World, who: &Who, path: &str) -> Privileges {
@@ -57,8 +65,12 @@ pub(crate) fn privileges(world: &World, who: &Who, path: &str) -> Privileges {
     if !privsep {
         return user;
     }
-    let own = with_pool(world, path, |path| granted(world, &who.full(), "token", path));
-    own.into_iter().filter(|(privilege, _)| user.contains_key(privilege)).collect()
+    let own = with_pool(world, path, |path| {
+        granted(world, &who.full(), "token", path)
+    });
+    own.into_iter()
+        .filter(|(privilege, _)| user.contains_key(privilege))
+        .collect()
 }
 
 pub(crate) fn has(world: &World, who: &Who, path: &str, privilege: &str) -> bool {
@@ -66,16 +78,29 @@ pub(crate) fn has(world: &World, who: &Who, path: &str, privilege: &str) -> bool
 }
 
 /// All of `wanted`; the error names the first one that is missing.
-pub(crate) fn require(world: &World, who: &Who, path: &str, wanted: &[&str]) -> Result<(), Failure> {
+pub(crate) fn require(
+    world: &World,
+    who: &Who,
+    path: &str,
+    wanted: &[&str],
+) -> Result<(), Failure> {
     let have = privileges(world, who, path);
-    match wanted.iter().find(|privilege| !have.contains_key(**privilege)) {
+    match wanted
+        .iter()
+        .find(|privilege| !have.contains_key(**privilege))
+    {
         Some(privilege) => Err(Failure::forbidden(&format!("{path}, {privilege}"))),
         None => Ok(()),
     }
 }
 
 /// Any of `wanted`; the error lists them all.
-pub(crate) fn require_any(world: &World, who: &Who, path: &str, wanted: &[&str]) -> Result<(), Failure> {
+pub(crate) fn require_any(
+    world: &World,
+    who: &Who,
+    path: &str,
+    wanted: &[&str],
+) -> Result<(), Failure> {
     let have = privileges(world, who, path);
     if wanted.iter().any(|privilege| have.contains_key(*privilege)) {
         Ok(())
@@ -85,12 +110,24 @@ pub(crate) fn require_any(world: &World, who: &Who, path: &str, wanted: &[&str])
 }
 
 /// Evaluates a check expression of the schema.
-pub(crate) fn check(world: &World, who: &Who, expression: &Value, params: &Params) -> Result<(), Failure> {
-    let Some(items) = expression.as_array() else { return Ok(()) };
+pub(crate) fn check(
+    world: &World,
+    who: &Who,
+    expression: &Value,
+    params: &Params,
+) -> Result<(), Failure> {
+    let Some(items) = expression.as_array() else {
+        return Ok(());
+    };
     match items.first().and_then(Value::as_str).unwrap_or_default() {
-        "and" => items[1..].iter().try_for_each(|item| check(world, who, item, params)),
+        "and" => items[1..]
+            .iter()
+            .try_for_each(|item| check(world, who, item, params)),
         "or" => {
-            if items[1..].iter().any(|item| check(world, who, item, params).is_ok()) {
+            if items[1..]
+                .iter()
+                .any(|item| check(world, who, item, params).is_ok())
+            {
                 Ok(())
             } else {
                 Err(Failure::forbidden(""))
@@ -147,14 +184,18 @@ pub(crate) fn check(world: &World, who: &Who, expression: &Value, params: &Param
 
 fn fill(template: &str, params: &Params) -> String {
     let mut path = template.to_owned();
-    for name in ["vmid", "newid", "node", "storage", "pool", "poolid", "userid", "path"] {
+    for name in [
+        "vmid", "newid", "node", "storage", "pool", "poolid", "userid", "path",
+    ] {
         path = path.replace(&format!("{{{name}}}"), params.get(name).unwrap_or_default());
     }
     path
 }
 
 fn all_privileges(world: &World) -> Privileges {
-    role_privileges(world, "Administrator").map(|name| (name, true)).collect()
+    role_privileges(world, "Administrator")
+        .map(|name| (name, true))
+        .collect()
 }
 
 fn role_privileges<'a>(world: &'a World, role: &str) -> impl Iterator<Item = String> + use<'a> {
@@ -173,7 +214,11 @@ fn with_pool(world: &World, path: &str, grant: impl Fn(&str) -> Privileges) -> P
     let pool = if let Some(vmid) = path.strip_prefix("/vms/").and_then(|id| id.parse().ok()) {
         world.pool_of(vmid).map(str::to_owned)
     } else if let Some(storage) = path.strip_prefix("/storage/") {
-        world.pools.iter().find(|(_, pool)| pool.storages.contains(storage)).map(|(name, _)| name.clone())
+        world
+            .pools
+            .iter()
+            .find(|(_, pool)| pool.storages.contains(storage))
+            .map(|(name, _)| name.clone())
     } else {
         None
     };

@@ -15,11 +15,17 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn null() -> Self {
-        Self { data: Value::Null, total: None }
+        Self {
+            data: Value::Null,
+            total: None,
+        }
     }
 
     pub(crate) fn paged(data: Vec<Value>, total: usize) -> Self {
-        Self { data: Value::Array(data), total: (total > 0).then_some(total) }
+        Self {
+            data: Value::Array(data),
+            total: (total > 0).then_some(total),
+        }
     }
 }
 
@@ -31,7 +37,10 @@ impl From<Value> for Reply {
 
 impl From<Vec<Value>> for Reply {
     fn from(data: Vec<Value>) -> Self {
-        Self { data: Value::Array(data), total: None }
+        Self {
+            data: Value::Array(data),
+            total: None,
+        }
     }
 }
 
@@ -53,7 +62,13 @@ impl Failure {
     pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
         let mut message = message.into();
         message.push('\n');
-        Self { status, message, errors: BTreeMap::new(), has_body: true, plain: false }
+        Self {
+            status,
+            message,
+            errors: BTreeMap::new(),
+            has_body: true,
+            plain: false,
+        }
     }
 
     /// `die` in a handler.
@@ -70,7 +85,10 @@ impl Failure {
     }
 
     pub(crate) fn params(errors: BTreeMap<String, String>) -> Self {
-        Self { errors, ..Self::new(400, "Parameter verification failed.") }
+        Self {
+            errors,
+            ..Self::new(400, "Parameter verification failed.")
+        }
     }
 
     pub(crate) fn param(name: &str, text: impl Into<String>) -> Self {
@@ -86,12 +104,20 @@ impl Failure {
 
     /// Status line only, connection closed.
     pub(crate) fn bare(status: u16, reason: impl Into<String>) -> Self {
-        Self { message: reason.into(), has_body: false, ..Self::new(status, "") }
+        Self {
+            message: reason.into(),
+            has_body: false,
+            ..Self::new(status, "")
+        }
     }
 
     /// Plain text without a content type.
     pub(crate) fn plain(status: u16, text: impl Into<String>) -> Self {
-        Self { message: text.into(), plain: true, ..Self::new(status, "") }
+        Self {
+            message: text.into(),
+            plain: true,
+            ..Self::new(status, "")
+        }
     }
 
     pub(crate) fn reason(&self) -> String {

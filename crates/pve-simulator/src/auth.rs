@@ -45,18 +45,28 @@ pub(crate) fn check_password(sim: &Sim, userid: &str, password: &str) -> bool {
     if check_ticket(sim, password).is_some_and(|owner| owner == userid || owner == "root@pam") {
         return is_active(sim, userid);
     }
-    let right = sim.world().users.get(userid).is_some_and(|user| user.password.as_deref() == Some(password));
+    let right = sim
+        .world()
+        .users
+        .get(userid)
+        .is_some_and(|user| user.password.as_deref() == Some(password));
     right && is_active(sim, userid)
 }
 
 pub(crate) fn issue_ticket(sim: &Sim, user: &str) -> String {
     let time = sim.clock.now();
-    format!("PVE:{user}:{time:08X}::{}", sign(sim, &format!("ticket:{user}:{time}"), 6))
+    format!(
+        "PVE:{user}:{time:08X}::{}",
+        sign(sim, &format!("ticket:{user}:{time}"), 6)
+    )
 }
 
 pub(crate) fn issue_csrf(sim: &Sim, user: &str) -> String {
     let time = sim.clock.now();
-    format!("{time:08X}:{}", sign(sim, &format!("csrf:{user}:{time}"), 1))
+    format!(
+        "{time:08X}:{}",
+        sign(sim, &format!("csrf:{user}:{time}"), 1)
+    )
 }
 
 fn check_ticket(sim: &Sim, ticket: &str) -> Option<String> {
@@ -90,13 +100,18 @@ fn check_token(sim: &Sim, text: &str) -> Option<Who> {
         let entry = world.users.get(user)?.tokens.get(token)?;
         entry.secret == secret && (entry.expire == 0 || entry.expire > now)
     };
-    (is_right && is_active(sim, user))
-        .then(|| Who { user: user.to_owned(), token: Some(token.to_owned()) })
+    (is_right && is_active(sim, user)).then(|| Who {
+        user: user.to_owned(),
+        token: Some(token.to_owned()),
+    })
 }
 
 fn is_active(sim: &Sim, user: &str) -> bool {
     let now = sim.clock.now();
-    sim.world().users.get(user).is_some_and(|user| user.enable && (user.expire == 0 || user.expire > now))
+    sim.world()
+        .users
+        .get(user)
+        .is_some_and(|user| user.enable && (user.expire == 0 || user.expire > now))
 }
 
 /// A signature long enough to look like the real one.

@@ -12,7 +12,11 @@ pub struct BehindTheBack<'a>(pub(crate) &'a Sim);
 impl BehindTheBack<'_> {
     fn node_of(&self, vmid: u32) -> Result<String, String> {
         let world = self.0.world();
-        world.guests.get(&vmid).map(|guest| guest.node.clone()).ok_or_else(|| format!("no guest {vmid}"))
+        world
+            .guests
+            .get(&vmid)
+            .map(|guest| guest.node.clone())
+            .ok_or_else(|| format!("no guest {vmid}"))
     }
 
     /// Pulls the plug.
@@ -44,7 +48,8 @@ impl BehindTheBack<'_> {
     pub fn destroy(&self, vmid: u32) -> Result<(), String> {
         let node = self.node_of(vmid)?;
         api::remove(self.0, &node, vmid, true)?;
-        self.0.effect("destroy", &node, vmid, None, "behind the back");
+        self.0
+            .effect("destroy", &node, vmid, None, "behind the back");
         Ok(())
     }
 
@@ -58,7 +63,10 @@ impl BehindTheBack<'_> {
             let world = self.0.world();
             let guest = &world.guests[&vmid];
             let drives = crate::disks::drives(&guest.config);
-            let storage = drives.first().and_then(|(_, drive)| drive.volid.split(':').next()).unwrap_or("local");
+            let storage = drives
+                .first()
+                .and_then(|(_, drive)| drive.volid.split(':').next())
+                .unwrap_or("local");
             (guest.name(), storage.to_owned())
         };
         self.destroy(vmid)?;
@@ -72,13 +80,21 @@ impl BehindTheBack<'_> {
             options: vec![("description".into(), "somebody else's machine".into())],
         };
         seed::add_guest(&mut self.0.world(), &self.0.random, &stranger);
-        self.0.effect("create", &node, vmid, None, "behind the back");
+        self.0
+            .effect("create", &node, vmid, None, "behind the back");
         Ok(())
     }
 
     /// Adds an ordinary, stopped machine that belongs to somebody else.
     pub fn create_foreign(&self, vmid: u32, node: &str, name: &str) {
-        let storage = self.0.world().storages.keys().next().cloned().unwrap_or_default();
+        let storage = self
+            .0
+            .world()
+            .storages
+            .keys()
+            .next()
+            .cloned()
+            .unwrap_or_default();
         let foreign = TemplateConfig {
             vmid,
             node: node.to_owned(),
@@ -102,7 +118,8 @@ impl BehindTheBack<'_> {
             return Err(format!("no node {target}"));
         }
         api::relocate(&mut self.0.world(), &node, target, vmid, None);
-        self.0.effect("migrate", target, vmid, None, "behind the back");
+        self.0
+            .effect("migrate", target, vmid, None, "behind the back");
         Ok(())
     }
 
@@ -165,7 +182,10 @@ impl BehindTheBack<'_> {
     /// Kills the worker of a running task: its exit becomes `unexpected status`.
     pub fn kill_task(&self, upid: &str) {
         self.0.tasks.with(|records| {
-            if let Some(record) = records.iter_mut().find(|record| record.upid == upid && record.exit.is_none()) {
+            if let Some(record) = records
+                .iter_mut()
+                .find(|record| record.upid == upid && record.exit.is_none())
+            {
                 record.exit = Some(("unexpected status".into(), self.0.clock.now()));
                 record.log.clear();
                 record.cancel.cancel();

@@ -78,7 +78,10 @@ impl Random {
 
     /// Uniform in `[0, 1)`.
     pub(crate) fn unit(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "53 bits are exactly what a f64 holds")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "53 bits are exactly what a f64 holds"
+        )]
         let numerator = (self.next() >> 11) as f64;
         numerator / 9_007_199_254_740_992.0
     }
@@ -103,6 +106,11 @@ impl Random {
     /// A MAC address with the prefix PVE registers for itself.
     pub(crate) fn mac(&self, prefix: &str) -> String {
         let n = self.next();
-        format!("{prefix}:{:02X}:{:02X}:{:02X}", n & 0xFF, (n >> 8) & 0xFF, (n >> 16) & 0xFF)
+        format!(
+            "{prefix}:{:02X}:{:02X}:{:02X}",
+            n & 0xFF,
+            (n >> 8) & 0xFF,
+            (n >> 16) & 0xFF
+        )
     }
 }

@@ -134,6 +134,9 @@ pub struct SimulatorConfig {
     pub auth_failure_delay: bool,
     /// Seconds between refreshes of metrics and guest names; 0 is always fresh.
     pub metrics_interval_secs: f64,
+    /// After a stop, the old process's cleanup takes the guest's lock if it is started again within
+    /// two seconds, and keeps it for thirty: everything else then times out, as seen on a real host.
+    pub cleanup_trap: bool,
     /// Starts as a host whose status daemon has not run yet.
     pub cold_start: bool,
     /// Nodes; a single one makes a standalone host.
@@ -175,6 +178,7 @@ impl Default for SimulatorConfig {
             time_scale: 1.0,
             auth_failure_delay: true,
             metrics_interval_secs: 0.0,
+            cleanup_trap: false,
             cold_start: false,
             nodes: (1..=3).map(NodeConfig::numbered).collect(),
             cluster: "simulated".into(),
@@ -225,7 +229,8 @@ impl SimulatorConfig {
     pub fn with_nodes(mut self, count: u32) -> Self {
         self.nodes = (1..=count.max(1)).map(NodeConfig::numbered).collect();
         let names: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
-        self.templates.retain(|template| names.contains(&template.node));
+        self.templates
+            .retain(|template| names.contains(&template.node));
         self
     }
 }
@@ -253,7 +258,12 @@ fn default_storages() -> Vec<StorageConfig> {
         total: default_capacity(),
     };
     vec![
-        storage("local", "dir", false, &["iso", "backup", "snippets", "import", "vztmpl", "images"]),
+        storage(
+            "local",
+            "dir",
+            false,
+            &["iso", "backup", "snippets", "import", "vztmpl", "images"],
+        ),
         storage("local-lvm", "lvmthin", false, &["images", "rootdir"]),
         storage("ceph", "rbd", true, &["images", "rootdir"]),
         storage("backup", "nfs", true, &["backup", "iso"]),

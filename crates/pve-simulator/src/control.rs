@@ -15,7 +15,11 @@ use crate::view;
 
 pub(crate) async fn answer(sim: Arc<Sim>, request: Request) -> Outcome {
     let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-    let path: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
+    let path: Vec<&str> = request
+        .path
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
     let handled = handle(&sim, &request, &path, &body);
     Outcome::Answer(match handled {
         Ok(reply) => Wire {
@@ -32,7 +36,8 @@ fn handle(sim: &Arc<Sim>, request: &Request, path: &[&str], body: &Value) -> Han
     let reply: Value = match (request.method.as_str(), path) {
         ("GET", ["faults"]) => json!(sim.faults.list()),
         ("POST", ["faults"]) => {
-            let fault: Fault = serde_json::from_value(body.clone()).map_err(|error| Failure::new(400, error.to_string()))?;
+            let fault: Fault = serde_json::from_value(body.clone())
+                .map_err(|error| Failure::new(400, error.to_string()))?;
             json!({"id": sim.faults.inject(fault)})
         }
         ("DELETE", ["faults"]) => {
@@ -49,14 +54,26 @@ fn handle(sim: &Arc<Sim>, request: &Request, path: &[&str], body: &Value) -> Han
         ("GET", ["effects"]) => json!(sim.ledger.effects()),
         ("GET", ["guests"]) => json!(view::guests(sim)),
         ("GET", ["tasks"]) => {
-            json!(sim.tasks.with(|records| records.iter().map(crate::tasks::Record::status).collect::<Vec<_>>()))
+            json!(sim.tasks.with(|records| {
+                records
+                    .iter()
+                    .map(crate::tasks::Record::status)
+                    .collect::<Vec<_>>()
+            }))
         }
         ("GET", ["foreign"]) => {
             let mark = request.query.strip_prefix("mark=").unwrap_or("tpm:v1%20");
-            let mark = percent_encoding::percent_decode_str(mark).decode_utf8_lossy().into_owned();
+            let mark = percent_encoding::percent_decode_str(mark)
+                .decode_utf8_lossy()
+                .into_owned();
             json!({"hash": view::foreign_hash(sim, &mark)})
         }
-        ("POST", ["guests", vmid, action]) => behind(sim, u32::try_from(number(vmid)?).unwrap_or_default(), action, body)?,
+        ("POST", ["guests", vmid, action]) => behind(
+            sim,
+            u32::try_from(number(vmid)?).unwrap_or_default(),
+            action,
+            body,
+        )?,
         ("POST", ["nodes", node, "offline"]) => {
             BehindTheBack(sim).set_offline(node, body["offline"].as_bool().unwrap_or(true));
             Value::Null
@@ -67,7 +84,8 @@ fn handle(sim: &Arc<Sim>, request: &Request, path: &[&str], body: &Value) -> Han
 }
 
 fn number(text: &str) -> Result<u64, Failure> {
-    text.parse().map_err(|_| Failure::new(400, format!("'{text}' is not a number")))
+    text.parse()
+        .map_err(|_| Failure::new(400, format!("'{text}' is not a number")))
 }
 
 fn behind(sim: &Arc<Sim>, vmid: u32, action: &str, body: &Value) -> Result<Value, Failure> {
@@ -79,7 +97,11 @@ fn behind(sim: &Arc<Sim>, vmid: u32, action: &str, body: &Value) -> Result<Value
         "power-on" => hand.power_on(vmid)?,
         "destroy" => hand.destroy(vmid)?,
         "recreate" => hand.recreate(vmid)?,
-        "create" => hand.create_foreign(vmid, text("node").unwrap_or(sim.local_node()), text("name").unwrap_or("foreign")),
+        "create" => hand.create_foreign(
+            vmid,
+            text("node").unwrap_or(sim.local_node()),
+            text("name").unwrap_or("foreign"),
+        ),
         "migrate" => hand.migrate(vmid, text("node").unwrap_or_default())?,
         "lock" => hand.set_lock(vmid, text("lock"))?,
         "option" => hand.set_option(vmid, text("key").unwrap_or_default(), text("value"))?,

@@ -15,7 +15,10 @@ pub(crate) const CLOUDINIT_SIZE: u64 = 4 << 20;
 /// `scsi0`, `ide2`, `efidisk0`...: keys that hold a drive.
 pub(crate) fn is_drive(key: &str) -> bool {
     split_index(key).is_some_and(|(base, _)| {
-        matches!(base, "scsi" | "virtio" | "sata" | "ide" | "efidisk" | "tpmstate")
+        matches!(
+            base,
+            "scsi" | "virtio" | "sata" | "ide" | "efidisk" | "tpmstate"
+        )
     })
 }
 
@@ -37,11 +40,16 @@ pub(crate) struct Drive {
 impl Drive {
     pub(crate) fn read(text: &str) -> Self {
         let properties = property::read(text, "file");
-        Self { volid: properties.get("file").cloned().unwrap_or_default(), properties }
+        Self {
+            volid: properties.get("file").cloned().unwrap_or_default(),
+            properties,
+        }
     }
 
     pub(crate) fn is_cdrom(&self) -> bool {
-        self.properties.get("media").is_some_and(|media| media == "cdrom")
+        self.properties
+            .get("media")
+            .is_some_and(|media| media == "cdrom")
     }
 
     pub(crate) fn is_cloudinit(&self) -> bool {
@@ -49,7 +57,10 @@ impl Drive {
     }
 
     pub(crate) fn size(&self) -> u64 {
-        self.properties.get("size").and_then(|text| parse_size(text)).unwrap_or_default()
+        self.properties
+            .get("size")
+            .and_then(|text| parse_size(text))
+            .unwrap_or_default()
     }
 
     pub(crate) fn print(&self) -> String {
@@ -68,7 +79,13 @@ pub(crate) fn drives(config: &Options) -> Vec<(String, Drive)> {
     let rank = |key: &str| {
         let (base, index) = split_index(key).unwrap_or((key, 0));
         let order = ["ide", "scsi", "virtio", "sata", "efidisk", "tpmstate"];
-        (order.iter().position(|name| *name == base).unwrap_or(order.len()), index)
+        (
+            order
+                .iter()
+                .position(|name| *name == base)
+                .unwrap_or(order.len()),
+            index,
+        )
     };
     let mut found: Vec<(String, Drive)> = config
         .iter()
@@ -81,7 +98,10 @@ pub(crate) fn drives(config: &Options) -> Vec<(String, Drive)> {
 
 /// Images as files in a directory, or as block volumes.
 pub(crate) fn has_files(storage: &StorageConfig) -> bool {
-    matches!(storage.kind.as_str(), "dir" | "nfs" | "cifs" | "cephfs" | "btrfs")
+    matches!(
+        storage.kind.as_str(),
+        "dir" | "nfs" | "cifs" | "cephfs" | "btrfs"
+    )
 }
 
 pub(crate) fn path_of(storage: &StorageConfig, volname: &str) -> String {
@@ -94,7 +114,11 @@ pub(crate) fn path_of(storage: &StorageConfig, volname: &str) -> String {
 }
 
 pub(crate) fn node_of(storage: &StorageConfig, node: &str) -> String {
-    if storage.shared { String::new() } else { node.to_owned() }
+    if storage.shared {
+        String::new()
+    } else {
+        node.to_owned()
+    }
 }
 
 /// A new, empty volume for a guest. Returns it with the lines the allocation logs.
@@ -108,14 +132,19 @@ pub(crate) fn allocate(
     format: Option<&str>,
 ) -> Result<(Volume, Vec<String>), String> {
     let config = world.storage_on(node, storage)?.clone();
-    let format = if has_files(&config) { format.unwrap_or("raw") } else { "raw" };
+    let format = if has_files(&config) {
+        format.unwrap_or("raw")
+    } else {
+        "raw"
+    };
     let number = (0..)
         .find(|number| {
             let stem = format!("vm-{vmid}-disk-{number}");
             !world.volumes.iter().any(|volume| {
                 volume.storage() == storage
                     && (volume.node.is_empty() || volume.node == node)
-                    && (names(&volume.volid, &stem) || names(&volume.volid, &format!("base-{vmid}-disk-{number}")))
+                    && (names(&volume.volid, &stem)
+                        || names(&volume.volid, &format!("base-{vmid}-disk-{number}")))
             })
         })
         .unwrap_or_default();
@@ -133,10 +162,22 @@ pub(crate) fn allocate_cloudinit(
 ) -> Result<(Volume, Vec<String>), String> {
     let config = world.storage_on(node, storage)?.clone();
     let format = if has_files(&config) { "qcow2" } else { "raw" };
-    Ok(put(world, &config, now, node, vmid, &format!("vm-{vmid}-cloudinit"), CLOUDINIT_SIZE, format))
+    Ok(put(
+        world,
+        &config,
+        now,
+        node,
+        vmid,
+        &format!("vm-{vmid}-cloudinit"),
+        CLOUDINIT_SIZE,
+        format,
+    ))
 }
 
-#[expect(clippy::too_many_arguments, reason = "all of them describe the one volume")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all of them describe the one volume"
+)]
 pub(crate) fn put(
     world: &mut World,
     storage: &StorageConfig,
@@ -163,10 +204,14 @@ pub(crate) fn put(
         vmid: Some(vmid),
         ..Volume::default()
     };
-    world.volumes.retain(|other| !(other.volid == volume.volid && other.node == volume.node));
+    world
+        .volumes
+        .retain(|other| !(other.volid == volume.volid && other.node == volume.node));
     world.volumes.push(volume.clone());
     let log = match storage.kind.as_str() {
-        _ if has_files(storage) => vec![formatting(&path_of(storage, &volname), format, size, None)],
+        _ if has_files(storage) => {
+            vec![formatting(&path_of(storage, &volname), format, size, None)]
+        }
         "lvmthin" | "lvm" => vec![format!("  Logical volume \"{stem}\" created.")],
         _ => Vec::new(),
     };
@@ -196,17 +241,36 @@ pub(crate) fn allocate_linked(
     vmid: u32,
 ) -> Result<(Volume, Vec<String>), String> {
     let storage = world.storage_on(node, base.storage())?.clone();
-    let (mut volume, _) = allocate(world, now, node, &storage.name, vmid, base.size, Some(&base.format))?;
+    let (mut volume, _) = allocate(
+        world,
+        now,
+        node,
+        &storage.name,
+        vmid,
+        base.size,
+        Some(&base.format),
+    )?;
     world.remove_volume(node, &volume.volid);
     let base_name = base.volid.split_once(':').map_or("", |(_, name)| name);
-    let own_name = volume.volid.split_once(':').map_or("", |(_, name)| name).to_owned();
+    let own_name = volume
+        .volid
+        .split_once(':')
+        .map_or("", |(_, name)| name)
+        .to_owned();
     let mut log = Vec::new();
     match storage.kind.as_str() {
         _ if has_files(&storage) => {
             let file = own_name.rsplit('/').next().unwrap_or_default();
-            log.push(format!("clone {base_name}: images, {file}, {vmid} to {file} (base=../{base_name})"));
+            log.push(format!(
+                "clone {base_name}: images, {file}, {vmid} to {file} (base=../{base_name})"
+            ));
             let path = path_of(&storage, &own_name);
-            log.push(formatting(&path, "qcow2", base.size, Some(&format!("../{base_name}"))));
+            log.push(formatting(
+                &path,
+                "qcow2",
+                base.size,
+                Some(&format!("../{base_name}")),
+            ));
             volume.volid = format!("{}:{base_name}/{own_name}", storage.name);
         }
         "lvmthin" => log.push(format!("  Logical volume \"{own_name}\" created.")),
@@ -233,22 +297,38 @@ pub(crate) fn has_children(world: &World, volume: &Volume) -> bool {
 pub(crate) fn owned_volumes(guest: &Guest) -> Vec<String> {
     let mut volids: Vec<String> = drives(&guest.config)
         .into_iter()
-        .filter(|(_, drive)| drive.volid.contains(':') && (!drive.is_cdrom() || drive.is_cloudinit()))
+        .filter(|(_, drive)| {
+            drive.volid.contains(':') && (!drive.is_cdrom() || drive.is_cloudinit())
+        })
         .map(|(_, drive)| drive.volid)
         .collect();
-    volids.extend(guest.config.iter().filter(|(key, _)| is_unused(key)).map(|(_, text)| Drive::read(text).volid));
+    volids.extend(
+        guest
+            .config
+            .iter()
+            .filter(|(key, _)| is_unused(key))
+            .map(|(_, text)| Drive::read(text).volid),
+    );
     volids
 }
 
 /// Stores a volume as the first free `unusedN`.
 pub(crate) fn add_unused(config: &mut Options, volid: &str) {
-    if let Some(key) = (0..256).map(|n| format!("unused{n}")).find(|key| !config.contains_key(key)) {
+    if let Some(key) = (0..256)
+        .map(|n| format!("unused{n}"))
+        .find(|key| !config.contains_key(key))
+    {
         config.insert(key, volid.to_owned());
     }
 }
 
 /// Fills in a MAC address and prints a network device.
-pub(crate) fn normalize_net(random: &Random, prefix: &str, text: &str, previous: Option<&str>) -> String {
+pub(crate) fn normalize_net(
+    random: &Random,
+    prefix: &str,
+    text: &str,
+    previous: Option<&str>,
+) -> String {
     let mut net = property::read_net(text);
     net.entry("model".into()).or_insert_with(|| "virtio".into());
     if let Some(mac) = net.get_mut("macaddr") {

@@ -55,15 +55,24 @@ async fn route(sim: &Arc<Sim>, request: Request) -> Outcome {
         let text = format!("method '{}' not available", request.method);
         return plain(501, text);
     }
-    let decoded = percent_decode_str(&request.path).decode_utf8_lossy().into_owned();
-    let mut segments: Vec<String> =
-        decoded.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let decoded = percent_decode_str(&request.path)
+        .decode_utf8_lossy()
+        .into_owned();
+    let mut segments: Vec<String> = decoded
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect();
     if segments.first().map(String::as_str) != Some("api2") {
         return plain(500, format!("no such file '{decoded}'"));
     }
     let format = segments.get(1).cloned().unwrap_or_default();
     if !matches!(format.as_str(), "json" | "extjs") {
-        let text = if format.is_empty() { "no such uri".to_owned() } else { format!("no formatter for uri {decoded}") };
+        let text = if format.is_empty() {
+            "no such uri".to_owned()
+        } else {
+            format!("no formatter for uri {decoded}")
+        };
         return plain(501, text);
     }
     segments.drain(..2);
@@ -87,8 +96,14 @@ enum Verdict {
 async fn handle(sim: &Arc<Sim>, request: Request, segments: &[String]) -> Verdict {
     let path = format!("/{}", segments.join("/"));
     let found = schema::find(&request.method, segments);
-    let who = if found.as_ref().is_some_and(|(endpoint, _)| endpoint.is_public()) {
-        Who { user: String::new(), token: None }
+    let who = if found
+        .as_ref()
+        .is_some_and(|(endpoint, _)| endpoint.is_public())
+    {
+        Who {
+            user: String::new(),
+            token: None,
+        }
     } else {
         match auth::authenticate(sim, &request) {
             Ok(who) => who,
@@ -108,7 +123,8 @@ async fn handle(sim: &Arc<Sim>, request: Request, segments: &[String]) -> Verdic
         }
         return Verdict::Done(Err(Failure::not_implemented(&request.method, &path)));
     };
-    sim.ledger.count_request(format!("{} {}", endpoint.method, endpoint.path));
+    sim.ledger
+        .count_request(format!("{} {}", endpoint.method, endpoint.path));
     for (name, raw) in in_path.0 {
         if params.0.get(&name).is_some_and(|given| *given != raw) {
             let text = "duplicate parameter (already defined in URI) with conflicting values!";
@@ -145,7 +161,13 @@ async fn handle(sim: &Arc<Sim>, request: Request, segments: &[String]) -> Verdic
     }
 }
 
-async fn run(sim: &Arc<Sim>, endpoint: &'static Endpoint, who: Who, params: Params, effects: &Effects) -> Handled {
+async fn run(
+    sim: &Arc<Sim>,
+    endpoint: &'static Endpoint,
+    who: Who,
+    params: Params,
+    effects: &Effects,
+) -> Handled {
     if who.token.is_some() && !endpoint.allows_tokens() && !endpoint.is_public() {
         return Err(Failure::forbidden(&format!(
             "URI '{}' not available with API token, need proper ticket.\n",
@@ -158,7 +180,13 @@ async fn run(sim: &Arc<Sim>, endpoint: &'static Endpoint, who: Who, params: Para
     if params.get("node").is_some() && !endpoint.path.ends_with("/vzdump") {
         params.insert("node", &node);
     }
-    let context = Context { sim: Arc::clone(sim), who, params, node: node.clone(), effects: effects.clone() };
+    let context = Context {
+        sim: Arc::clone(sim),
+        who,
+        params,
+        node: node.clone(),
+        effects: effects.clone(),
+    };
     if !endpoint.is_protected() {
         return api::call(endpoint, context).await;
     }
@@ -173,7 +201,12 @@ async fn run(sim: &Arc<Sim>, endpoint: &'static Endpoint, who: Who, params: Para
         context.sim.clock.sleep(pause).await;
         api::call(endpoint, context).await
     });
-    match tokio::time::timeout(sim.clock.scaled(PROXY_TIMEOUT).max(Duration::from_secs(1)), call).await {
+    match tokio::time::timeout(
+        sim.clock.scaled(PROXY_TIMEOUT).max(Duration::from_secs(1)),
+        call,
+    )
+    .await
+    {
         Ok(Ok(handled)) => handled,
         Ok(Err(_)) => Err(Failure::die("internal error")),
         Err(_) => Err(Failure::bare(596, "Connection timed out")),
@@ -211,7 +244,10 @@ fn proxy(sim: &Arc<Sim>, endpoint: &Endpoint, params: &Params) -> Result<String,
 
 fn read_params(request: &Request) -> Result<Params, Failure> {
     if request.header("transfer-encoding").is_some() {
-        return Err(Failure::plain(501, "chunked transfer encoding not supported"));
+        return Err(Failure::plain(
+            501,
+            "chunked transfer encoding not supported",
+        ));
     }
     if request.content_length().unwrap_or_default() > MAX_BODY {
         return Err(Failure::plain(501, "for data too large"));
@@ -220,15 +256,22 @@ fn read_params(request: &Request) -> Result<Params, Failure> {
     let is_write = matches!(request.method.as_str(), "POST" | "PUT");
     if !request.body.is_empty() {
         if !is_write {
-            return Err(Failure::plain(501, format!("Unexpected content for method '{}'", request.method)));
+            return Err(Failure::plain(
+                501,
+                format!("Unexpected content for method '{}'", request.method),
+            ));
         }
-        let content_type = request.header("content-type").unwrap_or("application/x-www-form-urlencoded");
+        let content_type = request
+            .header("content-type")
+            .unwrap_or("application/x-www-form-urlencoded");
         match content_type.split(';').next().map(str::trim) {
             Some("application/x-www-form-urlencoded") => {
                 params.read_form(&String::from_utf8_lossy(&request.body));
             }
             Some("application/json") => {
-                params.read_json(&request.body).map_err(|text| Failure::plain(500, text))?;
+                params
+                    .read_json(&request.body)
+                    .map_err(|text| Failure::plain(500, text))?;
             }
             _ => {
                 let text = format!("upload 'Content-Type '{content_type}' not implemented");

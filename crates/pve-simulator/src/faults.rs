@@ -165,7 +165,10 @@ pub(crate) struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        Self { open: watch::Sender::new(false), waiting: AtomicUsize::new(0) }
+        Self {
+            open: watch::Sender::new(false),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) async fn wait(&self) {
@@ -192,7 +195,13 @@ impl Faults {
         let mut ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.last_id += 1;
         let id = ledger.last_id;
-        ledger.entries.push(Entry { id, fault, seen: 0, hits: 0, gate: Arc::new(Gate::new()) });
+        ledger.entries.push(Entry {
+            id,
+            fault,
+            seen: 0,
+            hits: 0,
+            gate: Arc::new(Gate::new()),
+        });
         id
     }
 
@@ -240,7 +249,10 @@ impl Faults {
     /// Waits until at least one request or task is held by the fault.
     pub async fn wait_until_held(&self, id: u64) {
         loop {
-            let held = self.list().iter().any(|state| state.id == id && state.waiting > 0);
+            let held = self
+                .list()
+                .iter()
+                .any(|state| state.id == id && state.waiting > 0);
             if held {
                 return;
             }
@@ -256,7 +268,10 @@ impl Faults {
             let fault = &entry.fault;
             let is_spent = fault.times > 0 && entry.hits >= fault.times;
             if is_spent
-                || fault.method.as_deref().is_some_and(|wanted| !wanted.eq_ignore_ascii_case(method))
+                || fault
+                    .method
+                    .as_deref()
+                    .is_some_and(|wanted| !wanted.eq_ignore_ascii_case(method))
                 || fault.vmid.is_some_and(|wanted| !vmids.contains(&wanted))
                 || !matches(&fault.path, segments)
             {
@@ -267,7 +282,11 @@ impl Faults {
                 continue;
             }
             entry.hits += 1;
-            effects.add(&fault.kind, vmids.first().copied().unwrap_or_default(), &entry.gate);
+            effects.add(
+                &fault.kind,
+                vmids.first().copied().unwrap_or_default(),
+                &entry.gate,
+            );
         }
         effects
     }
@@ -291,7 +310,12 @@ pub(crate) struct Effects {
 impl Effects {
     fn add(&mut self, kind: &FaultKind, vmid: u32, gate: &Arc<Gate>) {
         match kind.clone() {
-            FaultKind::Status { code, reason, body, applied } => {
+            FaultKind::Status {
+                code,
+                reason,
+                body,
+                applied,
+            } => {
                 self.status = Some((code, reason, body, applied));
             }
             FaultKind::Delay { ms } => self.delay_ms += ms,
@@ -310,9 +334,15 @@ impl Effects {
             FaultKind::NoWorkerUpid => {
                 self.error = Some("got no worker upid - start worker failed".into());
             }
-            FaultKind::Hold { at: HoldAt::Request } => self.hold = Some(Arc::clone(gate)),
-            FaultKind::Hold { at: HoldAt::TaskStart } => self.start_hold = Some(Arc::clone(gate)),
-            FaultKind::Hold { at: HoldAt::TaskEffect } => self.effect_hold = Some(Arc::clone(gate)),
+            FaultKind::Hold {
+                at: HoldAt::Request,
+            } => self.hold = Some(Arc::clone(gate)),
+            FaultKind::Hold {
+                at: HoldAt::TaskStart,
+            } => self.start_hold = Some(Arc::clone(gate)),
+            FaultKind::Hold {
+                at: HoldAt::TaskEffect,
+            } => self.effect_hold = Some(Arc::clone(gate)),
         }
     }
 }
@@ -338,16 +368,24 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> Vec<String> {
-        text.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+        text.split('/')
+            .filter(|s| !s.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
     fn each_match_uses_up_one() {
         let faults = Faults::default();
-        faults.inject(Fault::once("POST", "/nodes/*/qemu/*/clone", FaultKind::NoWorkerUpid).skip(1).times(2));
+        faults.inject(
+            Fault::once("POST", "/nodes/*/qemu/*/clone", FaultKind::NoWorkerUpid)
+                .skip(1)
+                .times(2),
+        );
         let clone = path("/nodes/pve1/qemu/9000/clone");
-        let hits: Vec<bool> =
-            (0..4).map(|_| faults.take("POST", &clone, &[9000]).error.is_some()).collect();
+        let hits: Vec<bool> = (0..4)
+            .map(|_| faults.take("POST", &clone, &[9000]).error.is_some())
+            .collect();
         assert_eq!(hits, [false, true, true, false]);
         assert!(faults.take("GET", &clone, &[9000]).error.is_none());
     }
@@ -359,6 +397,9 @@ mod tests {
         )
         .expect("fault");
         assert_eq!(fault.times, 1);
-        assert!(matches!(fault.kind, FaultKind::Status { applied: true, .. }));
+        assert!(matches!(
+            fault.kind,
+            FaultKind::Status { applied: true, .. }
+        ));
     }
 }

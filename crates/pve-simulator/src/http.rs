@@ -4,9 +4,12 @@
 //! that closes without a word. It speaks to API clients, not to browsers: no pipelining, no
 //! chunked requests, no HTTP/2.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use chrono::Utc;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::answer::Wire;
@@ -32,7 +35,10 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn content_length(&self) -> Option<usize> {
@@ -55,7 +61,10 @@ pub(crate) struct Connection<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     /// Serves requests until the peer, an error or a limit ends it.
@@ -65,8 +74,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Fut: Future<Output = Outcome>,
     {
         for served in 1..=MAX_REQUESTS {
-            let Ok(Some(head)) = tokio::time::timeout(IDLE, self.read_head()).await else { break };
-            let Some(mut request) = parse_head(&head) else { break };
+            let Ok(Some(head)) = tokio::time::timeout(IDLE, self.read_head()).await else {
+                break;
+            };
+            let Some(mut request) = parse_head(&head) else {
+                break;
+            };
             let length = request.content_length().unwrap_or_default();
             if length <= MAX_BODY && request.header("transfer-encoding").is_none() {
                 match self.read_body(length).await {
@@ -75,9 +88,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
             let keep_alive = request.keep_alive && served < MAX_REQUESTS;
-            let Outcome::Answer(wire) = handle(request).await else { break };
+            let takes_gzip = request
+                .header("accept-encoding")
+                .is_some_and(|text| text.contains("gzip"));
+            let Outcome::Answer(wire) = handle(request).await else {
+                break;
+            };
             let keep_alive = keep_alive && wire.status < 400 && wire.body.is_some();
-            if self.stream.write_all(&encode(&wire, keep_alive)).await.is_err() {
+            if self
+                .stream
+                .write_all(&encode(wire, keep_alive, takes_gzip))
+                .await
+                .is_err()
+            {
                 break;
             }
             let _ = self.stream.flush().await;
@@ -97,7 +120,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn read_head(&mut self) -> Option<Vec<u8>> {
         loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            if let Some(end) = self
+                .buffer
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+            {
                 let head = self.buffer.drain(..end + 4).collect::<Vec<u8>>();
                 return (head.len() <= MAX_HEADER).then_some(head);
             }
@@ -109,7 +136,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn read_body(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < length {
-            if !tokio::time::timeout(IDLE, self.fill()).await.unwrap_or_default() {
+            if !tokio::time::timeout(IDLE, self.fill())
+                .await
+                .unwrap_or_default()
+            {
                 return None;
             }
         }
@@ -149,7 +179,11 @@ fn parse_head(head: &[u8]) -> Option<Request> {
         .map(|(_, value)| value.to_ascii_lowercase())
         .unwrap_or_default();
     Some(Request {
-        keep_alive: if version == "HTTP/1.1" { connection != "close" } else { connection == "keep-alive" },
+        keep_alive: if version == "HTTP/1.1" {
+            connection != "close"
+        } else {
+            connection == "keep-alive"
+        },
         method,
         path: path.to_owned(),
         query: query.to_owned(),
@@ -158,18 +192,49 @@ fn parse_head(head: &[u8]) -> Option<Request> {
     })
 }
 
-fn encode(wire: &Wire, keep_alive: bool) -> Vec<u8> {
+/// Smaller bodies are not worth compressing.
+const MIN_GZIP: usize = 1024;
+
+fn gzip(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
+fn encode(mut wire: Wire, keep_alive: bool, takes_gzip: bool) -> Vec<u8> {
+    let squeezed = match &wire.body {
+        Some(body) if takes_gzip && body.len() > MIN_GZIP => gzip(body),
+        _ => None,
+    };
+    if squeezed.is_some() {
+        wire.body = squeezed;
+        return encode_as(&wire, keep_alive, "Content-Encoding: gzip\r\n");
+    }
+    encode_as(&wire, keep_alive, "")
+}
+
+fn encode_as(wire: &Wire, keep_alive: bool, encoding: &str) -> Vec<u8> {
     let date = Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
     let reason: String = wire.reason.chars().filter(|c| !c.is_control()).collect();
-    let mut head = format!("HTTP/1.1 {} {reason}\r\nCache-Control: max-age=0\r\n", wire.status);
-    head.push_str(if keep_alive { "Connection: Keep-Alive\r\n" } else { "Connection: close\r\n" });
-    head.push_str(&format!("Date: {date}\r\nPragma: no-cache\r\nServer: pve-api-daemon/3.0\r\n"));
+    let mut head = format!(
+        "HTTP/1.1 {} {reason}\r\nCache-Control: max-age=0\r\n",
+        wire.status
+    );
+    head.push_str(if keep_alive {
+        "Connection: Keep-Alive\r\n"
+    } else {
+        "Connection: close\r\n"
+    });
+    head.push_str(&format!(
+        "Date: {date}\r\nPragma: no-cache\r\nServer: pve-api-daemon/3.0\r\n"
+    ));
     if let Some(body) = &wire.body {
         head.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     if let Some(content_type) = wire.content_type {
         head.push_str(&format!("Content-Type: {content_type}\r\n"));
     }
+    head.push_str(encoding);
     head.push_str(&format!("Expires: {date}\r\n\r\n"));
     let mut bytes = head.into_bytes();
     if let Some(body) = &wire.body {

@@ -61,7 +61,8 @@ impl Ledger {
     pub(crate) fn request_began(&self) {
         let mut books = self.books();
         books.running_requests += 1;
-        books.counters.highest_requests = books.counters.highest_requests.max(books.running_requests);
+        books.counters.highest_requests =
+            books.counters.highest_requests.max(books.running_requests);
     }
 
     pub(crate) fn request_ended(&self) {
@@ -87,7 +88,12 @@ impl Ledger {
     pub(crate) fn effect(&self, mut effect: Effect) {
         let mut books = self.books();
         effect.seq = books.effects.len() as u64 + 1;
-        tracing::debug!(kind = effect.kind, vmid = effect.vmid, node = effect.node, "effect");
+        tracing::debug!(
+            kind = effect.kind,
+            vmid = effect.vmid,
+            node = effect.node,
+            "effect"
+        );
         books.effects.push(effect);
     }
 

@@ -21,8 +21,8 @@ mod behind;
 mod clock;
 mod config;
 mod control;
-mod dispatch;
 mod disks;
+mod dispatch;
 mod faults;
 mod http;
 mod ledger;
@@ -42,8 +42,8 @@ mod view;
 
 pub use behind::BehindTheBack;
 pub use config::{
-    DEFAULT_SECRET, MANAGER_PRIVILEGES, NodeConfig, Profile, RoleConfig, SimulatorConfig, StorageConfig,
-    TemplateConfig, TokenConfig, UserConfig,
+    DEFAULT_SECRET, MANAGER_PRIVILEGES, NodeConfig, Profile, RoleConfig, SimulatorConfig,
+    StorageConfig, TemplateConfig, TokenConfig, UserConfig,
 };
 pub use faults::{Fault, FaultKind, FaultState, Faults, HoldAt};
 pub use ledger::{Counters, Effect};

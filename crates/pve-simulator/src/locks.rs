@@ -67,9 +67,12 @@ impl Locks {
         wait: Duration,
     ) -> Result<OwnedRwLockReadGuard<()>, String> {
         let lock = self.named(format!("vm-{vmid}"));
-        tokio::time::timeout(clock.scaled(wait).max(Duration::from_millis(50)), lock.read_owned())
-            .await
-            .map_err(|_| vm_timeout(vmid))
+        tokio::time::timeout(
+            clock.scaled(wait).max(Duration::from_millis(50)),
+            lock.read_owned(),
+        )
+        .await
+        .map_err(|_| vm_timeout(vmid))
     }
 
     /// Allocation on a storage; shared storages are locked for the whole cluster.
@@ -82,15 +85,20 @@ impl Locks {
     ) -> Result<OwnedRwLockWriteGuard<()>, String> {
         let scope = if is_shared { "" } else { node };
         let lock = self.named(format!("storage-{scope}-{storage}"));
-        tokio::time::timeout(clock.scaled(STORAGE_WAIT).max(Duration::from_millis(50)), lock.write_owned())
-            .await
-            .map_err(|_| {
-                if is_shared {
-                    format!("cfs-lock 'storage-{storage}' error: got lock request timeout")
-                } else {
-                    format!("can't lock file '/var/lock/pve-manager/pve-storage-{storage}' - got timeout")
-                }
-            })
+        tokio::time::timeout(
+            clock.scaled(STORAGE_WAIT).max(Duration::from_millis(50)),
+            lock.write_owned(),
+        )
+        .await
+        .map_err(|_| {
+            if is_shared {
+                format!("cfs-lock 'storage-{storage}' error: got lock request timeout")
+            } else {
+                format!(
+                    "can't lock file '/var/lock/pve-manager/pve-storage-{storage}' - got timeout"
+                )
+            }
+        })
     }
 
     /// One backup job per node at a time.

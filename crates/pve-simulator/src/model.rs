@@ -151,7 +151,10 @@ pub(crate) struct Pool {
 impl World {
     /// The guest, if its configuration lies on that node.
     pub(crate) fn guest(&self, node: &str, vmid: u32) -> Result<&Guest, String> {
-        self.guests.get(&vmid).filter(|guest| guest.node == node).ok_or_else(|| missing(node, vmid))
+        self.guests
+            .get(&vmid)
+            .filter(|guest| guest.node == node)
+            .ok_or_else(|| missing(node, vmid))
     }
 
     pub(crate) fn guest_mut(&mut self, node: &str, vmid: u32) -> Result<&mut Guest, String> {
@@ -174,12 +177,16 @@ impl World {
         if storage.nodes.is_empty() || storage.nodes.iter().any(|n| n == node) {
             Ok(storage)
         } else {
-            Err(format!("storage '{name}' is not available on node '{node}'"))
+            Err(format!(
+                "storage '{name}' is not available on node '{node}'"
+            ))
         }
     }
 
     pub(crate) fn storage(&self, name: &str) -> Result<&StorageConfig, String> {
-        self.storages.get(name).ok_or_else(|| format!("storage '{name}' does not exist"))
+        self.storages
+            .get(name)
+            .ok_or_else(|| format!("storage '{name}' does not exist"))
     }
 
     pub(crate) fn volume(&self, node: &str, volid: &str) -> Option<&Volume> {
@@ -187,11 +194,16 @@ impl World {
     }
 
     pub(crate) fn volume_mut(&mut self, node: &str, volid: &str) -> Option<&mut Volume> {
-        self.volumes.iter_mut().find(|volume| volume.is_at(node, volid))
+        self.volumes
+            .iter_mut()
+            .find(|volume| volume.is_at(node, volid))
     }
 
     pub(crate) fn remove_volume(&mut self, node: &str, volid: &str) -> Option<Volume> {
-        let at = self.volumes.iter().position(|volume| volume.is_at(node, volid))?;
+        let at = self
+            .volumes
+            .iter()
+            .position(|volume| volume.is_at(node, volid))?;
         Some(self.volumes.remove(at))
     }
 }
@@ -260,7 +272,11 @@ impl Guest {
             }
         }
         for (name, snapshot) in &self.snapshots {
-            text.push_str(&format!("\n[{name}]\n{}snaptime: {}\n", file_text(&snapshot.config), snapshot.snaptime));
+            text.push_str(&format!(
+                "\n[{name}]\n{}snaptime: {}\n",
+                file_text(&snapshot.config),
+                snapshot.snaptime
+            ));
         }
         hex::encode(Sha1::digest(text.as_bytes()))
     }
@@ -268,7 +284,10 @@ impl Guest {
 
 pub(crate) fn agent_enabled(text: &str) -> bool {
     text.split(',').any(|part| {
-        matches!(part, "1" | "enabled=1" | "enabled=on" | "enabled=true" | "enabled=yes")
+        matches!(
+            part,
+            "1" | "enabled=1" | "enabled=on" | "enabled=true" | "enabled=yes"
+        )
     })
 }
 
@@ -280,7 +299,10 @@ pub(crate) fn file_text(config: &Options) -> String {
             text.push_str(&format!("#{line}\n"));
         }
     }
-    for (key, value) in config.iter().filter(|(key, _)| key.as_str() != "description") {
+    for (key, value) in config
+        .iter()
+        .filter(|(key, _)| key.as_str() != "description")
+    {
         text.push_str(&format!("{key}: {value}\n"));
     }
     text

@@ -43,7 +43,9 @@ impl Params {
     }
 
     pub(crate) fn vmid(&self) -> u32 {
-        self.get("vmid").and_then(|id| id.parse().ok()).unwrap_or_default()
+        self.get("vmid")
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default()
     }
 
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
@@ -83,7 +85,9 @@ impl Params {
             if name.is_empty() || name == "_dc" {
                 continue;
             }
-            let value = pieces.next().map_or(Raw::Undefined, |text| Raw::One(decode(text)));
+            let value = pieces
+                .next()
+                .map_or(Raw::Undefined, |text| Raw::One(decode(text)));
             self.add(name, value);
         }
     }
@@ -123,7 +127,9 @@ fn scalar(value: &Value) -> String {
 }
 
 fn decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 fn broken_json(body: &[u8]) -> String {
@@ -150,7 +156,9 @@ mod tests {
     #[test]
     fn json_numbers_and_arrays_arrive_as_text() {
         let mut params = Params::default();
-        params.read_json(br#"{"memory": 384, "delete": ["tags"], "onboot": true}"#).expect("json");
+        params
+            .read_json(br#"{"memory": 384, "delete": ["tags"], "onboot": true}"#)
+            .expect("json");
         assert_eq!(params.get("memory"), Some("384"));
         assert_eq!(params.list("delete"), ["tags"]);
         assert!(params.flag("onboot"));

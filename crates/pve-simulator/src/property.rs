@@ -11,7 +11,8 @@ use crate::validate;
 /// A parsed property string.
 pub(crate) type Properties = BTreeMap<String, String>;
 
-const UNKNOWN: &str = "property is not defined in schema and the schema does not allow additional properties";
+const UNKNOWN: &str =
+    "property is not defined in schema and the schema does not allow additional properties";
 
 /// Parses `text` after `format` (sub-key → description). Errors are (sub-key, text).
 pub(crate) fn parse(
@@ -24,12 +25,19 @@ pub(crate) fn parse(
         .map(|(key, _)| key.as_str());
     let mut parsed = Properties::new();
     let mut errors = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
         let (key, value) = match (part.split_once('='), default_key) {
             (Some((key, value)), _) => (key, value),
             (None, Some(key)) => (key, part),
             (None, None) => {
-                errors.push((String::new(), "value without key, but schema does not define a default key".into()));
+                errors.push((
+                    String::new(),
+                    "value without key, but schema does not define a default key".into(),
+                ));
                 continue;
             }
         };
@@ -45,11 +53,16 @@ pub(crate) fn parse(
             target = alias;
         }
         if parsed.insert(target.to_owned(), value.to_owned()).is_some() {
-            errors.push((target.to_owned(), "duplicate key in comma-separated list property".into()));
+            errors.push((
+                target.to_owned(),
+                "duplicate key in comma-separated list property".into(),
+            ));
         }
     }
     for (key, value) in &mut parsed {
-        let Some(spec) = format.get(key) else { continue };
+        let Some(spec) = format.get(key) else {
+            continue;
+        };
         if spec["type"] == "boolean" {
             match value.as_str() {
                 "1" | "on" | "yes" | "true" => "1".clone_into(value),
@@ -62,14 +75,25 @@ pub(crate) fn parse(
         }
     }
     for (key, spec) in format {
-        if spec["alias"].is_null() && spec["optional"].as_u64() != Some(1) && !parsed.contains_key(key) && spec["default"].is_null() {
+        if spec["alias"].is_null()
+            && spec["optional"].as_u64() != Some(1)
+            && !parsed.contains_key(key)
+            && spec["default"].is_null()
+        {
             let has_default = key == "current" || key == "enabled";
             if !has_default {
-                errors.push((key.clone(), "property is missing and it is not optional".into()));
+                errors.push((
+                    key.clone(),
+                    "property is missing and it is not optional".into(),
+                ));
             }
         }
     }
-    if errors.is_empty() { Ok(parsed) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(parsed)
+    } else {
+        Err(errors)
+    }
 }
 
 /// Loose reading of a stored value: the first part without `=` goes under `default_key`.
@@ -107,7 +131,9 @@ pub(crate) fn print_net(properties: &Properties) -> String {
 
 /// Reads a stored network device.
 pub(crate) fn read_net(text: &str) -> Properties {
-    const MODELS: [&str; 6] = ["virtio", "e1000", "e1000e", "rtl8139", "vmxnet3", "ne2k_pci"];
+    const MODELS: [&str; 6] = [
+        "virtio", "e1000", "e1000e", "rtl8139", "vmxnet3", "ne2k_pci",
+    ];
     let mut properties = read(text, "model");
     for model in MODELS {
         if let Some(mac) = properties.remove(model) {

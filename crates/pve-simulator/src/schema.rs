@@ -49,7 +49,7 @@ impl Endpoint {
     }
 
     pub(crate) fn refuses_unknown(&self) -> bool {
-        self.additional == Value::from(0)
+        self.additional == 0
     }
 
     /// The description of a parameter; `net3` finds `net[n]` when the index is in range.
@@ -92,7 +92,6 @@ static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../data/endpoints.json")).unwrap_or_default()
 });
 
-
 /// Finds the endpoint for a decoded path and returns the values of its placeholders.
 pub(crate) fn find(method: &str, segments: &[String]) -> Option<(&'static Endpoint, Params)> {
     ENDPOINTS
@@ -128,14 +127,22 @@ pub(crate) fn children(segments: &[String]) -> Option<Vec<&'static str>> {
 }
 
 fn match_path(template: &str, segments: &[String]) -> Option<(usize, Params)> {
-    let parts: Vec<&str> = template.split('/').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = template
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
     let mut params = Params::default();
     let mut literals = 0;
     for (at, part) in parts.iter().enumerate() {
         let segment = segments.get(at)?;
-        match part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        match part
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
             Some("volume") => {
-                params.0.insert("volume".into(), Raw::One(segments[at..].join("/")));
+                params
+                    .0
+                    .insert("volume".into(), Raw::One(segments[at..].join("/")));
                 return Some((literals, params));
             }
             Some(name) => params.insert(name, segment),
@@ -151,13 +158,19 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> Vec<String> {
-        text.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+        text.split('/')
+            .filter(|s| !s.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
     fn volume_ids_may_contain_slashes() {
-        let (endpoint, params) =
-            find("DELETE", &path("/nodes/pve/storage/local/content/local:iso/x.iso")).expect("known");
+        let (endpoint, params) = find(
+            "DELETE",
+            &path("/nodes/pve/storage/local/content/local:iso/x.iso"),
+        )
+        .expect("known");
         assert!(endpoint.is_protected());
         assert_eq!(params.get("volume"), Some("local:iso/x.iso"));
     }

@@ -37,8 +37,13 @@ pub(crate) fn save(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// The state a configuration describes.
 pub(crate) fn world(config: &SimulatorConfig) -> World {
     let mut world = World {
-        roles: serde_json::from_str::<BTreeMap<String, String>>(include_str!("../data/roles.json")).unwrap_or_default(),
-        storages: config.storages.iter().map(|storage| (storage.name.clone(), storage.clone())).collect(),
+        roles: serde_json::from_str::<BTreeMap<String, String>>(include_str!("../data/roles.json"))
+            .unwrap_or_default(),
+        storages: config
+            .storages
+            .iter()
+            .map(|storage| (storage.name.clone(), storage.clone()))
+            .collect(),
         ..World::default()
     };
     for role in &config.roles {
@@ -66,11 +71,24 @@ fn add_user(world: &mut World, config: &UserConfig) {
             });
         }
     };
-    let mut user = User { password: config.password.clone(), enable: true, ..User::default() };
+    let mut user = User {
+        password: config.password.clone(),
+        enable: true,
+        ..User::default()
+    };
     for token in &config.tokens {
-        let entry = Token { secret: token.secret.clone(), privsep: token.privsep, ..Token::default() };
+        let entry = Token {
+            secret: token.secret.clone(),
+            privsep: token.privsep,
+            ..Token::default()
+        };
         user.tokens.insert(token.tokenid.clone(), entry);
-        grant(world, "token", &format!("{}!{}", config.userid, token.tokenid), &token.roles);
+        grant(
+            world,
+            "token",
+            &format!("{}!{}", config.userid, token.tokenid),
+            &token.roles,
+        );
     }
     grant(world, "user", &config.userid, &config.roles);
     world.users.insert(config.userid.clone(), user);
@@ -79,17 +97,41 @@ fn add_user(world: &mut World, config: &UserConfig) {
 /// A machine with one disk, a cloud-init drive and a network device.
 pub(crate) fn add_guest(world: &mut World, random: &Random, config: &TemplateConfig) {
     let now = chrono::Utc::now().timestamp();
-    let Some(storage) = world.storages.get(&config.storage).cloned() else { return };
+    let Some(storage) = world.storages.get(&config.storage).cloned() else {
+        return;
+    };
     let size = config.disk_gib << 30;
-    let format = if disks::has_files(&storage) { "qcow2" } else { "raw" };
+    let format = if disks::has_files(&storage) {
+        "qcow2"
+    } else {
+        "raw"
+    };
     let stem = format!("vm-{}-disk-0", config.vmid);
-    let (disk, _) = disks::put(world, &storage, now, &config.node, config.vmid, &stem, size, format);
+    let (disk, _) = disks::put(
+        world,
+        &storage,
+        now,
+        &config.node,
+        config.vmid,
+        &stem,
+        size,
+        format,
+    );
     if let Some(volume) = world.volume_mut(&config.node, &disk.volid) {
         volume.bootable = true;
         volume.used = 2 << 30;
     }
     let stem = format!("vm-{}-cloudinit", config.vmid);
-    let (seed, _) = disks::put(world, &storage, now, &config.node, config.vmid, &stem, disks::CLOUDINIT_SIZE, format);
+    let (seed, _) = disks::put(
+        world,
+        &storage,
+        now,
+        &config.node,
+        config.vmid,
+        &stem,
+        disks::CLOUDINIT_SIZE,
+        format,
+    );
     let mut options: Options = [
         ("name", config.name.clone()),
         ("agent", "1".into()),
@@ -103,7 +145,10 @@ pub(crate) fn add_guest(world: &mut World, random: &Random, config: &TemplateCon
         ("vga", "serial0".into()),
         ("scsi0", format!("{},size={}G", disk.volid, config.disk_gib)),
         ("ide2", format!("{},media=cdrom,size=4M", seed.volid)),
-        ("net0", format!("virtio={},bridge=vmbr0", random.mac("BC:24:11"))),
+        (
+            "net0",
+            format!("virtio={},bridge=vmbr0", random.mac("BC:24:11")),
+        ),
         ("smbios1", format!("uuid={}", random.uuid())),
         ("vmgenid", random.uuid()),
         ("meta", format!("creation-qemu=10.2.2,ctime={now}")),
@@ -112,7 +157,12 @@ pub(crate) fn add_guest(world: &mut World, random: &Random, config: &TemplateCon
     .map(|(key, value)| (key.to_owned(), value))
     .collect();
     options.extend(config.options.iter().cloned());
-    let mut guest = Guest { vmid: config.vmid, node: config.node.clone(), config: options, ..Guest::default() };
+    let mut guest = Guest {
+        vmid: config.vmid,
+        node: config.node.clone(),
+        config: options,
+        ..Guest::default()
+    };
     guest.broadcast = Some(crate::api::broadcast(&guest));
     world.guests.insert(config.vmid, guest);
     if config.template {

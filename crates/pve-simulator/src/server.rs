@@ -56,10 +56,19 @@ impl Simulator {
     /// # Errors
     /// When an address cannot be bound or the state file cannot be read.
     pub async fn start(config: SimulatorConfig) -> Result<Self, StartError> {
-        let mut names = vec![config.listen.ip().to_string(), "127.0.0.1".into(), "::1".into(), "localhost".into()];
+        let mut names = vec![
+            config.listen.ip().to_string(),
+            "127.0.0.1".into(),
+            "::1".into(),
+            "localhost".into(),
+        ];
         names.extend(config.nodes.iter().map(|node| node.name.clone()));
         names.dedup();
-        let Identity { ca_pem, fingerprint, acceptor } = tls::identity(&names).map_err(StartError::Certificates)?;
+        let Identity {
+            ca_pem,
+            fingerprint,
+            acceptor,
+        } = tls::identity(&names).map_err(StartError::Certificates)?;
         let saved = match &config.state {
             Some(path) => seed::load(path).map_err(StartError::State)?,
             None => None,
@@ -80,23 +89,38 @@ impl Simulator {
         }
         let tracker = TaskTracker::new();
         let api = Arc::clone(&sim);
-        tracker.spawn(accept(Arc::clone(&sim), listener, tracker.clone(), move |stream| {
-            let (acceptor, sim) = (acceptor.clone(), Arc::clone(&api));
-            async move {
-                let handshake = tokio::time::timeout(Duration::from_secs(5), acceptor.accept(stream));
-                if let Ok(Ok(stream)) = handshake.await {
-                    Connection::new(stream).serve(|request| dispatch::answer(Arc::clone(&sim), request)).await;
+        tracker.spawn(accept(
+            Arc::clone(&sim),
+            listener,
+            tracker.clone(),
+            move |stream| {
+                let (acceptor, sim) = (acceptor.clone(), Arc::clone(&api));
+                async move {
+                    let handshake =
+                        tokio::time::timeout(Duration::from_secs(5), acceptor.accept(stream));
+                    if let Ok(Ok(stream)) = handshake.await {
+                        Connection::new(stream)
+                            .serve(|request| dispatch::answer(Arc::clone(&sim), request))
+                            .await;
+                    }
                 }
-            }
-        }));
+            },
+        ));
         let control = control.map(|(listener, address)| {
             let door = Arc::clone(&sim);
-            tracker.spawn(accept(Arc::clone(&sim), listener, tracker.clone(), move |stream| {
-                let sim = Arc::clone(&door);
-                async move {
-                    Connection::new(stream).serve(|request| control::answer(Arc::clone(&sim), request)).await;
-                }
-            }));
+            tracker.spawn(accept(
+                Arc::clone(&sim),
+                listener,
+                tracker.clone(),
+                move |stream| {
+                    let sim = Arc::clone(&door);
+                    async move {
+                        Connection::new(stream)
+                            .serve(|request| control::answer(Arc::clone(&sim), request))
+                            .await;
+                    }
+                },
+            ));
             address
         });
         tracker.spawn(broadcast(Arc::clone(&sim)));
@@ -105,7 +129,13 @@ impl Simulator {
         }
         tracker.close();
         tracing::info!(%address, "simulator listens");
-        Ok(Self { sim, address, control, ca_pem, tracker })
+        Ok(Self {
+            sim,
+            address,
+            control,
+            ca_pem,
+            tracker,
+        })
     }
 
     /// `https://host:port` of the API.
@@ -230,7 +260,11 @@ where
 /// The status daemon: what lists know about guests is as old as its last round.
 async fn broadcast(sim: Arc<Sim>) {
     let interval = sim.config.metrics_interval_secs;
-    let pause = if interval <= 0.0 { Duration::from_millis(5) } else { sim.clock.scaled(Duration::from_secs_f64(interval)) };
+    let pause = if interval <= 0.0 {
+        Duration::from_millis(5)
+    } else {
+        sim.clock.scaled(Duration::from_secs_f64(interval))
+    };
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -257,11 +291,14 @@ async fn keep(sim: Arc<Sim>) {
 }
 
 async fn write(sim: &Arc<Sim>) {
-    let Some(path) = sim.config.state.clone() else { return };
+    let Some(path) = sim.config.state.clone() else {
+        return;
+    };
     let tasks = sim.tasks.with(|records| records.clone());
     let bytes = {
         let world = sim.world();
-        serde_json::to_vec(&serde_json::json!({"world": &*world, "tasks": tasks})).unwrap_or_default()
+        serde_json::to_vec(&serde_json::json!({"world": &*world, "tasks": tasks}))
+            .unwrap_or_default()
     };
     let written = tokio::task::spawn_blocking(move || seed::save(&path, &bytes)).await;
     if let Ok(Err(error)) = written {

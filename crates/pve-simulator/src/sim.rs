@@ -96,7 +96,14 @@ impl Sim {
         self.changed.swap(false, Ordering::Relaxed)
     }
 
-    pub(crate) fn effect(&self, kind: &str, node: &str, vmid: u32, task: Option<&str>, detail: impl Into<String>) {
+    pub(crate) fn effect(
+        &self,
+        kind: &str,
+        node: &str,
+        vmid: u32,
+        task: Option<&str>,
+        detail: impl Into<String>,
+    ) {
         self.mark_changed();
         self.ledger.effect(Effect {
             seq: 0,
@@ -111,7 +118,10 @@ impl Sim {
 
     /// The node that answers requests about `localhost` and everything not tied to a node.
     pub(crate) fn local_node(&self) -> &str {
-        self.config.nodes.first().map_or("pve", |node| node.name.as_str())
+        self.config
+            .nodes
+            .first()
+            .map_or("pve", |node| node.name.as_str())
     }
 
     pub(crate) fn has_node(&self, name: &str) -> bool {

@@ -130,7 +130,9 @@ impl Tasks {
         self.with(|records| {
             records
                 .iter()
-                .filter(|record| record.exit.is_none() && kind.is_none_or(|kind| record.kind == kind))
+                .filter(|record| {
+                    record.exit.is_none() && kind.is_none_or(|kind| record.kind == kind)
+                })
                 .count()
         })
     }
@@ -158,7 +160,9 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn log(&self, line: impl Into<String>) {
         let line = line.into();
-        self.sim.tasks.update(&self.upid, |record| record.log.push(line));
+        self.sim
+            .tasks
+            .update(&self.upid, |record| record.log.push(line));
     }
 
     pub(crate) fn warn(&self, text: &str) {
@@ -184,7 +188,9 @@ impl Task {
         if self.cancel.is_cancelled() {
             return Err("received interrupt".into());
         }
-        let Some(text) = &self.effects.task_fails else { return Ok(()) };
+        let Some(text) = &self.effects.task_fails else {
+            return Ok(());
+        };
         if text.starts_with("can't lock file") {
             self.log("trying to acquire lock...");
         }
@@ -210,7 +216,15 @@ impl Task {
 }
 
 /// Starts a task and returns its UPID.
-pub(crate) fn spawn<F, Fut>(sim: &Arc<Sim>, who: &Who, effects: &Effects, node: &str, kind: &str, id: &str, body: F) -> String
+pub(crate) fn spawn<F, Fut>(
+    sim: &Arc<Sim>,
+    who: &Who,
+    effects: &Effects,
+    node: &str,
+    kind: &str,
+    id: &str,
+    body: F,
+) -> String
 where
     F: FnOnce(Task) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), String>> + Send + 'static,
@@ -240,8 +254,17 @@ where
             cancel: cancel.clone(),
         });
     });
-    sim.ledger.task_began(kind, sim.tasks.running(None), sim.tasks.running(Some("qmclone")));
-    let task = Task { sim: Arc::clone(sim), upid: upid.clone(), effects: effects.clone(), cancel };
+    sim.ledger.task_began(
+        kind,
+        sim.tasks.running(None),
+        sim.tasks.running(Some("qmclone")),
+    );
+    let task = Task {
+        sim: Arc::clone(sim),
+        upid: upid.clone(),
+        effects: effects.clone(),
+        cancel,
+    };
     tokio::spawn(async move {
         // an interruption while held is seen by the body, which knows how to clean up
         let _ = task.hold(task.effects.start_hold.as_deref()).await;
@@ -264,10 +287,20 @@ fn finish(task: &Task, outcome: Result<(), String>) {
         if record.exit.is_some() {
             return;
         }
-        let warnings = record.log.iter().filter(|line| line.starts_with("WARN: ")).count();
+        let warnings = record
+            .log
+            .iter()
+            .filter(|line| line.starts_with("WARN: "))
+            .count();
         let (exit, line) = match outcome {
-            Err(text) => (text.replace('\n', " "), format!("TASK ERROR: {}", text.replace('\n', " "))),
-            Ok(()) if warnings > 0 => (format!("WARNINGS: {warnings}"), format!("TASK WARNINGS: {warnings}")),
+            Err(text) => (
+                text.replace('\n', " "),
+                format!("TASK ERROR: {}", text.replace('\n', " ")),
+            ),
+            Ok(()) if warnings > 0 => (
+                format!("WARNINGS: {warnings}"),
+                format!("TASK WARNINGS: {warnings}"),
+            ),
             Ok(()) => ("OK".to_owned(), "TASK OK".to_owned()),
         };
         record.log.push(line);

@@ -16,20 +16,27 @@ pub(crate) struct Identity {
 }
 
 /// Makes a new authority and certificate for `names` (host names and addresses).
-pub(crate) fn identity(names: &[String]) -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn identity(
+    names: &[String],
+) -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::new(Vec::new())?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name.push(DnType::CommonName, "Proxmox Virtual Environment");
-    ca.distinguished_name.push(DnType::OrganizationName, "PVE Cluster Manager CA");
+    ca.distinguished_name
+        .push(DnType::CommonName, "Proxmox Virtual Environment");
+    ca.distinguished_name
+        .push(DnType::OrganizationName, "PVE Cluster Manager CA");
     let ca_certificate = ca.self_signed(&ca_key)?;
     let ca_pem = ca_certificate.pem();
     let issuer = Issuer::new(ca, ca_key);
 
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(names.to_vec())?;
-    params.distinguished_name.push(DnType::CommonName, names.first().map_or("pve", String::as_str));
+    params.distinguished_name.push(
+        DnType::CommonName,
+        names.first().map_or("pve", String::as_str),
+    );
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&key, &issuer)?;
     let der = CertificateDer::from(certificate.der().to_vec());
@@ -46,5 +53,9 @@ pub(crate) fn identity(names: &[String]) -> Result<Identity, Box<dyn std::error:
             vec![der, ca_certificate.der().clone()],
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
         )?;
-    Ok(Identity { ca_pem, fingerprint, acceptor: TlsAcceptor::from(Arc::new(config)) })
+    Ok(Identity {
+        ca_pem,
+        fingerprint,
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+    })
 }

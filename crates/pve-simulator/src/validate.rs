@@ -14,7 +14,8 @@ use crate::params::{Params, Raw, split_list};
 use crate::property;
 use crate::schema::Endpoint;
 
-const UNKNOWN: &str = "property is not defined in schema and the schema does not allow additional properties";
+const UNKNOWN: &str =
+    "property is not defined in schema and the schema does not allow additional properties";
 const MISSING: &str = "property is missing and it is not optional";
 
 /// Checks every parameter of a request and brings lists into one shape.
@@ -48,10 +49,17 @@ pub(crate) fn verify(endpoint: &Endpoint, params: Params) -> Result<Params, Fail
             && verified.0.contains_key(name)
             && !verified.0.contains_key(other)
         {
-            errors.insert(other.to_owned(), format!("missing property - '{name}' requires this property"));
+            errors.insert(
+                other.to_owned(),
+                format!("missing property - '{name}' requires this property"),
+            );
         }
     }
-    if errors.is_empty() { Ok(verified) } else { Err(Failure::params(errors)) }
+    if errors.is_empty() {
+        Ok(verified)
+    } else {
+        Err(Failure::params(errors))
+    }
 }
 
 fn parameter(name: &str, spec: &Value, raw: Raw) -> Result<Raw, String> {
@@ -84,8 +92,10 @@ fn parameter(name: &str, spec: &Value, raw: Raw) -> Result<Raw, String> {
     if let Value::Object(keys) = &spec["format"]
         && let Err(errors) = property::parse(keys, &text)
     {
-        let lines: Vec<String> =
-            errors.iter().map(|(key, text)| format!("{name}.{key}: {text}\n")).collect();
+        let lines: Vec<String> = errors
+            .iter()
+            .map(|(key, text)| format!("{name}.{key}: {text}\n"))
+            .collect();
         return Err(format!("invalid format - format error\n{}", lines.concat()));
     }
     scalar(spec, &text).map_or(Ok(Raw::One(text)), Err)
@@ -127,16 +137,26 @@ pub(crate) fn scalar(spec: &Value, text: &str) -> Option<String> {
     if matches!(kind, "integer" | "number") {
         let value: f64 = text.parse().unwrap_or_default();
         if spec["maximum"].as_f64().is_some_and(|most| value > most) {
-            return Some(format!("value must have a maximum value of {}", spec["maximum"]));
+            return Some(format!(
+                "value must have a maximum value of {}",
+                spec["maximum"]
+            ));
         }
         if spec["minimum"].as_f64().is_some_and(|least| value < least) {
-            return Some(format!("value must have a minimum value of {}", spec["minimum"]));
+            return Some(format!(
+                "value must have a minimum value of {}",
+                spec["minimum"]
+            ));
         }
     }
     if let Value::Array(choices) = &spec["enum"] {
         let names: Vec<String> = choices
             .iter()
-            .map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned))
+            .map(|choice| {
+                choice
+                    .as_str()
+                    .map_or_else(|| choice.to_string(), str::to_owned)
+            })
             .collect();
         if !names.iter().any(|choice| choice == text) {
             return Some(format!(
@@ -153,20 +173,31 @@ fn format(name: &str, text: &str) -> Result<(), String> {
     if let Some(item_format) = name.strip_suffix("-list")
         && name != "pve-tag-list"
     {
-        return split_list(text).iter().try_for_each(|item| format(item_format, item));
+        return split_list(text)
+            .iter()
+            .try_for_each(|item| format(item_format, item));
     }
     let (valid, problem) = match name {
         "pve-vmid" => (
-            text.parse::<u32>().is_ok_and(|id| (100..=999_999_999).contains(&id)),
+            text.parse::<u32>()
+                .is_ok_and(|id| (100..=999_999_999).contains(&id)),
             "value does not look like a valid VM ID".to_owned(),
         ),
-        "pve-node" => (is_label(text), "value does not look like a valid node name".to_owned()),
+        "pve-node" => (
+            is_label(text),
+            "value does not look like a valid node name".to_owned(),
+        ),
         "pve-storage-id" => (
-            is_word(text, "-_.") && text.len() > 1 && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.ends_with(|c: char| c.is_ascii_alphanumeric()),
+            is_word(text, "-_.")
+                && text.len() > 1
+                && text.starts_with(|c: char| c.is_ascii_alphabetic())
+                && text.ends_with(|c: char| c.is_ascii_alphanumeric()),
             format!("storage ID '{text}' contains illegal characters"),
         ),
         "pve-configid" => (
-            is_word(text, "-_") && text.len() > 1 && text.starts_with(|c: char| c.is_ascii_alphabetic()),
+            is_word(text, "-_")
+                && text.len() > 1
+                && text.starts_with(|c: char| c.is_ascii_alphabetic()),
             format!("invalid configuration ID '{text}'"),
         ),
         "dns-name" => (
@@ -175,28 +206,45 @@ fn format(name: &str, text: &str) -> Result<(), String> {
         ),
         "pve-tag-list" => (
             split_list(text).iter().all(|tag| {
-                is_word(tag, "-_+.") && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+                is_word(tag, "-_+.")
+                    && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
             }),
             "invalid characters in tag".to_owned(),
         ),
-        "mac-addr" => (is_mac(text), "value does not look like a valid unicast MAC address".to_owned()),
-        "disk-size" => (parse_size(text).is_some(), "value does not look like a valid disk size".to_owned()),
+        "mac-addr" => (
+            is_mac(text),
+            "value does not look like a valid unicast MAC address".to_owned(),
+        ),
+        "disk-size" => (
+            parse_size(text).is_some(),
+            "value does not look like a valid disk size".to_owned(),
+        ),
         "urlencoded" => (
-            text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-%_.!~*'()".contains(&b)),
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-%_.!~*'()".contains(&b)),
             "invalid urlencoded string".to_owned(),
         ),
         "pve-qm-ipconfig" => return ipconfig(text),
-        "ip" | "address" => (text.parse::<IpAddr>().is_ok(), "value does not look like a valid IP address".to_owned()),
+        "ip" | "address" => (
+            text.parse::<IpAddr>().is_ok(),
+            "value does not look like a valid IP address".to_owned(),
+        ),
         "pve-userid" => (
-            text.rsplit_once('@').is_some_and(|(user, realm)| !user.is_empty() && !realm.is_empty()),
+            text.rsplit_once('@')
+                .is_some_and(|(user, realm)| !user.is_empty() && !realm.is_empty()),
             format!("value '{text}' does not look like a valid user name"),
         ),
         "pve-poolid" => (
-            !text.is_empty() && text.split('/').all(|part| is_word(part, "-_.")) && text.split('/').count() <= 3,
+            !text.is_empty()
+                && text.split('/').all(|part| is_word(part, "-_."))
+                && text.split('/').count() <= 3,
             format!("value '{text}' does not look like a valid pool name"),
         ),
         "pve-bridge-id" => (is_word(text, "-_.:"), format!("invalid bridge ID '{text}'")),
-        "pve-volume-id" => (text.contains(':'), format!("unable to parse volume ID '{text}'")),
+        "pve-volume-id" => (
+            text.contains(':'),
+            format!("unable to parse volume ID '{text}'"),
+        ),
         _ => (true, String::new()),
     };
     if valid { Ok(()) } else { Err(problem) }
@@ -218,16 +266,28 @@ fn ipconfig(text: &str) -> Result<(), String> {
         };
         if !valid {
             let kind = if key.ends_with('6') { "IPv6" } else { "IPv4" };
-            let what = if key.starts_with("gw") { "address" } else { "network configuration" };
-            problems.push_str(&format!("{key}: invalid format - value does not look like a valid {kind} {what}\n\n"));
+            let what = if key.starts_with("gw") {
+                "address"
+            } else {
+                "network configuration"
+            };
+            problems.push_str(&format!(
+                "{key}: invalid format - value does not look like a valid {kind} {what}\n\n"
+            ));
         }
     }
     for (gateway, address) in [("gw", "ip"), ("gw6", "ip6")] {
         if properties.contains_key(gateway) && !properties.contains_key(address) {
-            problems.push_str(&format!("{address}: missing property required by '{gateway}'\n"));
+            problems.push_str(&format!(
+                "{address}: missing property required by '{gateway}'\n"
+            ));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(format!("format error\n{}", problems.trim_end())) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("format error\n{}", problems.trim_end()))
+    }
 }
 
 fn is_cidr<A: std::str::FromStr>(text: &str, longest: u8) -> bool {
@@ -241,13 +301,18 @@ fn is_label(text: &str) -> bool {
 }
 
 fn is_word(text: &str, extra: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
 }
 
 fn is_mac(text: &str) -> bool {
     let bytes: Vec<&str> = text.split(':').collect();
     bytes.len() == 6
-        && bytes.iter().all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok())
+        && bytes
+            .iter()
+            .all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok())
         && u8::from_str_radix(bytes[0], 16).is_ok_and(|first| first & 1 == 0)
 }
 
@@ -267,7 +332,12 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
         return whole.checked_mul(factor);
     }
     let value: f64 = number.parse().ok()?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "sizes are far below 2^53"
+    )]
     Some((value * factor as f64) as u64)
 }
 
@@ -275,7 +345,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 pub(crate) fn print_size(bytes: u64) -> String {
     for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] {
         let factor = 1_u64 << shift;
-        if bytes >= factor && bytes % factor == 0 {
+        if bytes >= factor && bytes.is_multiple_of(factor) {
             return format!("{}{unit}", bytes / factor);
         }
     }

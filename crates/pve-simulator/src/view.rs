@@ -49,5 +49,7 @@ pub(crate) fn foreign_hash(sim: &Sim, mark: &str) -> String {
         .into_iter()
         .filter(|guest| !guest.description.lines().any(|line| line.starts_with(mark)))
         .collect();
-    hex::encode(Sha256::digest(serde_json::to_vec(&foreign).unwrap_or_default()))
+    hex::encode(Sha256::digest(
+        serde_json::to_vec(&foreign).unwrap_or_default(),
+    ))
 }

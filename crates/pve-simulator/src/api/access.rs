@@ -11,7 +11,14 @@ use crate::dispatch::Context;
 use crate::model::{AclEntry, Token, User, World};
 use crate::schema::Endpoint;
 
-const PROFILE: [&str; 6] = ["firstname", "lastname", "email", "comment", "groups", "keys"];
+const PROFILE: [&str; 6] = [
+    "firstname",
+    "lastname",
+    "email",
+    "comment",
+    "groups",
+    "keys",
+];
 
 pub(super) fn ticket(c: &Context) -> Handled {
     let mut user = c.params.text("username");
@@ -23,7 +30,10 @@ pub(super) fn ticket(c: &Context) -> Handled {
     if !auth::check_password(&c.sim, &user, c.params.get("password").unwrap_or_default()) {
         return Err(Failure::new(401, "authentication failure"));
     }
-    let who = Who { user: user.clone(), token: None };
+    let who = Who {
+        user: user.clone(),
+        token: None,
+    };
     let mut data = json!({
         "username": user,
         "ticket": auth::issue_ticket(&c.sim, &user),
@@ -93,8 +103,13 @@ fn permissions(c: &Context) -> Handled {
     let who = match c.params.get("userid") {
         Some(other) if other != c.who.full() => {
             acl::require(&world, &c.who, "/access", &["Sys.Audit"])?;
-            let (user, token) = other.split_once('!').map_or((other, None), |(user, token)| (user, Some(token)));
-            Who { user: user.to_owned(), token: token.map(str::to_owned) }
+            let (user, token) = other
+                .split_once('!')
+                .map_or((other, None), |(user, token)| (user, Some(token)));
+            Who {
+                user: user.to_owned(),
+                token: token.map(str::to_owned),
+            }
         }
         _ => c.who.clone(),
     };
@@ -102,15 +117,21 @@ fn permissions(c: &Context) -> Handled {
         Some(path) => vec![path.to_owned()],
         None => {
             let named = world.acl.iter().map(|entry| entry.path.clone());
-            acl::TOP_PATHS.iter().map(|path| (*path).to_owned()).chain(named).collect()
+            acl::TOP_PATHS
+                .iter()
+                .map(|path| (*path).to_owned())
+                .chain(named)
+                .collect()
         }
     };
     let mut result = Map::new();
     for path in paths {
         let privileges = acl::privileges(&world, &who, &path);
         if !privileges.is_empty() {
-            let entry: BTreeMap<String, u8> =
-                privileges.into_iter().map(|(name, propagates)| (name, u8::from(propagates))).collect();
+            let entry: BTreeMap<String, u8> = privileges
+                .into_iter()
+                .map(|(name, propagates)| (name, u8::from(propagates)))
+                .collect();
             result.insert(path, json!(entry));
         }
     }
@@ -200,7 +221,9 @@ fn create_user(c: &Context) -> Handled {
     let userid = c.params.text("userid");
     let mut world = c.sim.world();
     if world.users.contains_key(&userid) {
-        return Err(Failure::die(format!("create user failed: user '{userid}' already exists")));
+        return Err(Failure::die(format!(
+            "create user failed: user '{userid}' already exists"
+        )));
     }
     let mut user = User {
         password: c.params.get("password").map(str::to_owned),
@@ -229,8 +252,11 @@ fn user(c: &Context, method: &str) -> Handled {
     };
     match method {
         "GET" => {
-            let tokens: BTreeMap<&String, Value> =
-                user.tokens.iter().map(|(name, token)| (name, token_info(token))).collect();
+            let tokens: BTreeMap<&String, Value> = user
+                .tokens
+                .iter()
+                .map(|(name, token)| (name, token_info(token)))
+                .collect();
             let mut entry = describe(&userid, user);
             entry["tokens"] = json!(tokens);
             Ok(entry.into())
@@ -247,7 +273,9 @@ fn user(c: &Context, method: &str) -> Handled {
         }
         _ => {
             world.users.remove(&userid);
-            world.acl.retain(|entry| entry.ugid != userid && !entry.ugid.starts_with(&format!("{userid}!")));
+            world.acl.retain(|entry| {
+                entry.ugid != userid && !entry.ugid.starts_with(&format!("{userid}!"))
+            });
             Ok(Reply::null())
         }
     }
@@ -264,7 +292,10 @@ fn token_info(token: &Token) -> Value {
 fn tokens(c: &Context) -> Handled {
     let world = c.sim.world();
     let userid = c.params.text("userid");
-    let user = world.users.get(&userid).ok_or_else(|| Failure::die(format!("no such user ('{userid}')")))?;
+    let user = world
+        .users
+        .get(&userid)
+        .ok_or_else(|| Failure::die(format!("no such user ('{userid}')")))?;
     let tokens = user.tokens.iter().map(|(name, token)| {
         let mut info = token_info(token);
         info["tokenid"] = json!(name);
@@ -278,7 +309,10 @@ fn token(c: &Context, method: &str) -> Handled {
     let tokenid = c.params.text("tokenid");
     let secret = c.sim.random.uuid();
     let mut world = c.sim.world();
-    let user = world.users.get_mut(&userid).ok_or_else(|| Failure::die(format!("no such user ('{userid}')")))?;
+    let user = world
+        .users
+        .get_mut(&userid)
+        .ok_or_else(|| Failure::die(format!("no such user ('{userid}')")))?;
     let existing = user.tokens.get_mut(&tokenid);
     match (method, existing) {
         ("POST", Some(_)) => Err(Failure::param("tokenid", "Token already exists.")),
@@ -299,7 +333,9 @@ fn token(c: &Context, method: &str) -> Handled {
             }
             Ok(json!({"value": secret, "full-tokenid": format!("{userid}!{tokenid}"), "info": info}).into())
         }
-        (_, None) => Err(Failure::die(format!("no such token '{tokenid}' for user '{userid}'"))),
+        (_, None) => Err(Failure::die(format!(
+            "no such token '{tokenid}' for user '{userid}'"
+        ))),
         ("GET", Some(token)) => Ok(token_info(token).into()),
         ("PUT", Some(token)) => {
             if let Some(privsep) = c.params.get("privsep") {
@@ -312,7 +348,9 @@ fn token(c: &Context, method: &str) -> Handled {
         }
         _ => {
             user.tokens.remove(&tokenid);
-            world.acl.retain(|entry| entry.ugid != format!("{userid}!{tokenid}"));
+            world
+                .acl
+                .retain(|entry| entry.ugid != format!("{userid}!{tokenid}"));
             Ok(Reply::null())
         }
     }
@@ -337,14 +375,27 @@ fn role(c: &Context, method: &str) -> Handled {
     let roleid = c.params.text("roleid");
     let mut world = c.sim.world();
     let wanted = c.params.list("privs");
-    let known = world.roles.get("Administrator").cloned().unwrap_or_default();
-    if let Some(unknown) = wanted.iter().find(|name| !known.split(',').any(|known| known == name.as_str())) {
-        return Err(Failure::param("privs", format!("invalid format - invalid privilege '{unknown}'\n")));
+    let known = world
+        .roles
+        .get("Administrator")
+        .cloned()
+        .unwrap_or_default();
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|name| !known.split(',').any(|known| known == name.as_str()))
+    {
+        return Err(Failure::param(
+            "privs",
+            format!("invalid format - invalid privilege '{unknown}'\n"),
+        ));
     }
     match (method, world.roles.contains_key(&roleid)) {
         ("POST", true) => return Err(Failure::die(format!("role '{roleid}' already exists"))),
         ("POST", false) if is_builtin(&roleid) => {
-            return Err(Failure::param("roleid", "cannot use role ID starting with the (case-insensitive) 'PVE' namespace"));
+            return Err(Failure::param(
+                "roleid",
+                "cannot use role ID starting with the (case-insensitive) 'PVE' namespace",
+            ));
         }
         ("POST", false) => {
             world.roles.insert(roleid, wanted.join(","));
@@ -352,10 +403,18 @@ fn role(c: &Context, method: &str) -> Handled {
         (_, false) => return Err(Failure::die(format!("role '{roleid}' does not exist"))),
         ("GET", true) => {
             let privs = world.roles.get(&roleid).cloned().unwrap_or_default();
-            let map: BTreeMap<&str, u8> = privs.split(',').filter(|name| !name.is_empty()).map(|name| (name, 1)).collect();
+            let map: BTreeMap<&str, u8> = privs
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(|name| (name, 1))
+                .collect();
             return Ok(json!(map).into());
         }
-        (_, true) if is_builtin(&roleid) => return Err(Failure::die(format!("auto-generated role '{roleid}' cannot be modified"))),
+        (_, true) if is_builtin(&roleid) => {
+            return Err(Failure::die(format!(
+                "auto-generated role '{roleid}' cannot be modified"
+            )));
+        }
         ("PUT", true) => {
             let mut privs = wanted;
             if c.params.flag("append") {

@@ -49,7 +49,11 @@ pub(super) async fn call(c: &Context, path: &str) -> Handled {
         "set-user-password" => json!({}),
         "exec" => return Ok(json!({"pid": 1000}).into()),
         "exec-status" => return Ok(json!({"exited": 1, "exitcode": 0, "out-data": ""}).into()),
-        _ => return Err(Failure::die(format!("Agent error: The command {command} has not been found"))),
+        _ => {
+            return Err(Failure::die(format!(
+                "Agent error: The command {command} has not been found"
+            )));
+        }
     };
     Ok(json!({"result": result}).into())
 }
@@ -73,7 +77,11 @@ fn interfaces(guest: &Guest) -> Value {
         ],
     })];
     for (key, address) in &guest.addresses {
-        let mac = property::read_net(guest.option(key)).get("macaddr").cloned().unwrap_or_default().to_lowercase();
+        let mac = property::read_net(guest.option(key))
+            .get("macaddr")
+            .cloned()
+            .unwrap_or_default()
+            .to_lowercase();
         let (ip, prefix) = address.split_once('/').unwrap_or((address, "24"));
         let tail: Vec<&str> = mac.split(':').collect();
         let local = match tail.as_slice() {

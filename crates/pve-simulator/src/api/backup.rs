@@ -10,8 +10,7 @@ use crate::answer::{Failure, Handled};
 use crate::clock::local;
 use crate::disks::{self, Drive};
 use crate::dispatch::Context;
-use crate::locks::CONFIG_WAIT;
-use crate::model::{Archive, Guest, Options, Volume, file_text};
+use crate::model::{Archive, Guest, Volume, file_text};
 use crate::pace::Work;
 use crate::tasks::{Task, spawn};
 use crate::validate::print_size;
@@ -48,16 +47,40 @@ fn vzdump(c: &Context) -> Handled {
         if p.flag("all") {
             let excluded = p.list("exclude");
             let here = world.guests.values().filter(|guest| guest.node == c.node);
-            here.map(|guest| guest.vmid).filter(|vmid| !excluded.contains(&vmid.to_string())).collect()
+            here.map(|guest| guest.vmid)
+                .filter(|vmid| !excluded.contains(&vmid.to_string()))
+                .collect()
         } else if let Some(pool) = p.get("pool") {
-            let pool = world.pools.get(pool).ok_or_else(|| Failure::die(format!("pool '{pool}' does not exist")))?;
-            pool.vms.iter().copied().filter(|vmid| world.guest(&c.node, *vmid).is_ok()).collect()
+            let pool = world
+                .pools
+                .get(pool)
+                .ok_or_else(|| Failure::die(format!("pool '{pool}' does not exist")))?;
+            pool.vms
+                .iter()
+                .copied()
+                .filter(|vmid| world.guest(&c.node, *vmid).is_ok())
+                .collect()
         } else {
-            let named: Vec<u32> = p.list("vmid").iter().filter_map(|id| id.parse().ok()).collect();
+            let named: Vec<u32> = p
+                .list("vmid")
+                .iter()
+                .filter_map(|id| id.parse().ok())
+                .collect();
             if named.is_empty() {
-                return Err(Failure::param("vmid", "property is missing and it is not optional"));
+                return Err(Failure::param(
+                    "vmid",
+                    "property is missing and it is not optional",
+                ));
             }
-            named.into_iter().filter(|vmid| world.guests.get(vmid).is_none_or(|guest| guest.node == c.node)).collect()
+            named
+                .into_iter()
+                .filter(|vmid| {
+                    world
+                        .guests
+                        .get(vmid)
+                        .is_none_or(|guest| guest.node == c.node)
+                })
+                .collect()
         }
     };
     if vmids.is_empty() {
@@ -65,11 +88,19 @@ fn vzdump(c: &Context) -> Handled {
     }
     {
         let world = c.sim.world();
-        acl::require(&world, &c.who, &format!("/storage/{storage}"), &["Datastore.AllocateSpace"])?;
+        acl::require(
+            &world,
+            &c.who,
+            &format!("/storage/{storage}"),
+            &["Datastore.AllocateSpace"],
+        )?;
         for vmid in &vmids {
             acl::require(&world, &c.who, &format!("/vms/{vmid}"), &["VM.Backup"])?;
         }
-        if ["bwlimit", "ionice", "performance"].iter().any(|key| p.get(key).is_some()) {
+        if ["bwlimit", "ionice", "performance"]
+            .iter()
+            .any(|key| p.get(key).is_some())
+        {
             acl::require(&world, &c.who, "/", &["Sys.Modify"])?;
         }
     }
@@ -79,13 +110,25 @@ fn vzdump(c: &Context) -> Handled {
         Some("gzip") => "vma.gz",
         _ => "vma",
     };
-    let options: Vec<String> = ["storage", "mode", "compress", "node", "notes-template", "protected", "prune-backups"]
-        .iter()
-        .filter_map(|key| p.get(key).map(|value| (key, value)))
-        .map(|(key, value)| {
-            if value.contains(|c: char| c.is_whitespace() || c == '{') { format!("--{key} '{value}'") } else { format!("--{key} {value}") }
-        })
-        .collect();
+    let options: Vec<String> = [
+        "storage",
+        "mode",
+        "compress",
+        "node",
+        "notes-template",
+        "protected",
+        "prune-backups",
+    ]
+    .iter()
+    .filter_map(|key| p.get(key).map(|value| (key, value)))
+    .map(|(key, value)| {
+        if value.contains(|c: char| c.is_whitespace() || c == '{') {
+            format!("--{key} '{value}'")
+        } else {
+            format!("--{key} {value}")
+        }
+    })
+    .collect();
     let ids: Vec<String> = vmids.iter().map(u32::to_string).collect();
     let job = Job {
         node: c.node.clone(),
@@ -97,8 +140,20 @@ fn vzdump(c: &Context) -> Handled {
         command: format!("vzdump {} {}", ids.join(" "), options.join(" ")),
         vmids,
     };
-    let id = if ids.len() == 1 { ids[0].clone() } else { String::new() };
-    let upid = spawn(&c.sim, &c.who, &c.effects, &c.node, "vzdump", &id, move |task| async move { run(&task, &job).await });
+    let id = if ids.len() == 1 {
+        ids[0].clone()
+    } else {
+        String::new()
+    };
+    let upid = spawn(
+        &c.sim,
+        &c.who,
+        &c.effects,
+        &c.node,
+        "vzdump",
+        &id,
+        move |task| async move { run(&task, &job).await },
+    );
     Ok(json!(upid).into())
 }
 
@@ -129,13 +184,19 @@ async fn run(task: &Task, job: &Job) -> Result<(), String> {
     for vmid in &job.vmids {
         task.log(format!("INFO: Starting Backup of VM {vmid} (qemu)"));
         let started = task.sim.clock.now();
-        task.log(format!("INFO: Backup started at {}", local(started).format("%Y-%m-%d %H:%M:%S")));
+        task.log(format!(
+            "INFO: Backup started at {}",
+            local(started).format("%Y-%m-%d %H:%M:%S")
+        ));
         if let Err(text) = one(task, job, *vmid, started).await {
             if text == "received interrupt" {
                 return Err(text);
             }
             task.log(format!("ERROR: Backup of VM {vmid} failed - {text}"));
-            task.log(format!("INFO: Failed at {}", local(task.sim.clock.now()).format("%Y-%m-%d %H:%M:%S")));
+            task.log(format!(
+                "INFO: Failed at {}",
+                local(task.sim.clock.now()).format("%Y-%m-%d %H:%M:%S")
+            ));
             has_errors = true;
         }
     }
@@ -153,15 +214,28 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
     let sim = &task.sim;
     let guest = sim.world().guest(&job.node, vmid)?.clone();
     let is_running = guest.is_running();
-    task.log(format!("INFO: status = {}", if is_running { "running" } else { "stopped" }));
-    let mode = if is_running { job.mode.as_str() } else { "stop" };
+    task.log(format!(
+        "INFO: status = {}",
+        if is_running { "running" } else { "stopped" }
+    ));
+    let mode = if is_running {
+        job.mode.as_str()
+    } else {
+        "stop"
+    };
     guest.check_lock()?;
-    let drives: Vec<(String, Drive)> =
-        disks::drives(&guest.config).into_iter().filter(|(_, drive)| !drive.is_cdrom()).collect();
+    let drives: Vec<(String, Drive)> = disks::drives(&guest.config)
+        .into_iter()
+        .filter(|(_, drive)| !drive.is_cdrom())
+        .collect();
     let header = || {
         task.log(format!("INFO: VM Name: {}", guest.name()));
         for (key, drive) in &drives {
-            task.log(format!("INFO: include disk '{key}' '{}' {}", drive.volid, print_size(drive.size())));
+            task.log(format!(
+                "INFO: include disk '{key}' '{}' {}",
+                drive.volid,
+                print_size(drive.size())
+            ));
         }
     };
     if mode == "snapshot" {
@@ -180,20 +254,33 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
         }
         _ => {}
     }
-    let file = format!("vzdump-qemu-{vmid}-{}.{}", local(started).format("%Y_%m_%d-%H_%M_%S"), job.extension);
-    task.log(format!("INFO: creating vzdump archive '/var/lib/vz/dump/{file}'"));
+    let file = format!(
+        "vzdump-qemu-{vmid}-{}.{}",
+        local(started).format("%Y_%m_%d-%H_%M_%S"),
+        job.extension
+    );
+    task.log(format!(
+        "INFO: creating vzdump archive '/var/lib/vz/dump/{file}'"
+    ));
     if is_running {
         task.log("INFO: skipping guest filesystem freeze - disabled in VM options");
     } else {
         task.log("INFO: starting kvm to execute backup task");
-        if disks::drives(&guest.config).iter().any(|(_, drive)| drive.is_cloudinit()) {
+        if disks::drives(&guest.config)
+            .iter()
+            .any(|(_, drive)| drive.is_cloudinit())
+        {
             task.log("generating cloud-init ISO");
         }
     }
     task.log("INFO: starting backup via QMP command");
     task.log(format!("INFO: started backup task '{}'", sim.random.uuid()));
     if is_running {
-        let text = if mode == "suspend" { "INFO: resuming VM again after 2 seconds" } else { "INFO: resuming VM again" };
+        let text = if mode == "suspend" {
+            "INFO: resuming VM again after 2 seconds"
+        } else {
+            "INFO: resuming VM again"
+        };
         task.log(text);
     }
     set_lock(task, &job.node, vmid, Some("backup"))?;
@@ -202,11 +289,17 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
     set_lock(task, &job.node, vmid, None)?;
     outcome?;
     let total = super::clone::human(size);
-    task.log(format!("INFO: 100% ({total} of {total}) in 2s, read: 512.0 MiB/s, write: 0 B/s"));
+    task.log(format!(
+        "INFO: 100% ({total} of {total}) in 2s, read: 512.0 MiB/s, write: 0 B/s"
+    ));
     #[expect(clippy::cast_precision_loss, reason = "printed with two digits")]
     let gib = size as f64 / f64::from(1_u32 << 30);
-    task.log(format!("INFO: backup is sparse: {gib:.2} GiB (100%) total zero data"));
-    task.log(format!("INFO: transferred {gib:.2} GiB in 2 seconds (512.0 MiB/s)"));
+    task.log(format!(
+        "INFO: backup is sparse: {gib:.2} GiB (100%) total zero data"
+    ));
+    task.log(format!(
+        "INFO: transferred {gib:.2} GiB in 2 seconds (512.0 MiB/s)"
+    ));
     if !is_running {
         task.log("INFO: stopping kvm after backup task");
     }
@@ -224,8 +317,15 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
         super::power::power_on(sim, &job.node, vmid)?;
     }
     let seconds = sim.clock.now() - started;
-    task.log(format!("INFO: Finished Backup of VM {vmid} (00:{:02}:{:02})", seconds / 60, seconds % 60));
-    task.log(format!("INFO: Backup finished at {}", local(sim.clock.now()).format("%Y-%m-%d %H:%M:%S")));
+    task.log(format!(
+        "INFO: Finished Backup of VM {vmid} (00:{:02}:{:02})",
+        seconds / 60,
+        seconds % 60
+    ));
+    task.log(format!(
+        "INFO: Backup finished at {}",
+        local(sim.clock.now()).format("%Y-%m-%d %H:%M:%S")
+    ));
     task.effect("backup", &job.node, vmid, file);
     Ok(())
 }
@@ -240,11 +340,21 @@ fn set_lock(task: &Task, node: &str, vmid: u32, lock: Option<&str>) -> Result<()
     Ok(())
 }
 
-fn store(task: &Task, job: &Job, guest: &Guest, file: &str, size: u64, ctime: i64) -> Result<(), String> {
+fn store(
+    task: &Task,
+    job: &Job,
+    guest: &Guest,
+    file: &str,
+    size: u64,
+    ctime: i64,
+) -> Result<(), String> {
     let mut world = task.sim.world();
     let storage = world.storage_on(&job.node, &job.storage)?.clone();
     let mut archived = BTreeMap::new();
-    for (key, drive) in disks::drives(&guest.config).into_iter().filter(|(_, drive)| !drive.is_cdrom()) {
+    for (key, drive) in disks::drives(&guest.config)
+        .into_iter()
+        .filter(|(_, drive)| !drive.is_cdrom())
+    {
         if let Some(volume) = world.volume(&job.node, &drive.volid) {
             archived.insert(key, (volume.size, volume.format.clone(), volume.bootable));
         }
@@ -267,7 +377,10 @@ fn store(task: &Task, job: &Job, guest: &Guest, file: &str, size: u64, ctime: i6
         vmid: Some(guest.vmid),
         notes,
         protected: job.protected,
-        archive: Some(Archive { config: guest.config.clone(), disks: archived }),
+        archive: Some(Archive {
+            config: guest.config.clone(),
+            disks: archived,
+        }),
         ..Volume::default()
     });
     Ok(())
@@ -276,7 +389,9 @@ fn store(task: &Task, job: &Job, guest: &Guest, file: &str, size: u64, ctime: i6
 fn extract(c: &Context) -> Handled {
     let world = c.sim.world();
     let volid = c.params.text("volume");
-    let volume = world.volume(&c.node, &volid).ok_or_else(|| Failure::die(format!("volume '{volid}' does not exist")))?;
+    let volume = world
+        .volume(&c.node, &volid)
+        .ok_or_else(|| Failure::die(format!("volume '{volid}' does not exist")))?;
     let vmid = volume.vmid.unwrap_or_default();
     acl::require(&world, &c.who, &format!("/vms/{vmid}"), &["VM.Backup"])?;
     let Some(archive) = &volume.archive else {
@@ -284,188 +399,14 @@ fn extract(c: &Context) -> Handled {
     };
     let mut text = file_text(&archive.config);
     for (key, (_, format, _)) in &archive.disks {
-        let storage = archive.config.get(key).and_then(|drive| drive.split(':').next()).unwrap_or_default();
-        text.push_str(&format!("#qmdump#map:{key}:drive-{key}:{storage}:{format}:\n"));
+        let storage = archive
+            .config
+            .get(key)
+            .and_then(|drive| drive.split(':').next())
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "#qmdump#map:{key}:drive-{key}:{storage}:{format}:\n"
+        ));
     }
     Ok(json!(text).into())
-}
-
-/// `POST .../qemu` with an archive.
-pub(super) fn restore(c: &Context) -> Handled {
-    let vmid = c.vmid();
-    let p = &c.params;
-    let volid = p.text("archive");
-    let overrides = super::create::options(p);
-    if let Some((key, _)) = overrides.iter().find(|(key, _)| disks::is_drive(key)) {
-        return Err(Failure::param(key, "option conflicts with option 'archive'"));
-    }
-    let node = c.node.clone();
-    let archive = {
-        let mut world = c.sim.world();
-        let found = world.volume(&node, &volid).cloned();
-        let volume = found.ok_or_else(|| Failure::die(format!("volume '{volid}' does not exist")))?;
-        let owner = volume.vmid.unwrap_or_default();
-        acl::require(&world, &c.who, &format!("/vms/{owner}"), &["VM.Backup"])?;
-        if let Some(name) = p.get("storage") {
-            world.storage_on(&node, name)?;
-            acl::require(&world, &c.who, &format!("/storage/{name}"), &["Datastore.AllocateSpace"])?;
-        }
-        match world.guests.get(&vmid) {
-            Some(other) if !p.flag("force") => {
-                let text = format!("unable to restore VM {vmid} - VM {vmid} already exists on node '{}'", other.node);
-                return Err(Failure::die(text));
-            }
-            Some(_) => {}
-            None => {
-                let config = Options::from([("lock".to_owned(), "create".to_owned())]);
-                world.guests.insert(vmid, Guest { vmid, node: node.clone(), config, ..Guest::default() });
-            }
-        }
-        volume.archive.ok_or_else(|| Failure::die(format!("unable to read '{volid}'")))?
-    };
-    let storage = p.get("storage").map(str::to_owned);
-    let unique = p.flag("unique");
-    let is_started = p.flag("start");
-    let pool = p.get("pool").map(str::to_owned);
-    let upid = spawn(&c.sim, &c.who, &c.effects, &c.node, "qmrestore", &vmid.to_string(), move |task| async move {
-        let sim = task.sim.clone();
-        let lock = sim.locks.vm(&sim.clock, Some(&task), vmid, CONFIG_WAIT).await?;
-        {
-            let world = sim.world();
-            let guest = world.guest(&node, vmid)?;
-            let problem = if guest.is_running() {
-                Some("vm is running")
-            } else if guest.option("protection") == "1" {
-                Some("- protection mode enabled")
-            } else {
-                None
-            };
-            if let Some(problem) = problem {
-                task.log(format!(
-                    "error before or during data restore, some or all disks were not completely restored. VM {vmid} state is NOT cleaned up."
-                ));
-                return Err(format!("unable to restore VM {vmid} - {problem}"));
-            }
-        }
-        let bytes: u64 = archive.disks.values().map(|(size, ..)| size).sum();
-        extract_log(&task, &volid, &archive, bytes);
-        let outcome = task.work(sim.duration(Work::Transfer(bytes))).await;
-        if let Err(text) = outcome {
-            let mut world = sim.world();
-            let is_stub = world.guest(&node, vmid).is_ok_and(|guest| guest.option("lock") == "create");
-            if is_stub {
-                world.guests.remove(&vmid);
-            }
-            return Err(text);
-        }
-        let lines = unpack(&task, &node, vmid, &archive, storage.as_deref(), unique, &overrides)?;
-        lines.into_iter().for_each(|line| task.log(line));
-        if let Some(pool) = pool.and_then(|pool| sim.world().pools.get_mut(&pool).map(|found| found.vms.insert(vmid))) {
-            let _ = pool;
-        }
-        progress_log(&task, bytes);
-        task.effect("restore", &node, vmid, volid);
-        drop(lock);
-        if is_started {
-            super::power::start(&task, &node, vmid).await?;
-        }
-        Ok(())
-    });
-    Ok(json!(upid).into())
-}
-
-fn extract_log(task: &Task, volid: &str, archive: &Archive, _bytes: u64) {
-    let file = volid.rsplit('/').next().unwrap_or_default();
-    let fifo = format!("/var/tmp/vzdumptmp{}", task.sim.next_pid());
-    let path = format!("/var/lib/vz/dump/{file}");
-    let unpack = match file.rsplit('.').next() {
-        Some("zst") => format!("zstd -q -d -c {path}"),
-        Some("gz") => format!("zcat {path}"),
-        Some("lzo") => format!("lzop -d -c {path}"),
-        _ => format!("cat {path}"),
-    };
-    task.log(format!("restore vma archive: {unpack} | vma extract -v -r {fifo}.fifo - {fifo}"));
-    task.log(format!("CFG: size: {} name: qemu-server.conf", file_text(&archive.config).len()));
-    for (at, (key, (size, ..))) in archive.disks.iter().enumerate() {
-        task.log(format!("DEV: dev_id={} size: {size} devname: drive-{key}", at + 1));
-    }
-    task.log(format!("CTIME: {}", local(task.sim.clock.now()).format("%a %b %e %H:%M:%S %Y")));
-}
-
-fn progress_log(task: &Task, bytes: u64) {
-    for percent in 1..=100_u64 {
-        task.log(format!("progress {percent}% (read {} bytes, duration 0 sec)", (bytes * percent / 100) & !0xFFFF));
-    }
-    task.log(format!("total bytes read {bytes}, sparse bytes {bytes} (100%)"));
-    task.log("rescan volumes...");
-}
-
-fn unpack(
-    task: &Task,
-    node: &str,
-    vmid: u32,
-    archive: &Archive,
-    storage: Option<&str>,
-    unique: bool,
-    overrides: &[(String, String)],
-) -> Result<Vec<String>, String> {
-    let sim = &task.sim;
-    let now = sim.clock.now();
-    let mut config = archive.config.clone();
-    config.retain(|key, _| !disks::is_unused(key) && !matches!(key.as_str(), "lock" | "template" | "parent"));
-    let macs: Vec<(String, String)> = if unique {
-        config.keys().filter(|key| disks::is_net(key)).map(|key| (key.clone(), sim.mac())).collect()
-    } else {
-        Vec::new()
-    };
-    let mut world = sim.world();
-    let old = disks::owned_volumes(world.guest(node, vmid)?);
-    for volid in old {
-        world.remove_volume(node, &volid);
-    }
-    let mut lines = Vec::new();
-    let mut maps = Vec::new();
-    for (key, mut drive) in disks::drives(&archive.config) {
-        let own = drive.volid.split(':').next().unwrap_or_default().to_owned();
-        let destination = storage.unwrap_or(&own);
-        let volume = if drive.is_cloudinit() {
-            let (volume, log) = disks::allocate_cloudinit(&mut world, now, node, destination, vmid)?;
-            lines.extend(log);
-            volume
-        } else if let Some((size, format, bootable)) = archive.disks.get(&key) {
-            let (volume, log) = disks::allocate(&mut world, now, node, destination, vmid, *size, Some(format))?;
-            lines.extend(log);
-            if let Some(stored) = world.volume_mut(node, &volume.volid) {
-                stored.bootable = *bootable;
-            }
-            let name = volume.volid.split_once(':').map_or("", |(_, name)| name);
-            let path = disks::path_of(world.storage(destination)?, name);
-            maps.push(format!("map 'drive-{key}' to '{path}' (write zeros = 0)"));
-            volume
-        } else {
-            continue;
-        };
-        lines.push(format!("new volume ID is '{}'", volume.volid));
-        drive.volid = volume.volid;
-        config.insert(key, drive.print());
-    }
-    lines.extend(maps);
-    for (key, mac) in macs {
-        if let Some(text) = config.get_mut(&key) {
-            let mut net = crate::property::read_net(text);
-            net.insert("macaddr".into(), mac);
-            *text = crate::property::print_net(&net);
-        }
-    }
-    if unique {
-        super::clone::regenerate(sim, &mut config);
-    } else if config.contains_key("vmgenid") {
-        config.insert("vmgenid".into(), sim.random.uuid());
-    }
-    let mut guest = Guest { vmid, node: node.to_owned(), config, ..Guest::default() };
-    for (key, value) in overrides {
-        super::config::set_option(sim, &mut world, &mut guest, now, key, value, None).map_err(|failure| failure.reason())?;
-    }
-    world.guests.insert(vmid, guest);
-    Ok(lines)
 }

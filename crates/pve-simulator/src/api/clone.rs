@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::acl;
-use crate::answer::{Failure, Handled};
+use crate::answer::{Failure, Handled, Reply};
 use crate::config::Profile;
 use crate::disks::{self, Drive, is_drive, is_net, is_unused};
 use crate::dispatch::Context;
@@ -52,15 +52,22 @@ pub(super) async fn clone(c: &Context) -> Handled {
     let newid = plan.newid;
     {
         let mut world = c.sim.world();
-        if world.guests.contains_key(&newid) {
-            return Err(Failure::die(format!("unable to create VM {newid}: config file already exists")));
+        if let Some(other) = world.guests.get(&newid) {
+            if other.node != plan.node {
+                drop(world);
+                return Ok(collide(c, &plan));
+            }
+            return Err(exists(newid));
         }
         let stub = Guest {
             vmid: newid,
             node: plan.node.clone(),
             config: Options::from([
                 ("lock".to_owned(), "clone".to_owned()),
-                ("description".to_owned(), " qmclone temporary file".to_owned()),
+                (
+                    "description".to_owned(),
+                    " qmclone temporary file".to_owned(),
+                ),
             ]),
             ..Guest::default()
         };
@@ -68,28 +75,74 @@ pub(super) async fn clone(c: &Context) -> Handled {
     }
     let source = plan.source.to_string();
     let node = plan.node.clone();
-    let upid = spawn(&c.sim, &c.who, &c.effects, &node, "qmclone", &source, move |task| async move {
-        width.fetch_add(1, Ordering::SeqCst);
-        let mut created = Vec::new();
-        let outcome = run(&task, &plan, &storage, &mut created).await;
-        width.fetch_sub(1, Ordering::SeqCst);
-        outcome.map_err(|reason| {
-            let mut world = task.sim.world();
-            for volid in &created {
-                world.remove_volume(&plan.node, volid);
-            }
-            world.guests.remove(&plan.newid);
-            let reason = if reason == "received interrupt" { "interrupted by signal".to_owned() } else { reason };
-            format!("clone failed: {reason}")
-        })
-    });
+    let upid = spawn(
+        &c.sim,
+        &c.who,
+        &c.effects,
+        &node,
+        "qmclone",
+        &source,
+        move |task| async move {
+            width.fetch_add(1, Ordering::SeqCst);
+            let mut created = Vec::new();
+            let outcome = run(&task, &plan, &storage, &mut created).await;
+            width.fetch_sub(1, Ordering::SeqCst);
+            outcome.map_err(|reason| {
+                let mut world = task.sim.world();
+                for volid in &created {
+                    world.remove_volume(&plan.node, volid);
+                }
+                let is_ours = |guest: &Guest| guest.option("lock") == "clone";
+                if world.guest(&plan.node, plan.newid).is_ok_and(is_ours) {
+                    world.guests.remove(&plan.newid);
+                }
+                let reason = if reason == "received interrupt" {
+                    "interrupted by signal".to_owned()
+                } else {
+                    reason
+                };
+                format!("clone failed: {reason}")
+            })
+        },
+    );
     Ok(json!(upid).into())
 }
 
+fn exists(newid: u32) -> Failure {
+    Failure::die(format!(
+        "unable to create VM {newid}: config file already exists"
+    ))
+}
+
+/// An id that is taken on another node is only noticed when the file is written.
+fn collide(c: &Context, plan: &Plan) -> Reply {
+    let text = format!(
+        "clone failed: close (rename) atomic file '/etc/pve/nodes/{}/qemu-server/{}.conf' failed: File exists",
+        plan.node, plan.newid
+    );
+    let source = plan.source.to_string();
+    let upid = spawn(
+        &c.sim,
+        &c.who,
+        &c.effects,
+        &plan.node,
+        "qmclone",
+        &source,
+        |task| async move {
+            task.work(Duration::ZERO).await?;
+            Err(text)
+        },
+    );
+    json!(upid).into()
+}
+
 fn first_storage(plan: &Plan) -> String {
-    let own = disks::drives(&plan.config).into_iter().find(|(_, drive)| !drive.is_cdrom());
+    let own = disks::drives(&plan.config)
+        .into_iter()
+        .find(|(_, drive)| !drive.is_cdrom());
     plan.storage.clone().unwrap_or_else(|| {
-        own.and_then(|(_, drive)| drive.volid.split(':').next().map(str::to_owned)).unwrap_or_default()
+        own.and_then(|(_, drive)| drive.volid.split(':').next().map(str::to_owned))
+            .unwrap_or_default()
     })
 }
 
@@ -99,7 +152,10 @@ fn check(c: &Context) -> Result<Plan, Failure> {
     let newid = u32::try_from(p.number("newid").unwrap_or_default()).unwrap_or_default();
     let world = c.sim.world();
     let Ok(source) = world.guest(&c.node, vmid) else {
-        return Err(Failure::die(format!("unable to find configuration file for VM {vmid} on node '{}'", c.node)));
+        return Err(Failure::die(format!(
+            "unable to find configuration file for VM {vmid} on node '{}'",
+            c.node
+        )));
     };
     let pool = p.get("pool").map(str::to_owned);
     if let Some(pool) = &pool
@@ -115,10 +171,15 @@ fn check(c: &Context) -> Result<Plan, Failure> {
     if let Some(name) = &storage {
         let config = world.storage_on(&c.node, name)?;
         if !config.content.iter().any(|kind| kind == "images") {
-            return Err(Failure::param("storage", format!("storage '{name}' does not support vm images")));
+            return Err(Failure::param(
+                "storage",
+                format!("storage '{name}' does not support vm images"),
+            ));
         }
         if target != c.node && !config.shared {
-            return Err(Failure::die(format!("can't clone to non-shared storage '{name}'")));
+            return Err(Failure::die(format!(
+                "can't clone to non-shared storage '{name}'"
+            )));
         }
     }
     source.check_lock()?;
@@ -129,24 +190,27 @@ fn check(c: &Context) -> Result<Plan, Failure> {
         },
         None => source.config.clone(),
     };
-    let is_full = p.get("full").map_or(!source.is_template(), |full| full == "1");
+    let is_full = p
+        .get("full")
+        .map_or(!source.is_template(), |full| full == "1");
     if !is_full {
         if storage.is_some() {
-            return Err(Failure::die("parameter 'storage' not allowed for linked clones"));
+            return Err(Failure::die(
+                "parameter 'storage' not allowed for linked clones",
+            ));
         }
         if p.get("format").is_some() {
-            return Err(Failure::die("parameter 'format' not allowed for linked clones"));
+            return Err(Failure::die(
+                "parameter 'format' not allowed for linked clones",
+            ));
         }
     }
-    for (key, text) in config.iter().filter(|(key, _)| is_net(key)) {
-        let _ = key;
-        if let Some(bridge) = property::read_net(text).get("bridge") {
-            acl::require(&world, &c.who, &format!("/sdn/zones/localnetwork/{bridge}"), &["SDN.Use"])?;
-        }
+    for (_, text) in config.iter().filter(|(key, _)| is_net(key)) {
+        super::privileges::may_use_bridge(&world, c, text)?;
     }
     check_drives(c, &world, &config, &target, storage.as_deref(), is_full)?;
-    if world.guests.contains_key(&newid) {
-        return Err(Failure::die(format!("unable to create VM {newid}: config file already exists")));
+    if world.guest(&c.node, newid).is_ok() {
+        return Err(exists(newid));
     }
     Ok(Plan {
         source: vmid,
@@ -156,8 +220,14 @@ fn check(c: &Context) -> Result<Plan, Failure> {
         is_full,
         storage,
         format: p.get("format").map(str::to_owned),
-        name: p.get("name").filter(|name| !name.is_empty()).map(str::to_owned),
-        description: p.get("description").filter(|text| !text.is_empty()).map(str::to_owned),
+        name: p
+            .get("name")
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned),
+        description: p
+            .get("description")
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
         pool,
         config,
     })
@@ -172,78 +242,124 @@ fn check_drives(
     is_full: bool,
 ) -> Result<(), Failure> {
     for (key, drive) in disks::drives(config) {
-        let Some((own, _)) = drive.volid.split_once(':') else { continue };
+        let Some((own, _)) = drive.volid.split_once(':') else {
+            continue;
+        };
         let own_config = world.storage(own)?;
         if target != c.node && !own_config.shared {
-            return Err(Failure::die(format!("can't clone VM to node '{target}' (VM uses local storage)")));
+            return Err(Failure::die(format!(
+                "can't clone VM to node '{target}' (VM uses local storage)"
+            )));
         }
         if drive.is_cdrom() && !drive.is_cloudinit() {
             continue;
         }
         let destination = storage.unwrap_or(own);
-        acl::require(world, &c.who, &format!("/storage/{destination}"), &["Datastore.AllocateSpace"])?;
+        acl::require(
+            world,
+            &c.who,
+            &format!("/storage/{destination}"),
+            &["Datastore.AllocateSpace"],
+        )?;
         if !is_full && !drive.is_cloudinit() && !drive.volid.contains("base-") {
-            return Err(Failure::die(format!("Linked clone feature is not supported for '{}' ({key})", drive.volid)));
+            return Err(Failure::die(format!(
+                "Linked clone feature is not supported for '{}' ({key})",
+                drive.volid
+            )));
         }
     }
     Ok(())
 }
 
-async fn run(task: &Task, plan: &Plan, storage: &str, created: &mut Vec<String>) -> Result<(), String> {
+async fn run(
+    task: &Task,
+    plan: &Plan,
+    storage: &str,
+    created: &mut Vec<String>,
+) -> Result<(), String> {
     let sim = &task.sim;
-    let _source = sim.locks.vm_shared(&sim.clock, plan.source, CLONE_WAIT).await?;
-    let _target = sim.locks.vm(&sim.clock, None, plan.newid, CLONE_WAIT).await?;
+    let _source = sim
+        .locks
+        .vm_shared(&sim.clock, plan.source, CLONE_WAIT)
+        .await?;
+    let _target = sim
+        .locks
+        .vm(&sim.clock, None, plan.newid, CLONE_WAIT)
+        .await?;
     {
         let world = sim.world();
         world.guest(&plan.node, plan.source)?.check_lock()?;
     }
-    task.log(format!("creating a clone of VM {} with ID {}", plan.source, plan.newid));
+    task.log(format!(
+        "creating a clone of VM {} with ID {}",
+        plan.source, plan.newid
+    ));
     let mut config = plan.config.clone();
-    config.retain(|key, _| !is_unused(key) && !matches!(key.as_str(), "template" | "lock" | "snaptime" | "parent"));
-    for (key, text) in config.iter_mut().filter(|(key, _)| is_net(key)) {
-        let _ = key;
+    config.retain(|key, _| {
+        !is_unused(key) && !matches!(key.as_str(), "template" | "lock" | "snaptime" | "parent")
+    });
+    for (_, text) in config.iter_mut().filter(|(key, _)| is_net(key)) {
         let mut net = property::read_net(text);
         net.insert("macaddr".into(), sim.mac());
         *text = property::print_net(&net);
     }
     regenerate(sim, &mut config);
+    config.insert("name".into(), final_name(plan));
+    if let Some(text) = &plan.description {
+        config.insert("description".into(), text.clone());
+    }
+    // the stub grows drive by drive
+    let mut partial = config.clone();
+    partial.retain(|key, text| !is_drive(key) || !is_copied(&Drive::read(text)));
+    partial.insert("lock".into(), "clone".into());
     for (key, drive) in disks::drives(&plan.config) {
-        if drive.is_cdrom() && !drive.is_cloudinit() {
+        if !is_copied(&drive) {
             continue;
         }
         let copied = copy_drive(task, plan, storage, &key, drive, created).await?;
-        config.insert(key, copied);
+        config.insert(key.clone(), copied.clone());
+        partial.insert(key, copied);
         let mut world = sim.world();
         if let Ok(guest) = world.guest_mut(&plan.node, plan.newid) {
-            let partial: Options = config.iter().filter(|(key, _)| !is_drive(key)).map(|(a, b)| (a.clone(), b.clone())).collect();
-            guest.config.extend(partial);
-            guest.config.insert("name".into(), final_name(plan));
-            guest.config.insert("lock".into(), "clone".into());
+            guest.config.clone_from(&partial);
         }
     }
     // an injected failure strikes here, after the copying and before the clone is a machine
     task.work(Duration::ZERO).await?;
-    config.insert("name".into(), final_name(plan));
-    match &plan.description {
-        Some(text) => config.insert("description".into(), text.clone()),
-        None => None,
-    };
     {
         let mut world = sim.world();
         let guest = world.guest_mut(&plan.node, plan.newid)?;
         guest.config = config;
         guest.node.clone_from(&plan.target);
-        if let Some(pool) = plan.pool.as_ref().and_then(|pool| world.pools.get_mut(pool)) {
+        if let Some(pool) = plan
+            .pool
+            .as_ref()
+            .and_then(|pool| world.pools.get_mut(pool))
+        {
             pool.vms.insert(plan.newid);
         }
     }
-    task.effect("clone", &plan.target, plan.newid, format!("from {}", plan.source));
+    task.effect(
+        "clone",
+        &plan.target,
+        plan.newid,
+        format!("from {}", plan.source),
+    );
     Ok(())
+}
+
+/// CD images are shared; disks and the cloud-init drive are not.
+fn is_copied(drive: &Drive) -> bool {
+    !drive.is_cdrom() || drive.is_cloudinit()
 }
 
 fn final_name(plan: &Plan) -> String {
     plan.name.clone().unwrap_or_else(|| {
-        let source = plan.config.get("name").cloned().unwrap_or_else(|| plan.source.to_string());
+        let source = plan
+            .config
+            .get("name")
+            .cloned()
+            .unwrap_or_else(|| plan.source.to_string());
         format!("Copy-of-VM-{source}")
     })
 }
@@ -276,7 +392,10 @@ async fn copy_drive(
         found.ok_or_else(|| format!("volume '{}' does not exist", drive.volid))?
     };
     let kind = if is_full { "full" } else { "linked" };
-    task.log(format!("create {kind} clone of drive {key} ({})", drive.volid));
+    task.log(format!(
+        "create {kind} clone of drive {key} ({})",
+        drive.volid
+    ));
     let is_shared = sim.world().storage(&destination)?.shared;
     let work = if drive.is_cloudinit() {
         Work::Call
@@ -285,10 +404,15 @@ async fn copy_drive(
     } else {
         Work::LinkedClone
     };
-    let whole = sim.duration(work).mul_f64(pace::slowdown(sim.clone_width(work_storage).load(Ordering::SeqCst)));
+    let whole = sim.duration(work).mul_f64(pace::slowdown(
+        sim.clone_width(work_storage).load(Ordering::SeqCst),
+    ));
     {
         // allocation is serialised by the storage's lock, copying is not
-        let _lock = sim.locks.storage(&sim.clock, &plan.node, &destination, is_shared).await?;
+        let _lock = sim
+            .locks
+            .storage(&sim.clock, &plan.node, &destination, is_shared)
+            .await?;
         task.sleep(whole.mul_f64(0.1)).await?;
         let now = sim.clock.now();
         let (volume, lines) = {
@@ -297,7 +421,15 @@ async fn copy_drive(
                 disks::allocate_cloudinit(&mut world, now, &plan.node, &destination, plan.newid)?
             } else if is_full {
                 let format = plan.format.as_deref().unwrap_or(&base.format);
-                disks::allocate(&mut world, now, &plan.node, &destination, plan.newid, base.size, Some(format))?
+                disks::allocate(
+                    &mut world,
+                    now,
+                    &plan.node,
+                    &destination,
+                    plan.newid,
+                    base.size,
+                    Some(format),
+                )?
             } else {
                 disks::allocate_linked(&mut world, now, &plan.node, &base, plan.newid)?
             };

@@ -36,13 +36,18 @@ fn resources(c: &Context) -> Reply {
     if matches!(wanted, None | Some("vm")) {
         for guest in world.guests.values() {
             if acl::has(&world, &c.who, &format!("/vms/{}", guest.vmid), "VM.Audit") {
-                items.push(super::guests::resource(&c.sim, guest, world.pool_of(guest.vmid)));
+                items.push(super::guests::resource(
+                    &c.sim,
+                    guest,
+                    world.pool_of(guest.vmid),
+                ));
             }
         }
     }
     if matches!(wanted, None | Some("node")) {
         for node in &c.sim.config.nodes {
-            let mut entry = json!({"id": format!("node/{}", node.name), "type": "node", "node": node.name});
+            let mut entry =
+                json!({"id": format!("node/{}", node.name), "type": "node", "node": node.name});
             super::nodes::fill(c, &world, node, &mut entry);
             if entry.get("maxcpu").is_some() {
                 entry["cgroup-mode"] = json!(2);
@@ -81,7 +86,8 @@ fn nextid(c: &Context) -> Handled {
         return Ok(json!(vmid).into());
     }
     let free = (100..1_000_000_u32).find(|id| !used.contains(id));
-    free.map(|id| json!(id.to_string()).into()).ok_or_else(|| Failure::die("unable to get any free VMID"))
+    free.map(|id| json!(id.to_string()).into())
+        .ok_or_else(|| Failure::die("unable to get any free VMID"))
 }
 
 fn status(c: &Context) -> Reply {
@@ -89,14 +95,20 @@ fn status(c: &Context) -> Reply {
     let world = c.sim.world();
     let mut items = Vec::new();
     if c.sim.is_cluster() {
-        let online = nodes.iter().filter(|node| !world.offline.contains(&node.name)).count();
+        let online = nodes
+            .iter()
+            .filter(|node| !world.offline.contains(&node.name))
+            .count();
         items.push(json!({
             "type": "cluster", "id": "cluster", "name": c.sim.config.cluster, "nodes": nodes.len(), "version": nodes.len(),
             "quorate": u8::from(online * 2 > nodes.len()),
         }));
     }
     for (at, node) in nodes.iter().enumerate() {
-        let ip = node.ip.clone().unwrap_or_else(|| format!("192.0.2.{}", at + 2));
+        let ip = node
+            .ip
+            .clone()
+            .unwrap_or_else(|| format!("192.0.2.{}", at + 2));
         items.push(json!({
             "type": "node", "id": format!("node/{}", node.name), "name": node.name, "ip": ip, "level": "",
             "nodeid": if c.sim.is_cluster() { at + 1 } else { 0 },
@@ -112,11 +124,18 @@ fn tasks(c: &Context) -> Reply {
     c.sim
         .tasks
         .with(|records| {
-            let mut recent: Vec<_> = records.iter().rev().filter(|record| is_visible(&record.user)).collect();
+            let mut recent: Vec<_> = records
+                .iter()
+                .rev()
+                .filter(|record| is_visible(&record.user))
+                .collect();
             recent.sort_by_key(|record| record.exit.is_some());
             let active = recent.iter().filter(|record| record.exit.is_none()).count();
             recent.truncate(active.max(25));
-            recent.into_iter().map(crate::tasks::Record::broadcast).collect::<Vec<Value>>()
+            recent
+                .into_iter()
+                .map(crate::tasks::Record::broadcast)
+                .collect::<Vec<Value>>()
         })
         .into()
 }
@@ -148,15 +167,22 @@ fn set_options(c: &Context) -> Reply {
 fn jobs(c: &Context, method: &str, path: &str) -> Handled {
     let mut world = c.sim.world();
     if path.ends_with("/not-backed-up") {
-        let everything = world.backup_jobs.values().any(|job| job.get("all").is_some_and(|all| all == "1"));
+        let everything = world
+            .backup_jobs
+            .values()
+            .any(|job| job.get("all").is_some_and(|all| all == "1"));
         let named: Vec<String> = world
             .backup_jobs
             .values()
             .filter_map(|job| job.get("vmid"))
             .flat_map(|list| crate::params::split_list(list))
             .collect();
-        let missing = world.guests.values().filter(|guest| !everything && !named.contains(&guest.vmid.to_string()));
-        let items = missing.map(|guest| json!({"vmid": guest.vmid, "name": guest.name(), "type": "qemu"}));
+        let missing = world
+            .guests
+            .values()
+            .filter(|guest| !everything && !named.contains(&guest.vmid.to_string()));
+        let items =
+            missing.map(|guest| json!({"vmid": guest.vmid, "name": guest.name(), "type": "qemu"}));
         return Ok(items.collect::<Vec<Value>>().into());
     }
     let id = match c.params.get("id") {
@@ -168,9 +194,12 @@ fn jobs(c: &Context, method: &str, path: &str) -> Handled {
     }
     let missing = || Failure::die(format!("No such job '{id}'"));
     match (method, path) {
-        ("GET", "/cluster/backup") => {
-            Ok(world.backup_jobs.iter().map(|(id, job)| describe(id, job)).collect::<Vec<Value>>().into())
-        }
+        ("GET", "/cluster/backup") => Ok(world
+            .backup_jobs
+            .iter()
+            .map(|(id, job)| describe(id, job))
+            .collect::<Vec<Value>>()
+            .into()),
         ("GET", _) => {
             let job = world.backup_jobs.get(&id).ok_or_else(missing)?;
             Ok(describe(&id, job).into())
@@ -190,7 +219,12 @@ fn jobs(c: &Context, method: &str, path: &str) -> Handled {
             for key in c.params.list("delete") {
                 job.remove(&key);
             }
-            for name in c.params.0.keys().filter(|name| !matches!(name.as_str(), "id" | "delete")) {
+            for name in c
+                .params
+                .0
+                .keys()
+                .filter(|name| !matches!(name.as_str(), "id" | "delete"))
+            {
                 job.insert(name.clone(), c.params.text(name));
             }
             Ok(Reply::null())
@@ -202,7 +236,9 @@ fn describe(id: &str, job: &crate::model::Options) -> Value {
     let mut entry = json!({"id": id, "type": "vzdump", "enabled": 1});
     for (key, value) in job {
         entry[key] = match key.as_str() {
-            "enabled" | "all" | "remove" | "protected" | "repeat-missed" => json!(u8::from(value == "1")),
+            "enabled" | "all" | "remove" | "protected" | "repeat-missed" => {
+                json!(u8::from(value == "1"))
+            }
             "prune-backups" => {
                 let keep: serde_json::Map<String, Value> = value
                     .split(',')

@@ -20,50 +20,68 @@ pub(super) fn destroy(c: &Context) -> Handled {
         let world = c.sim.world();
         let guest = world.guest(&node, vmid)?;
         if guest.option("protection") == "1" {
-            return Err(Failure::die(format!("can't remove VM {vmid} - protection mode enabled")));
+            return Err(Failure::die(format!(
+                "can't remove VM {vmid} - protection mode enabled"
+            )));
         }
         if guest.is_running() {
-            return Err(Failure::die(format!("VM {vmid} is running - destroy failed")));
+            return Err(Failure::die(format!(
+                "VM {vmid} is running - destroy failed"
+            )));
         }
     }
     let purge = c.params.flag("purge");
     let unreferenced = c.params.flag("destroy-unreferenced-disks");
     let skiplock = c.params.flag("skiplock");
-    let upid = spawn(&c.sim, &c.who, &c.effects, &node.clone(), "qmdestroy", &vmid.to_string(), move |task| async move {
-        let _lock = task.sim.locks.vm(&task.sim.clock, Some(&task), vmid, CONFIG_WAIT).await?;
-        {
-            let mut world = task.sim.world();
-            let guest = world.guest(&node, vmid)?;
-            if !skiplock {
-                guest.check_lock()?;
-            }
-            if guest.is_running() {
-                return Err(format!("VM {vmid} is running - destroy failed"));
-            }
-            for volid in disks::owned_volumes(guest) {
-                if let Some(volume) = world.volume(&node, &volid)
-                    && disks::has_children(&world, volume)
-                {
-                    return Err(format!("base volume '{volid}' is still in use by linked cloned"));
+    let upid = spawn(
+        &c.sim,
+        &c.who,
+        &c.effects,
+        &node.clone(),
+        "qmdestroy",
+        &vmid.to_string(),
+        move |task| async move {
+            let _lock = task
+                .sim
+                .locks
+                .vm(&task.sim.clock, Some(&task), vmid, CONFIG_WAIT)
+                .await?;
+            {
+                let mut world = task.sim.world();
+                let guest = world.guest(&node, vmid)?;
+                if !skiplock {
+                    guest.check_lock()?;
                 }
+                if guest.is_running() {
+                    return Err(format!("VM {vmid} is running - destroy failed"));
+                }
+                for volid in disks::owned_volumes(guest) {
+                    if let Some(volume) = world.volume(&node, &volid)
+                        && disks::has_children(&world, volume)
+                    {
+                        return Err(format!(
+                            "base volume '{volid}' is still in use by linked cloned"
+                        ));
+                    }
+                }
+                let guest = world.guest_mut(&node, vmid)?;
+                guest.config.insert("lock".into(), "destroyed".into());
             }
-            let guest = world.guest_mut(&node, vmid)?;
-            guest.config.insert("lock".into(), "destroyed".into());
-        }
-        let outcome = task.work(task.sim.duration(Work::Destroy)).await;
-        if outcome.is_err() {
-            if let Ok(guest) = task.sim.world().guest_mut(&node, vmid) {
-                guest.config.remove("lock");
+            let outcome = task.work(task.sim.duration(Work::Destroy)).await;
+            if outcome.is_err() {
+                if let Ok(guest) = task.sim.world().guest_mut(&node, vmid) {
+                    guest.config.remove("lock");
+                }
+                return outcome;
             }
-            return outcome;
-        }
-        remove(&task.sim, &node, vmid, unreferenced)?;
-        if purge {
-            task.log(format!("purging VM {vmid} from related configurations.."));
-        }
-        task.effect("destroy", &node, vmid, "");
-        Ok(())
-    });
+            remove(&task.sim, &node, vmid, unreferenced)?;
+            if purge {
+                task.log(format!("purging VM {vmid} from related configurations.."));
+            }
+            task.effect("destroy", &node, vmid, "");
+            Ok(())
+        },
+    );
     Ok(json!(upid).into())
 }
 
@@ -75,7 +93,11 @@ pub(crate) fn remove(sim: &Sim, node: &str, vmid: u32, unreferenced: bool) -> Re
         world.remove_volume(node, &volid);
     }
     if unreferenced {
-        world.volumes.retain(|volume| !(volume.vmid == Some(vmid) && volume.content == "images" && (volume.node.is_empty() || volume.node == node)));
+        world.volumes.retain(|volume| {
+            !(volume.vmid == Some(vmid)
+                && volume.content == "images"
+                && (volume.node.is_empty() || volume.node == node))
+        });
     }
     world.guests.remove(&vmid);
     let path = format!("/vms/{vmid}");

@@ -23,8 +23,14 @@ pub(super) fn maxmem(config: &Options) -> u64 {
 
 /// Size of the first disk in the boot order.
 pub(super) fn maxdisk(config: &Options) -> u64 {
-    let disks: Vec<_> = drives(config).into_iter().filter(|(_, drive)| !drive.is_cdrom()).collect();
-    let boot = config.get("boot").map_or("", String::as_str).trim_start_matches("order=");
+    let disks: Vec<_> = drives(config)
+        .into_iter()
+        .filter(|(_, drive)| !drive.is_cdrom())
+        .collect();
+    let boot = config
+        .get("boot")
+        .map_or("", String::as_str)
+        .trim_start_matches("order=");
     boot.split(';')
         .find_map(|key| disks.iter().find(|(name, _)| name == key))
         .or_else(|| disks.first())
@@ -33,7 +39,11 @@ pub(super) fn maxdisk(config: &Options) -> u64 {
 }
 
 fn uptime(sim: &Sim, guest: &Guest) -> u64 {
-    if guest.is_running() { (sim.clock.up_millis().saturating_sub(guest.started_at)) / 1000 } else { 0 }
+    if guest.is_running() {
+        (sim.clock.up_millis().saturating_sub(guest.started_at)) / 1000
+    } else {
+        0
+    }
 }
 
 pub(crate) fn qmp_status(guest: &Guest) -> &'static str {
@@ -72,7 +82,10 @@ fn summary(sim: &Sim, guest: &Guest) -> Value {
             entry[key] = json!(value);
         }
     }
-    if config.keys().any(|key| split_index(key).is_some_and(|(base, _)| base == "serial")) {
+    if config
+        .keys()
+        .any(|key| split_index(key).is_some_and(|(base, _)| base == "serial"))
+    {
         entry["serial"] = json!(1);
     }
     entry
@@ -96,15 +109,22 @@ fn live(guest: &Guest, entry: &mut Value) {
         "pbs-dirty-bitmap-migration": true, "pbs-dirty-bitmap-savevm": true, "pbs-library-version": "1.5.1",
         "pbs-masterkey": true, "query-bitmap-info": true,
     });
-    let blocks: Map<String, Value> =
-        drives(&guest.config).into_iter().map(|(key, _)| (key, block_statistics())).collect();
+    let blocks: Map<String, Value> = drives(&guest.config)
+        .into_iter()
+        .map(|(key, _)| (key, block_statistics()))
+        .collect();
     entry["blockstat"] = Value::Object(blocks);
     let nics: Map<String, Value> = guest
         .config
         .keys()
         .filter(|key| is_net(key))
         .filter_map(|key| split_index(key))
-        .map(|(_, index)| (format!("tap{}i{index}", guest.vmid), json!({"netin": 0, "netout": 0})))
+        .map(|(_, index)| {
+            (
+                format!("tap{}i{index}", guest.vmid),
+                json!({"netin": 0, "netout": 0}),
+            )
+        })
         .collect();
     if !nics.is_empty() {
         entry["nics"] = Value::Object(nics);
@@ -180,7 +200,13 @@ pub(super) fn feature(c: &Context) -> Handled {
         Some("clone") => guest.is_template(),
         _ => true,
     };
-    let nodes: Vec<&str> = c.sim.config.nodes.iter().map(|node| node.name.as_str()).collect();
+    let nodes: Vec<&str> = c
+        .sim
+        .config
+        .nodes
+        .iter()
+        .map(|node| node.name.as_str())
+        .collect();
     Ok(json!({"hasFeature": u8::from(has_feature), "nodes": nodes}).into())
 }
 
@@ -189,7 +215,13 @@ pub(super) fn rrddata(c: &Context) -> Handled {
         let world = c.sim.world();
         let guest = world.guest(&c.node, c.vmid())?;
         let config = &guest.config;
-        (cpus(config), maxmem(config), maxdisk(config), uptime(&c.sim, guest), guest.is_running())
+        (
+            cpus(config),
+            maxmem(config),
+            maxdisk(config),
+            uptime(&c.sim, guest),
+            guest.is_running(),
+        )
     };
     let (step, count) = match c.params.get("timeframe") {
         Some("day") => (60, 1440),
@@ -242,7 +274,16 @@ pub(super) fn resource(sim: &Sim, guest: &Guest, pool: Option<&str>) -> Value {
         entry["maxcpu"] = json!(seen.cpus);
         entry["maxmem"] = json!(seen.maxmem);
         entry["maxdisk"] = json!(seen.maxdisk);
-        for key in ["cpu", "mem", "memhost", "disk", "netin", "netout", "diskread", "diskwrite"] {
+        for key in [
+            "cpu",
+            "mem",
+            "memhost",
+            "disk",
+            "netin",
+            "netout",
+            "diskread",
+            "diskwrite",
+        ] {
             entry[key] = json!(0);
         }
         if is_running && guest.booted_at.is_some() {
@@ -258,7 +299,11 @@ pub(super) fn resource(sim: &Sim, guest: &Guest, pool: Option<&str>) -> Value {
 pub(crate) fn broadcast_all(sim: &Sim) {
     let mut world = sim.world();
     let offline = world.offline.clone();
-    for guest in world.guests.values_mut().filter(|guest| !offline.contains(&guest.node)) {
+    for guest in world
+        .guests
+        .values_mut()
+        .filter(|guest| !offline.contains(&guest.node))
+    {
         guest.broadcast = Some(broadcast(guest));
     }
     world.is_warm = true;
@@ -276,4 +321,3 @@ pub(crate) fn broadcast(guest: &Guest) -> crate::model::Broadcast {
         maxdisk: maxdisk(&guest.config),
     }
 }
-

@@ -5,15 +5,21 @@ mod access;
 mod agent;
 mod backup;
 mod clone;
+mod cloudinit;
 mod cluster;
 mod config;
 mod create;
 mod destroy;
+mod drive;
 mod guests;
 mod migrate;
 mod nodes;
 mod pools;
 mod power;
+mod privileges;
+mod prune;
+mod resize;
+mod restore;
 mod snapshots;
 mod storage;
 mod tasks;
@@ -55,17 +61,21 @@ async fn guest(method: &str, rest: &str, c: Context) -> Handled {
         ("PUT", "/config") => config::put(&c).await,
         ("POST", "/config") => config::post(&c).await,
         ("GET", "/pending") => config::pending(&c),
-        ("PUT", "/resize") => config::resize(&c),
+        ("PUT", "/resize") => resize::resize(&c),
         ("PUT", "/unlink") => config::unlink(&c).await,
-        ("GET" | "PUT", "/cloudinit") => config::cloudinit(&c, method == "PUT"),
-        ("GET", "/cloudinit/dump") => config::cloudinit_dump(&c),
+        ("GET" | "PUT", "/cloudinit") => cloudinit::view(&c, method == "PUT"),
+        ("GET", "/cloudinit/dump") => cloudinit::dump(&c),
         ("POST", "/move_disk") => migrate::move_disk(&c),
         ("GET", "/status/current") => guests::current(&c),
         ("POST", "/monitor") => guests::monitor(&c),
         ("GET", "/feature") => guests::feature(&c),
         ("GET", "/rrddata") => guests::rrddata(&c),
         ("GET", "/firewall/options" | "/firewall/rules") => {
-            Ok(Reply::from(if rest.ends_with("rules") { json!([]) } else { json!({}) }))
+            Ok(Reply::from(if rest.ends_with("rules") {
+                json!([])
+            } else {
+                json!({})
+            }))
         }
         ("POST", "/template") => create::template(&c),
         ("GET", "/migrate") => migrate::preconditions(&c),
@@ -91,7 +101,11 @@ async fn node(method: &str, path: &str, c: Context) -> Handled {
 
 /// The list of names below a path.
 pub(crate) fn index(segments: &[String], names: &[&str]) -> Reply {
-    let key = if segments.len() == 2 && segments[0] == "nodes" { "name" } else { "subdir" };
+    let key = if segments.len() == 2 && segments[0] == "nodes" {
+        "name"
+    } else {
+        "subdir"
+    };
     let items: Vec<Value> = if segments.is_empty() {
         // this order is fixed in PVE
         ["version", "cluster", "nodes", "storage", "access", "pools"]

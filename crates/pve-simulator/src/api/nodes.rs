@@ -32,17 +32,55 @@ pub(super) fn call(c: &Context, path: &str) -> Handled {
             let now = c.sim.clock.now();
             Ok(json!({"time": now, "localtime": now, "timezone": "UTC"}).into())
         }
-        "/nodes/{node}/dns" => Ok(json!({"dns1": "192.0.2.53", "search": "example.internal"}).into()),
+        "/nodes/{node}/dns" => {
+            Ok(json!({"dns1": "192.0.2.53", "search": "example.internal"}).into())
+        }
         "/nodes/{node}/query-url-metadata" => super::storage::url_metadata(c),
         "/nodes/{node}/rrddata" => Ok(rrddata(c)),
         "/nodes/{node}" => Ok(super::index(
             &["nodes".into(), c.node.clone()],
             &[
-                "aplinfo", "apt", "capabilities", "ceph", "certificates", "config", "disks", "dns", "firewall",
-                "hardware", "hosts", "journal", "lxc", "migrateall", "netstat", "network", "qemu",
-                "query-oci-repo-tags", "query-url-metadata", "replication", "report", "rrd", "rrddata", "scan",
-                "sdn", "services", "spiceshell", "startall", "status", "stopall", "storage", "subscription",
-                "suspendall", "syslog", "tasks", "termproxy", "time", "version", "vncshell", "vzdump", "wakeonlan",
+                "aplinfo",
+                "apt",
+                "capabilities",
+                "ceph",
+                "certificates",
+                "config",
+                "disks",
+                "dns",
+                "firewall",
+                "hardware",
+                "hosts",
+                "journal",
+                "lxc",
+                "migrateall",
+                "netstat",
+                "network",
+                "qemu",
+                "query-oci-repo-tags",
+                "query-url-metadata",
+                "replication",
+                "report",
+                "rrd",
+                "rrddata",
+                "scan",
+                "sdn",
+                "services",
+                "spiceshell",
+                "startall",
+                "status",
+                "stopall",
+                "storage",
+                "subscription",
+                "suspendall",
+                "syslog",
+                "tasks",
+                "termproxy",
+                "time",
+                "version",
+                "vncshell",
+                "vzdump",
+                "wakeonlan",
             ],
         )),
         _ => Ok(json!([]).into()),
@@ -51,9 +89,15 @@ pub(super) fn call(c: &Context, path: &str) -> Handled {
 
 /// What the node's guests use: (running vCPUs, memory in bytes).
 fn usage(world: &World, node: &str) -> (u64, u64) {
-    let running = world.guests.values().filter(|guest| guest.node == node && guest.is_running());
+    let running = world
+        .guests
+        .values()
+        .filter(|guest| guest.node == node && guest.is_running());
     running.fold((0, 0), |(cpus, memory), guest| {
-        (cpus + super::guests::cpus(&guest.config), memory + super::guests::maxmem(&guest.config))
+        (
+            cpus + super::guests::cpus(&guest.config),
+            memory + super::guests::maxmem(&guest.config),
+        )
     })
 }
 
@@ -91,7 +135,8 @@ pub(super) fn fill(c: &Context, world: &World, node: &NodeConfig, entry: &mut Va
         "online"
     };
     entry["status"] = json!(status);
-    if status == "online" && acl::has(world, &c.who, &format!("/nodes/{}", node.name), "Sys.Audit") {
+    if status == "online" && acl::has(world, &c.who, &format!("/nodes/{}", node.name), "Sys.Audit")
+    {
         entry["level"] = json!("");
         if let (Value::Object(entry), Value::Object(load)) = (entry, load(&c.sim, world, node)) {
             entry.extend(load);

@@ -18,6 +18,10 @@ use crate::property;
 use crate::sim::Sim;
 use crate::tasks::{Task, spawn};
 
+/// When the cleanup of a stopped process runs, and how long it waits for another one.
+const CLEANUP_DELAY: Duration = Duration::from_secs(1);
+const CLEANUP_PATIENCE: Duration = Duration::from_secs(30);
+
 pub(super) fn call(c: &Context, path: &str) -> Handled {
     let vmid = c.vmid();
     let node = c.node.clone();
@@ -32,7 +36,9 @@ pub(super) fn call(c: &Context, path: &str) -> Handled {
         let power = world.guest(&node, vmid).map(|guest| guest.power);
         match (action.as_str(), power) {
             ("reboot" | "reset" | "suspend" | "resume", Err(_)) => {
-                return Err(Failure::die(format!("unable to find configuration file for VM {vmid} on node '{node}'")));
+                return Err(Failure::die(format!(
+                    "unable to find configuration file for VM {vmid} on node '{node}'"
+                )));
             }
             ("reboot" | "reset" | "suspend" | "resume", Ok(Power::Stopped)) => {
                 return Err(Failure::die(format!("VM {vmid} not running")));
@@ -47,45 +53,63 @@ pub(super) fn call(c: &Context, path: &str) -> Handled {
         "suspend" if !c.params.flag("todisk") => "qmpause".to_owned(),
         other => format!("qm{other}"),
     };
-    let seconds = c.params.number("timeout").and_then(|n| u64::try_from(n).ok()).unwrap_or(60);
+    let seconds = c
+        .params
+        .number("timeout")
+        .and_then(|n| u64::try_from(n).ok())
+        .unwrap_or(60);
     let patience = Duration::from_secs(seconds);
     let force = c.params.flag("forceStop");
     let skiplock = c.params.flag("skiplock");
     let overrule = c.params.flag("overrule-shutdown");
-    let upid = spawn(&c.sim, &c.who, &c.effects, &c.node, &kind, &vmid.to_string(), move |task| async move {
-        if action == "stop" && overrule {
-            task.sim.tasks.with(|records| {
-                let shutdowns = records.iter().filter(|record| {
-                    record.exit.is_none() && record.kind == "qmshutdown" && record.id == vmid.to_string()
+    let upid = spawn(
+        &c.sim,
+        &c.who,
+        &c.effects,
+        &c.node,
+        &kind,
+        &vmid.to_string(),
+        move |task| async move {
+            if action == "stop" && overrule {
+                task.sim.tasks.with(|records| {
+                    let shutdowns = records.iter().filter(|record| {
+                        record.exit.is_none()
+                            && record.kind == "qmshutdown"
+                            && record.id == vmid.to_string()
+                    });
+                    shutdowns.for_each(|record| record.cancel.cancel());
                 });
-                shutdowns.for_each(|record| record.cancel.cancel());
-            });
-        }
-        let _lock = task.sim.locks.vm(&task.sim.clock, Some(&task), vmid, CONFIG_WAIT).await?;
-        if !skiplock {
-            task.sim.world().guest(&node, vmid)?.check_lock()?;
-        }
-        match action.as_str() {
-            "start" => start(&task, &node, vmid).await,
-            "stop" => stop(&task, &node, vmid).await,
-            "shutdown" => shutdown(&task, &node, vmid, patience, force).await,
-            "reboot" => {
-                shutdown(&task, &node, vmid, patience, false).await?;
-                start(&task, &node, vmid).await
             }
-            "reset" => {
-                task.work(Duration::ZERO).await?;
-                let boot = boot_at(&task.sim);
-                if let Ok(guest) = task.sim.world().guest_mut(&node, vmid) {
-                    guest.booted_at = guest.booted_at.map(|_| boot);
+            let _lock = task
+                .sim
+                .locks
+                .vm(&task.sim.clock, Some(&task), vmid, CONFIG_WAIT)
+                .await?;
+            if !skiplock {
+                task.sim.world().guest(&node, vmid)?.check_lock()?;
+            }
+            match action.as_str() {
+                "start" => start(&task, &node, vmid).await,
+                "stop" => stop(&task, &node, vmid).await,
+                "shutdown" => shutdown(&task, &node, vmid, patience, force).await,
+                "reboot" => {
+                    shutdown(&task, &node, vmid, patience, false).await?;
+                    start(&task, &node, vmid).await
                 }
-                task.effect("reset", &node, vmid, "");
-                Ok(())
+                "reset" => {
+                    task.work(Duration::ZERO).await?;
+                    let boot = boot_at(&task.sim);
+                    if let Ok(guest) = task.sim.world().guest_mut(&node, vmid) {
+                        guest.booted_at = guest.booted_at.map(|_| boot);
+                    }
+                    task.effect("reset", &node, vmid, "");
+                    Ok(())
+                }
+                "suspend" => set_power(&task, &node, vmid, Power::Paused, "suspend").await,
+                _ => set_power(&task, &node, vmid, Power::Running, "resume").await,
             }
-            "suspend" => set_power(&task, &node, vmid, Power::Paused, "suspend").await,
-            _ => set_power(&task, &node, vmid, Power::Running, "resume").await,
-        }
-    });
+        },
+    );
     Ok(json!(upid).into())
 }
 
@@ -94,7 +118,13 @@ fn boot_at(sim: &Sim) -> u64 {
     sim.clock.up_millis() + u64::try_from(boot.as_millis()).unwrap_or_default()
 }
 
-async fn set_power(task: &Task, node: &str, vmid: u32, power: Power, kind: &str) -> Result<(), String> {
+async fn set_power(
+    task: &Task,
+    node: &str,
+    vmid: u32,
+    power: Power,
+    kind: &str,
+) -> Result<(), String> {
     task.work(Duration::ZERO).await?;
     task.sim.world().guest_mut(node, vmid)?.power = power;
     task.effect(kind, node, vmid, "");
@@ -147,7 +177,9 @@ pub(super) async fn start(task: &Task, node: &str, vmid: u32) -> Result<(), Stri
                 None => loose.push(format!("tap{vmid}i{}", key.trim_start_matches("net"))),
             }
         }
-        let absent = drives.iter().find(|(_, drive)| drive.volid.contains(':') && world.volume(node, &drive.volid).is_none());
+        let absent = drives.iter().find(|(_, drive)| {
+            drive.volid.contains(':') && world.volume(node, &drive.volid).is_none()
+        });
         if let Some((_, drive)) = absent {
             return Err(format!("volume '{}' does not exist", drive.volid));
         }
@@ -160,7 +192,9 @@ pub(super) async fn start(task: &Task, node: &str, vmid: u32) -> Result<(), Stri
     }
     task.work(sim.duration(Work::Start)).await?;
     for interface in loose {
-        task.warn(&format!("Interface '{interface}' not attached to any bridge."));
+        task.warn(&format!(
+            "Interface '{interface}' not attached to any bridge."
+        ));
     }
     power_on(sim, node, vmid)?;
     task.effect("start", node, vmid, "");
@@ -174,9 +208,11 @@ pub(crate) fn power_on(sim: &Sim, node: &str, vmid: u32) -> Result<(), String> {
     let now = sim.clock.up_millis();
     let mut world = sim.world();
     let guest = world.guest(node, vmid)?;
-    let is_bootable = disks::drives(&guest.config)
-        .iter()
-        .any(|(_, drive)| world.volume(node, &drive.volid).is_some_and(|volume| volume.bootable));
+    let is_bootable = disks::drives(&guest.config).iter().any(|(_, drive)| {
+        world
+            .volume(node, &drive.volid)
+            .is_some_and(|volume| volume.bootable)
+    });
     let addresses = addresses(&mut world, node, vmid, &sim.config.dhcp_prefix)?;
     let guest = world.guest_mut(node, vmid)?;
     guest.power = Power::Running;
@@ -190,19 +226,34 @@ pub(crate) fn power_on(sim: &Sim, node: &str, vmid: u32) -> Result<(), String> {
 }
 
 /// The address of every network device once the system is up: configured, or leased by MAC.
-fn addresses(world: &mut World, node: &str, vmid: u32, prefix: &str) -> Result<BTreeMap<String, String>, String> {
+fn addresses(
+    world: &mut World,
+    node: &str,
+    vmid: u32,
+    prefix: &str,
+) -> Result<BTreeMap<String, String>, String> {
     let config = world.guest(node, vmid)?.config.clone();
     let mut result = BTreeMap::new();
     for (key, text) in config.iter().filter(|(key, _)| is_net(key)) {
         let index = key.trim_start_matches("net");
-        let ip = property::read(config.get(&format!("ipconfig{index}")).map_or("", String::as_str), "ip");
+        let ip = property::read(
+            config
+                .get(&format!("ipconfig{index}"))
+                .map_or("", String::as_str),
+            "ip",
+        );
         let address = match ip.get("ip").map(String::as_str) {
             Some(address) if address != "dhcp" => address.to_owned(),
             None if config.contains_key(&format!("ipconfig{index}")) => continue,
             _ => {
-                let mac = property::read_net(text).get("macaddr").cloned().unwrap_or_default();
+                let mac = property::read_net(text)
+                    .get("macaddr")
+                    .cloned()
+                    .unwrap_or_default();
                 let taken: Vec<u8> = world.leases.values().copied().collect();
-                let free = (10..250).find(|suffix| !taken.contains(suffix)).unwrap_or(250);
+                let free = (10..250)
+                    .find(|suffix| !taken.contains(suffix))
+                    .unwrap_or(250);
                 let suffix = *world.leases.entry(mac).or_insert(free);
                 format!("{prefix}.{suffix}/24")
             }
@@ -210,6 +261,23 @@ fn addresses(world: &mut World, node: &str, vmid: u32, prefix: &str) -> Result<B
         result.insert(key.clone(), address);
     }
     Ok(result)
+}
+
+/// The old process's cleanup: it waits for a process to end that has been replaced by a new one.
+fn clean_up(sim: &std::sync::Arc<Sim>, node: &str, vmid: u32) {
+    if !sim.config.cleanup_trap {
+        return;
+    }
+    let (sim, node) = (std::sync::Arc::clone(sim), node.to_owned());
+    tokio::spawn(async move {
+        sim.clock.sleep(CLEANUP_DELAY).await;
+        let lock = sim.locks.vm(&sim.clock, None, vmid, CLEANUP_PATIENCE).await;
+        let is_running = sim.world().guest(&node, vmid).is_ok_and(Guest::is_running);
+        if lock.is_ok() && is_running {
+            sim.clock.sleep(CLEANUP_PATIENCE).await;
+        }
+        drop(lock);
+    });
 }
 
 /// Turns a guest off, whatever it was doing. Returns whether it was on.
@@ -227,26 +295,43 @@ pub(crate) fn power_off(sim: &Sim, node: &str, vmid: u32) -> Result<bool, String
 
 pub(super) async fn stop(task: &Task, node: &str, vmid: u32) -> Result<(), String> {
     let is_running = task.sim.world().guest(node, vmid)?.is_running();
-    let duration = if is_running { task.sim.duration(Work::Stop) } else { Duration::ZERO };
+    let duration = if is_running {
+        task.sim.duration(Work::Stop)
+    } else {
+        Duration::ZERO
+    };
     task.work(duration).await?;
     if power_off(&task.sim, node, vmid)? {
         task.effect("stop", node, vmid, "");
+        clean_up(&task.sim, node, vmid);
     }
     Ok(())
 }
 
-pub(super) async fn shutdown(task: &Task, node: &str, vmid: u32, patience: Duration, force: bool) -> Result<(), String> {
+pub(super) async fn shutdown(
+    task: &Task,
+    node: &str,
+    vmid: u32,
+    patience: Duration,
+    force: bool,
+) -> Result<(), String> {
     let sim = &task.sim;
     if !sim.world().guest(node, vmid)?.is_running() {
         return task.work(Duration::ZERO).await;
     }
-    let step = sim.clock.scaled(Duration::from_millis(200)).max(Duration::from_millis(1));
+    let step = sim
+        .clock
+        .scaled(Duration::from_millis(200))
+        .max(Duration::from_millis(1));
     let deadline = tokio::time::Instant::now() + sim.clock.scaled(patience);
     let reacts = loop {
         let (is_gone, is_listening) = {
             let world = sim.world();
             let guest = world.guest(node, vmid)?;
-            (!guest.is_running(), !guest.deaf && guest.is_booted(sim.clock.up_millis()))
+            (
+                !guest.is_running(),
+                !guest.deaf && guest.is_booted(sim.clock.up_millis()),
+            )
         };
         if is_gone {
             break true;
@@ -276,7 +361,12 @@ pub(super) async fn shutdown(task: &Task, node: &str, vmid: u32, patience: Durat
     }
     task.work(Duration::ZERO).await?;
     if power_off(sim, node, vmid)? {
-        task.effect("stop", node, vmid, if reacts { "shutdown" } else { "terminated" });
+        task.effect(
+            "stop",
+            node,
+            vmid,
+            if reacts { "shutdown" } else { "terminated" },
+        );
     }
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! Storages: definitions, usage, content, pruning, downloads.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use crate::acl;
 use crate::answer::{Failure, Handled, Reply};
 use crate::config::StorageConfig;
-use crate::dispatch::Context;
 use crate::disks;
+use crate::dispatch::Context;
 use crate::model::{Volume, World};
 use crate::pace::Work;
 use crate::tasks::spawn;
@@ -16,7 +14,9 @@ use crate::tasks::spawn;
 const SPACE: &str = "Datastore.AllocateSpace";
 
 pub(super) fn call(c: &Context, method: &str, path: &str) -> Handled {
-    let rest = path.strip_prefix("/nodes/{node}/storage").unwrap_or_default();
+    let rest = path
+        .strip_prefix("/nodes/{node}/storage")
+        .unwrap_or_default();
     match (method, rest.strip_prefix("/{storage}").unwrap_or(rest)) {
         ("GET", "") => Ok(list(c)),
         ("GET", "/status") => status(c),
@@ -25,8 +25,8 @@ pub(super) fn call(c: &Context, method: &str, path: &str) -> Handled {
         ("GET", "/content/{volume}") => volume(c),
         ("PUT", "/content/{volume}") => update_volume(c),
         ("DELETE", "/content/{volume}") => delete_volume(c),
-        ("GET", "/prunebackups") => Ok(marks(c).into_iter().map(|(_, mark)| mark).collect::<Vec<_>>().into()),
-        ("DELETE", "/prunebackups") => prune(c),
+        ("GET", "/prunebackups") => Ok(super::prune::list(c)),
+        ("DELETE", "/prunebackups") => super::prune::prune(c),
         ("POST", "/download-url") => download(c),
         _ => Ok(json!([]).into()),
     }
@@ -62,7 +62,9 @@ fn list(c: &Context) -> Reply {
     let visible = world.storages.values().filter(|storage| {
         on_node(storage, &c.node)
             && sees(c, &world, &storage.name)
-            && c.params.get("storage").is_none_or(|wanted| wanted == storage.name)
+            && c.params
+                .get("storage")
+                .is_none_or(|wanted| wanted == storage.name)
             && (kinds.is_empty() || kinds.iter().any(|kind| storage.content.contains(kind)))
     });
     visible
@@ -81,7 +83,10 @@ fn list(c: &Context) -> Reply {
 fn status(c: &Context) -> Handled {
     let world = c.sim.world();
     let name = c.params.text("storage");
-    let storage = world.storages.get(&name).ok_or_else(|| Failure::param("storage", "No such storage."))?;
+    let storage = world
+        .storages
+        .get(&name)
+        .ok_or_else(|| Failure::param("storage", "No such storage."))?;
     world.storage_on(&c.node, &name)?;
     Ok(numbers(&world, &c.node, storage).into())
 }
@@ -126,7 +131,10 @@ fn define(storage: &StorageConfig) -> Value {
 
 pub(super) fn definitions(c: &Context) -> Handled {
     let world = c.sim.world();
-    let visible = world.storages.values().filter(|storage| sees(c, &world, &storage.name));
+    let visible = world
+        .storages
+        .values()
+        .filter(|storage| sees(c, &world, &storage.name));
     Ok(visible.map(define).collect::<Vec<Value>>().into())
 }
 
@@ -166,7 +174,9 @@ fn may(c: &Context, world: &World, volume: &Volume) -> bool {
         return true;
     }
     let on_guest = |privilege: &str| {
-        volume.vmid.is_some_and(|vmid| acl::has(world, &c.who, &format!("/vms/{vmid}"), privilege))
+        volume
+            .vmid
+            .is_some_and(|vmid| acl::has(world, &c.who, &format!("/vms/{vmid}"), privilege))
     };
     match volume.content.as_str() {
         "backup" => on_storage.contains_key(SPACE) && on_guest("VM.Backup"),
@@ -184,7 +194,9 @@ fn content(c: &Context) -> Handled {
         volume.storage() == name
             && (volume.node.is_empty() || volume.node == c.node)
             && vmid.is_none_or(|vmid| volume.vmid == Some(vmid))
-            && c.params.get("content").is_none_or(|kind| kind == volume.content)
+            && c.params
+                .get("content")
+                .is_none_or(|kind| kind == volume.content)
             && may(c, &world, volume)
     });
     let mut items: Vec<Value> = found.map(entry).collect();
@@ -195,14 +207,29 @@ fn content(c: &Context) -> Handled {
 fn allocate(c: &Context) -> Handled {
     let name = c.params.text("storage");
     let size = c.params.text("size");
-    let size = crate::validate::parse_size(&size).map(|n| if size.ends_with(|c: char| c.is_ascii_digit()) { n << 10 } else { n });
+    let size = crate::validate::parse_size(&size).map(|n| {
+        if size.ends_with(|c: char| c.is_ascii_digit()) {
+            n << 10
+        } else {
+            n
+        }
+    });
     let mut world = c.sim.world();
     let storage = world.storage_on(&c.node, &name)?.clone();
     let filename = c.params.text("filename");
     let stem = filename.split('.').next().unwrap_or_default();
     let format = c.params.get("format").unwrap_or("raw");
     let size = size.unwrap_or_default();
-    let (volume, _) = disks::put(&mut world, &storage, c.sim.clock.now(), &c.node, c.vmid(), stem, size, format);
+    let (volume, _) = disks::put(
+        &mut world,
+        &storage,
+        c.sim.clock.now(),
+        &c.node,
+        c.vmid(),
+        stem,
+        size,
+        format,
+    );
     c.sim.mark_changed();
     Ok(json!(volume.volid).into())
 }
@@ -210,15 +237,24 @@ fn allocate(c: &Context) -> Handled {
 /// `volume` may be given with or without the storage in front.
 fn volid(c: &Context) -> String {
     let volume = c.params.text("volume");
-    if volume.contains(':') { volume } else { format!("{}:{volume}", c.params.text("storage")) }
+    if volume.contains(':') {
+        volume
+    } else {
+        format!("{}:{volume}", c.params.text("storage"))
+    }
 }
 
 fn volume(c: &Context) -> Handled {
     let world = c.sim.world();
     let id = volid(c);
-    let volume = world.volume(&c.node, &id).ok_or_else(|| Failure::die(format!("volume '{id}' does not exist")))?;
+    let volume = world
+        .volume(&c.node, &id)
+        .ok_or_else(|| Failure::die(format!("volume '{id}' does not exist")))?;
     if !may(c, &world, volume) {
-        return Err(Failure::forbidden(&format!("/storage/{}, Datastore.Allocate", volume.storage())));
+        return Err(Failure::forbidden(&format!(
+            "/storage/{}, Datastore.Allocate",
+            volume.storage()
+        )));
     }
     let storage = world.storage(volume.storage())?;
     let name = id.split_once(':').map_or("", |(_, name)| name);
@@ -237,9 +273,14 @@ fn volume(c: &Context) -> Handled {
 fn update_volume(c: &Context) -> Handled {
     let id = volid(c);
     let mut world = c.sim.world();
-    let found = world.volume(&c.node, &id).ok_or_else(|| Failure::die(format!("volume '{id}' does not exist")))?;
+    let found = world
+        .volume(&c.node, &id)
+        .ok_or_else(|| Failure::die(format!("volume '{id}' does not exist")))?;
     if !may(c, &world, found) {
-        return Err(Failure::forbidden(&format!("/storage/{}, Datastore.Allocate", found.storage())));
+        return Err(Failure::forbidden(&format!(
+            "/storage/{}, Datastore.Allocate",
+            found.storage()
+        )));
     }
     if let Some(volume) = world.volume_mut(&c.node, &id) {
         if let Some(notes) = c.params.get("notes") {
@@ -260,141 +301,93 @@ fn delete_volume(c: &Context) -> Handled {
         let world = c.sim.world();
         world.storage_on(&c.node, &storage)?;
         let volume = world.volume(&c.node, &id);
-        let vmid = volume.and_then(|volume| volume.vmid).or_else(|| archive_owner(&id));
+        let vmid = volume
+            .and_then(|volume| volume.vmid)
+            .or_else(|| archive_owner(&id));
         let on_storage = acl::privileges(&world, &c.who, &format!("/storage/{storage}"));
         let is_backup = id.contains(":backup/");
         let allowed = if is_backup && let Some(vmid) = vmid {
-            on_storage.contains_key(SPACE) && acl::has(&world, &c.who, &format!("/vms/{vmid}"), "VM.Backup")
+            on_storage.contains_key(SPACE)
+                && acl::has(&world, &c.who, &format!("/vms/{vmid}"), "VM.Backup")
         } else {
             on_storage.contains_key("Datastore.Allocate")
         };
         if !allowed {
-            let text = if is_backup { SPACE } else { "Datastore.Allocate" };
+            let text = if is_backup {
+                SPACE
+            } else {
+                "Datastore.Allocate"
+            };
             return Err(Failure::forbidden(&format!("/storage/{storage}, {text}")));
         }
         vmid
     };
     let task_id = owner.map_or_else(|| storage.clone(), |vmid| format!("{vmid}@{storage}"));
     let node = c.node.clone();
-    let upid = spawn(&c.sim, &c.who, &c.effects, &c.node, "imgdel", &task_id, move |task| async move {
-        task.work(task.sim.duration(Work::Delete)).await?;
-        {
-            let mut world = task.sim.world();
-            match world.volume(&node, &id).cloned() {
-                Some(volume) if volume.protected => {
-                    let name = id.split_once(':').map_or("", |(_, name)| name);
-                    return Err(format!("cannot remove protected volume '{name}' on '{storage}'"));
-                }
-                Some(volume) if disks::has_children(&world, &volume) => {
-                    return Err(format!("base volume '{id}' is still in use by linked clones"));
-                }
-                Some(_) => {
-                    world.remove_volume(&node, &id);
-                }
-                None => {
-                    let file = id.rsplit('/').next().unwrap_or_default();
-                    task.log(format!("disk image '/var/lib/vz/dump/{file}' does not exist"));
+    let upid = spawn(
+        &c.sim,
+        &c.who,
+        &c.effects,
+        &c.node,
+        "imgdel",
+        &task_id,
+        move |task| async move {
+            task.work(task.sim.duration(Work::Delete)).await?;
+            {
+                let mut world = task.sim.world();
+                match world.volume(&node, &id).cloned() {
+                    Some(volume) if volume.protected => {
+                        let name = id.split_once(':').map_or("", |(_, name)| name);
+                        return Err(format!(
+                            "cannot remove protected volume '{name}' on '{storage}'"
+                        ));
+                    }
+                    Some(volume) if disks::has_children(&world, &volume) => {
+                        return Err(format!(
+                            "base volume '{id}' is still in use by linked clones"
+                        ));
+                    }
+                    Some(_) => {
+                        world.remove_volume(&node, &id);
+                    }
+                    None => {
+                        let file = id.rsplit('/').next().unwrap_or_default();
+                        task.log(format!(
+                            "disk image '/var/lib/vz/dump/{file}' does not exist"
+                        ));
+                    }
                 }
             }
-        }
-        task.log(format!("Removed volume '{id}'"));
-        task.effect("delete-volume", &node, owner.unwrap_or_default(), id);
-        Ok(())
-    });
+            task.log(format!("Removed volume '{id}'"));
+            task.effect("delete-volume", &node, owner.unwrap_or_default(), id);
+            Ok(())
+        },
+    );
     Ok(json!(upid).into())
 }
 
 /// The guest a backup's name speaks of.
 fn archive_owner(volid: &str) -> Option<u32> {
-    volid.split("vzdump-qemu-").nth(1)?.split('-').next()?.parse().ok()
-}
-
-/// Which backups a prune would keep: by guest, newest first.
-fn marks(c: &Context) -> Vec<(String, Value)> {
-    let keep: BTreeMap<String, usize> = c
-        .params
-        .text("prune-backups")
-        .split(',')
-        .filter_map(|part| part.split_once('='))
-        .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
-        .collect();
-    let world = c.sim.world();
-    let name = c.params.text("storage");
-    let vmid = c.params.get("vmid").map(|_| c.vmid());
-    let mut backups: Vec<&Volume> = world
-        .volumes
-        .iter()
-        .filter(|volume| volume.content == "backup" && volume.storage() == name)
-        .filter(|volume| vmid.is_none_or(|vmid| volume.vmid == Some(vmid)))
-        .collect();
-    backups.reverse();
-    backups.sort_by_key(|volume| std::cmp::Reverse(volume.ctime));
-    let mut kept: BTreeMap<(u32, &str), Vec<String>> = BTreeMap::new();
-    let mut items = Vec::new();
-    for volume in backups {
-        let owner = volume.vmid.unwrap_or_default();
-        let mut mark = if keep.is_empty() || keep.get("keep-all") == Some(&1) { "keep" } else { "remove" };
-        for (rule, format) in [
-            ("keep-last", "%s"), ("keep-hourly", "%Y-%m-%d %H"), ("keep-daily", "%Y-%m-%d"), ("keep-weekly", "%G-%V"),
-            ("keep-monthly", "%Y-%m"), ("keep-yearly", "%Y"),
-        ] {
-            let limit = keep.get(rule).copied().unwrap_or_default();
-            let mut slot = crate::clock::local(volume.ctime).format(format).to_string();
-            if rule == "keep-last" {
-                slot.clone_from(&volume.volid);
-            }
-            let slots = kept.entry((owner, rule)).or_default();
-            if mark != "keep" && slots.len() < limit && !slots.contains(&slot) {
-                slots.push(slot);
-                mark = "keep";
-            }
-        }
-        if volume.protected {
-            mark = "protected";
-        }
-        items.push((
-            volume.volid.clone(),
-            json!({"volid": volume.volid, "ctime": volume.ctime, "type": "qemu", "vmid": owner, "mark": mark}),
-        ));
-    }
-    items.sort_by_key(|(_, mark)| mark["ctime"].as_i64());
-    items
-}
-
-fn prune(c: &Context) -> Handled {
-    let storage = c.params.text("storage");
-    {
-        let world = c.sim.world();
-        let path = format!("/storage/{storage}");
-        if c.params.get("vmid").is_some() {
-            acl::require(&world, &c.who, &path, &[SPACE])?;
-            acl::require(&world, &c.who, &format!("/vms/{}", c.vmid()), &["VM.Backup"])?;
-        } else {
-            acl::require(&world, &c.who, &path, &["Datastore.Allocate"])?;
-        }
-    }
-    let doomed: Vec<String> = marks(c)
-        .into_iter()
-        .filter(|(_, mark)| mark["mark"] == "remove")
-        .map(|(volid, _)| volid)
-        .collect();
-    let node = c.node.clone();
-    let upid = spawn(&c.sim, &c.who, &c.effects, &c.node, "prunebackups", &storage, move |task| async move {
-        task.work(task.sim.duration(Work::Delete)).await?;
-        for volid in doomed {
-            task.sim.world().remove_volume(&node, &volid);
-            task.log(format!("removing backup 'vm {volid}'"));
-            task.effect("delete-volume", &node, 0, volid);
-        }
-        Ok(())
-    });
-    Ok(json!(upid).into())
+    volid
+        .split("vzdump-qemu-")
+        .nth(1)?
+        .split('-')
+        .next()?
+        .parse()
+        .ok()
 }
 
 pub(super) fn url_metadata(c: &Context) -> Handled {
     let url = c.params.text("url");
-    let filename = url.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    Ok(json!({"filename": filename, "mimetype": "application/octet-stream", "size": 600_000_000}).into())
+    let filename = url
+        .split('?')
+        .next()
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or_default();
+    Ok(
+        json!({"filename": filename, "mimetype": "application/octet-stream", "size": 600_000_000})
+            .into(),
+    )
 }
 
 fn download(c: &Context) -> Handled {
@@ -407,41 +400,58 @@ fn download(c: &Context) -> Handled {
         .next()
         .unwrap_or_default()
         .chars()
-        .map(|ch| if ch.is_ascii_alphanumeric() || "_.-".contains(ch) { ch } else { '_' })
+        .map(|ch| {
+            if ch.is_ascii_alphanumeric() || "_.-".contains(ch) {
+                ch
+            } else {
+                '_'
+            }
+        })
         .collect();
     {
         let world = c.sim.world();
         let config = world.storage_on(&c.node, &storage)?;
         if !config.content.contains(&kind) {
-            return Err(Failure::die(format!("storage '{storage}' is not configured for content-type '{kind}'")));
+            return Err(Failure::die(format!(
+                "storage '{storage}' is not configured for content-type '{kind}'"
+            )));
         }
     }
     let node = c.node.clone();
-    let upid = spawn(&c.sim, &c.who, &c.effects, &c.node, "download", &filename.clone(), move |task| async move {
-        let volid = format!("{storage}:{kind}/{filename}");
-        let exists = task.sim.world().volume(&node, &volid).is_some();
-        if exists {
-            return Err(format!("refusing to override existing file '{filename}'"));
-        }
-        task.work(task.sim.duration(Work::Transfer(1 << 30))).await?;
-        {
-            let mut world = task.sim.world();
-            let config = world.storage_on(&node, &storage)?;
-            let volume = Volume {
-                volid: volid.clone(),
-                node: disks::node_of(config, &node),
-                content: kind.clone(),
-                format: filename.rsplit('.').next().unwrap_or("raw").to_owned(),
-                size: 600_000_000,
-                used: 600_000_000,
-                ctime: task.sim.clock.now(),
-                bootable: true,
-                ..Volume::default()
-            };
-            world.volumes.push(volume);
-        }
-        task.effect("download", &node, 0, volid);
-        Ok(())
-    });
+    let upid = spawn(
+        &c.sim,
+        &c.who,
+        &c.effects,
+        &c.node,
+        "download",
+        &filename.clone(),
+        move |task| async move {
+            let volid = format!("{storage}:{kind}/{filename}");
+            let exists = task.sim.world().volume(&node, &volid).is_some();
+            if exists {
+                return Err(format!("refusing to override existing file '{filename}'"));
+            }
+            task.work(task.sim.duration(Work::Transfer(1 << 30)))
+                .await?;
+            {
+                let mut world = task.sim.world();
+                let config = world.storage_on(&node, &storage)?;
+                let volume = Volume {
+                    volid: volid.clone(),
+                    node: disks::node_of(config, &node),
+                    content: kind.clone(),
+                    format: filename.rsplit('.').next().unwrap_or("raw").to_owned(),
+                    size: 600_000_000,
+                    used: 600_000_000,
+                    ctime: task.sim.clock.now(),
+                    bootable: true,
+                    ..Volume::default()
+                };
+                world.volumes.push(volume);
+            }
+            task.effect("download", &node, 0, volid);
+            Ok(())
+        },
+    );
     Ok(json!(upid).into())
 }

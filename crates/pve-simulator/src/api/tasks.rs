@@ -43,7 +43,12 @@ fn may(c: &Context, owner: &str, privilege: &str) -> Result<(), Failure> {
     if is_own {
         return Ok(());
     }
-    acl::require(&c.sim.world(), &c.who, &format!("/nodes/{}", c.node), &[privilege])
+    acl::require(
+        &c.sim.world(),
+        &c.who,
+        &format!("/nodes/{}", c.node),
+        &[privilege],
+    )
 }
 
 fn status(c: &Context, upid: &str) -> Handled {
@@ -90,7 +95,12 @@ fn interrupt(c: &Context, upid: &str) -> Handled {
 
 fn list(c: &Context) -> Reply {
     let p = &c.params;
-    let sees_all = acl::has(&c.sim.world(), &c.who, &format!("/nodes/{}", c.node), "Sys.Audit");
+    let sees_all = acl::has(
+        &c.sim.world(),
+        &c.who,
+        &format!("/nodes/{}", c.node),
+        "Sys.Audit",
+    );
     let source = p.get("source").unwrap_or("archive");
     let vmid = p.get("vmid");
     let kinds = p.list("typefilter");
@@ -107,9 +117,12 @@ fn list(c: &Context) -> Reply {
             && (sees_all || record.full_user() == c.who.full())
             && vmid.is_none_or(|vmid| record.id == vmid)
             && (kinds.is_empty() || kinds.contains(&record.kind))
-            && p.get("userfilter").is_none_or(|user| record.full_user().contains(user))
-            && p.number("since").is_none_or(|since| record.starttime >= since)
-            && p.number("until").is_none_or(|until| record.starttime <= until)
+            && p.get("userfilter")
+                .is_none_or(|user| record.full_user().contains(user))
+            && p.number("since")
+                .is_none_or(|since| record.starttime >= since)
+            && p.number("until")
+                .is_none_or(|until| record.starttime <= until)
             && (!p.flag("errors") || (record.exit.is_some() && !record.is_ok()))
             && (statuses.is_empty() || statuses.iter().any(|status| status == class))
             && match source {
@@ -121,7 +134,13 @@ fn list(c: &Context) -> Reply {
     let found: Vec<Value> = c.sim.tasks.with(|records| {
         let newest_first = records.iter().rev().filter(|record| is_wanted(record));
         newest_first
-            .map(|record| if record.exit.is_some() { record.archived() } else { record.active() })
+            .map(|record| {
+                if record.exit.is_some() {
+                    record.archived()
+                } else {
+                    record.active()
+                }
+            })
             .collect()
     });
     let start = usize::try_from(p.number("start").unwrap_or_default()).unwrap_or_default();

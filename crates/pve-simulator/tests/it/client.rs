@@ -21,7 +21,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -80,7 +83,11 @@ impl Client {
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Option<Answer> {
         let stream = TcpStream::connect(&self.address).await.expect("connect");
         let name = ServerName::try_from("localhost").expect("name");
-        let mut stream = self.connector.connect(name, stream).await.expect("handshake");
+        let mut stream = self
+            .connector
+            .connect(name, stream)
+            .await
+            .expect("handshake");
         stream.write_all(bytes).await.expect("send");
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
@@ -110,7 +117,10 @@ impl Client {
     pub(crate) async fn finish(&self, upid: &str) -> String {
         let node = upid.split(':').nth(1).expect("a upid");
         loop {
-            let status = self.send("GET", &format!("/nodes/{node}/tasks/{upid}/status"), "").await.data();
+            let status = self
+                .send("GET", &format!("/nodes/{node}/tasks/{upid}/status"), "")
+                .await
+                .data();
             if status["status"] == "stopped" {
                 return status["exitstatus"].as_str().unwrap_or_default().to_owned();
             }
@@ -122,6 +132,7 @@ impl Client {
     pub(crate) async fn task(&self, method: &str, path: &str, form: &str) -> String {
         let answer = self.send(method, path, form).await;
         let upid = answer.data().as_str().map(str::to_owned);
-        self.finish(&upid.unwrap_or_else(|| panic!("{method} {path}: {answer:?}"))).await
+        self.finish(&upid.unwrap_or_else(|| panic!("{method} {path}: {answer:?}")))
+            .await
     }
 }

@@ -3,6 +3,10 @@
 
 mod client;
 mod compare;
+mod door;
+mod faults;
+mod life;
 mod proxmoxer;
 mod recording;
 mod replay;
+mod wire;

@@ -26,7 +26,11 @@ pub(crate) fn load() -> BTreeMap<String, Vec<Exchange>> {
         if path.extension().is_none_or(|extension| extension != "txt") {
             continue;
         }
-        let stem = path.file_stem().expect("stem").to_string_lossy().into_owned();
+        let stem = path
+            .file_stem()
+            .expect("stem")
+            .to_string_lossy()
+            .into_owned();
         let text = std::fs::read_to_string(&path).expect("text");
         let exchanges = text
             .split(&"=".repeat(70))
