@@ -1,1 +1,3 @@
-//! Integration tests, one module per feature.
+//! The service as a whole, one module per feature.
+
+mod main_job;

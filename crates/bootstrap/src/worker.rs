@@ -58,6 +58,15 @@ impl WorkerProcess {
         &self.owner
     }
 
+    /// Carries out everything that is due, waiting for what will be, until nothing is left; returns the
+    /// number of claims. For tests and one-shot tools: it keeps no lease beyond its first length.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn drain(&self) -> anyhow::Result<usize> {
+        Ok(self.worker.drain().await?)
+    }
+
     /// Works until `stop`, then lets what is under way come to its next checkpoint.
     ///
     /// # Errors

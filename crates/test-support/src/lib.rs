@@ -1,1 +1,14 @@
-//! Throw-away databases, PostgreSQL, wired stacks; for tests only.
+//! Throw-away databases and whole stacks for tests: a simulator, an api and workers in one process, on
+//! free ports, in a directory of their own.
+//!
+//! For tests only. Nothing here waits a fixed time: it waits until something is so, or fails.
+
+mod client;
+mod postgres;
+mod program;
+mod stack;
+
+pub use client::{Client, Reply};
+pub use postgres::{Postgres, PostgresMissing};
+pub use program::{Program, free_port};
+pub use stack::{Database, PASSWORD, Stack, StackBuilder};

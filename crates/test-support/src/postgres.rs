@@ -1,0 +1,135 @@
+//! A real PostgreSQL, started by the test as a user that is not root, and gone afterwards.
+
+use crate::program::{Program, free_port};
+use anyhow::{Context, bail};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The programs are not on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct PostgresMissing;
+
+impl fmt::Display for PostgresMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgreSQL (initdb, postgres) is not installed")
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Postgres {
+    program: Program,
+    port: u16,
+    bin: PathBuf,
+    databases: AtomicU32,
+    _dir: TempDir,
+}
+
+fn find() -> Option<PathBuf> {
+    let in_path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&in_path).collect();
+    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
+        places.extend(versions.flatten().map(|version| version.path().join("bin")));
+    }
+    places.into_iter().find(|place| place.join("initdb").exists() && place.join("postgres").exists())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout.starts_with(b"0\n"))
+}
+
+/// PostgreSQL refuses to run as root: as `nobody` then.
+fn command(program: &Path) -> Command {
+    if is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+        command.env("HOME", "/");
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+impl Postgres {
+    /// Starts one, or says that there is none. With `CI=true` a missing one is an error.
+    ///
+    /// # Errors
+    /// When it is there and does not start, or is missing on CI.
+    pub fn start() -> anyhow::Result<Result<Self, PostgresMissing>> {
+        let Some(bin) = find() else {
+            if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+                bail!("{PostgresMissing}, and CI may not skip it");
+            }
+            return Ok(Err(PostgresMissing));
+        };
+        let dir = tempfile::Builder::new().prefix("tpm-pg-").tempdir()?;
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data)?;
+        if is_root() {
+            run(Command::new("chown").args(["-R", "65534:65534"]).arg(dir.path()))?;
+        }
+        let locale = ["--encoding=UTF8", "--locale=C", "--auth=trust", "--username=tpm"];
+        run(command(&bin.join("initdb")).arg("-D").arg(&data).args(locale).arg("--no-sync"))?;
+        let port = free_port()?;
+        let mut server = command(&bin.join("postgres"));
+        server
+            .arg("-D")
+            .arg(&data)
+            .args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()])
+            .args(["-c", "max_connections=300", "-c", "fsync=off"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let program = Program::start(&mut server)?;
+        let started = Self { program, port, bin, databases: AtomicU32::new(0), _dir: dir };
+        started.wait_until_ready()?;
+        Ok(Ok(started))
+    }
+
+    fn psql(&self) -> Command {
+        let local = self.bin.join("psql");
+        let mut psql = Command::new(if local.exists() { local } else { "psql".into() });
+        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "tpm", "-q"]);
+        psql
+    }
+
+    fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let asked = run(self.psql().args(["-d", "postgres", "-c", "SELECT 1"]));
+            match asked {
+                Ok(()) => return Ok(()),
+                Err(error) if began.elapsed() > Duration::from_secs(30) => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// A new empty database's URL.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn database(&self) -> anyhow::Result<String> {
+        let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        run(self.psql().args(["-d", "postgres", "-c", &format!("CREATE DATABASE {name}")]))?;
+        Ok(format!("postgres://tpm@127.0.0.1:{}/{name}", self.port))
+    }
+
+    /// Its process, to be paused or killed.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+}
