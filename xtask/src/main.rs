@@ -1,3 +1,84 @@
-//! Chores.
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers` and `bench`.
+//!
+//! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
+//! links none of the product's crates: it builds and starts their binaries like anybody else.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool talks to its terminal"
+)]
+
+mod bench;
+mod client;
+mod demo;
+mod layers;
+mod progress;
+mod stack;
+mod suite;
+mod table;
+mod up;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The project's chores"
+)]
+struct Flags {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// From nothing to four running servers, in a temporary directory, against a simulated cluster
+    Demo {
+        /// Leave everything running until Ctrl-C
+        #[arg(long)]
+        keep: bool,
+        /// How long the simulated cluster takes for things
+        #[arg(long, value_enum, default_value_t = stack::Profile::Instant)]
+        profile: stack::Profile,
+    },
+    /// The same on the standard ports until Ctrl-C, with data that stays
+    Up {
+        /// Where the data is kept
+        #[arg(long, value_name = "DIR", default_value = ".data")]
+        data: PathBuf,
+        /// How long the simulated cluster takes for things
+        #[arg(long, value_enum, default_value_t = stack::Profile::Instant)]
+        profile: stack::Profile,
+    },
+    /// Everything that CI runs
+    Test,
+    /// Who may know whom, held against what is written
+    CheckLayers,
+    /// Measures, and prints the table of figures
+    Bench {
+        /// Handed on to the measuring program
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Flags::parse().chore {
+        Chore::Demo { keep, profile } => demo::run(keep, profile),
+        Chore::Up { data, profile } => up::run(&data, profile),
+        Chore::Test => suite::run(),
+        Chore::CheckLayers => layers::run(),
+        Chore::Bench { arguments } => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `demo`: from nothing to four running servers, shown, timed, and cleared away again.
+
+use crate::client::Client;
+use crate::progress::{self, Board};
+use crate::stack::{self, Plan, Profile, Stack};
+use crate::table;
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// Longer than any honest create takes on the slowest profile.
+const DONE_WITHIN: Duration = Duration::from_secs(900);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const SERVERS: usize = 4;
+
+/// # Errors
+/// When a server is not running at the end, or anything on the way fails; with the reason.
+pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let programs = stack::build()?;
+    let built = begun.elapsed();
+    let folder = tempfile::Builder::new().prefix("tpm-demo-").tempdir()?;
+    let plan = Plan {
+        folder: folder.path().to_path_buf(),
+        simulator: "127.0.0.1:0",
+        api: "127.0.0.1:0",
+        profile,
+        keep_cluster: false,
+        admin_password: stack::random_password()?,
+        outer_settings: false,
+    };
+    let result = stack::runtime()?.block_on(async {
+        let begun = Instant::now();
+        let mut stack = tokio::select! {
+            stack = Stack::start(&plan, &programs) => stack?,
+            _ = stack::interrupted() => bail!("interrupted"),
+        };
+        let started = begun.elapsed();
+        println!(
+            "simulated Proxmox VE {}, api {}",
+            stack.simulator_url, stack.api_url
+        );
+        let url = stack.api_url.clone();
+        let mut shown = tokio::select! {
+            shown = show(&url, &plan.admin_password) => shown,
+            error = stack.watch() => Err(error),
+            _ = stack::interrupted() => Err(anyhow::anyhow!("interrupted")),
+        };
+        if shown.is_ok() {
+            println!("built in {built:.1?}, all three processes ready in {started:.2?}");
+        }
+        if keep && shown.is_ok() {
+            println!("\nleft running until Ctrl-C");
+            println!("  api        {}", stack.api_url);
+            println!("  simulator  {}", stack.simulator_url);
+            println!("  log in as  admin / {}", plan.admin_password);
+            println!("  data       {}", plan.folder.display());
+            tokio::select! {
+                error = stack.watch() => shown = Err(error),
+                asked = stack::interrupted() => asked?,
+            }
+        }
+        let begun = Instant::now();
+        let stopped = tokio::select! {
+            stopped = stack.stop() => stopped,
+            _ = stack::interrupted() => Err(anyhow::anyhow!("interrupted twice: killed")),
+        };
+        shown?;
+        stopped?;
+        println!("stopped in {:.2?}", begun.elapsed());
+        Ok(())
+    });
+    if result.is_err() {
+        eprintln!("the logs are kept in {}", folder.keep().display());
+    }
+    result
+}
+
+async fn show(url: &str, password: &str) -> anyhow::Result<()> {
+    let client = Client::login(url, "admin", password)?;
+    println!("logged in; asking for one server, and for three at once\n");
+    let begun = Instant::now();
+    let one = client.post("/api/servers/create", &one())?;
+    let bulk = client.post("/api/servers/bulk-create", &three())?;
+    let mut open = vec![task_path(&one)?, task_path(&bulk)?];
+    let mut ended = Vec::new();
+    let mut board = Board::new();
+    while !open.is_empty() {
+        let mut still = Vec::new();
+        for path in open {
+            let task = client.get(&path)?;
+            board.show(&task);
+            if progress::over(&task) {
+                ended.push(task);
+            } else {
+                still.push(path);
+            }
+        }
+        open = still;
+        if begun.elapsed() > DONE_WITHIN {
+            bail!("not done within {DONE_WITHIN:?}: {}", open.join(", "));
+        }
+        if !open.is_empty() {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+    let took = begun.elapsed();
+    println!();
+    let servers = client.get("/api/servers?limit=50")?;
+    let servers = servers["servers"]
+        .as_array()
+        .context("no list of servers")?
+        .clone();
+    print_servers(&servers);
+    println!();
+    print_ladders(&client, &servers)?;
+    println!();
+    let running = servers.iter().filter(|server| is_running(server)).count();
+    if running != SERVERS || servers.len() != SERVERS {
+        let reasons = reasons(&ended, &servers);
+        bail!(
+            "{running} of {SERVERS} servers are running\n{}",
+            reasons.join("\n")
+        );
+    }
+    println!("{running} servers running, from request to address in {took:.2?}");
+    Ok(())
+}
+
+fn one() -> Value {
+    json!({
+        "name": "web-server-02",
+        "role": "web",
+        "cpu": 2,
+        "memory": 4096,
+        "disk_size": 50,
+        "network_config": {
+            "ip_address": "192.168.0.22",
+            "subnet": "24",
+            "gateway": "192.168.0.1",
+        },
+    })
+}
+
+fn three() -> Value {
+    json!({
+        "servers": [
+            { "name": "web-server-01", "role": "web", "cpu": 2, "memory": 4096, "disk_size": 50 },
+            { "name": "was-server-01", "role": "was", "cpu": 4, "memory": 8192, "disk_size": 100 },
+            { "name": "db-server-01", "role": "db", "cpu": 4, "memory": 8192, "disk_size": 100 },
+        ],
+        "network_config": {
+            "ip_range": "192.168.0.21-192.168.0.30",
+            "subnet": "24",
+            "gateway": "192.168.0.1",
+        },
+    })
+}
+
+fn task_path(answer: &Value) -> anyhow::Result<String> {
+    let token = answer["task_id"]
+        .as_str()
+        .with_context(|| format!("no task_id in {answer}"))?;
+    Ok(format!("/api/tasks/{token}"))
+}
+
+fn is_running(server: &Value) -> bool {
+    server["status"] == "running" && server["ip_address"].is_string()
+}
+
+/// What was said of every task and server that did not come to a good end.
+fn reasons(tasks: &[Value], servers: &[Value]) -> Vec<String> {
+    let children = tasks
+        .iter()
+        .filter_map(|task| task["children"].as_array())
+        .flatten();
+    let lost = tasks
+        .iter()
+        .chain(children)
+        .filter(|task| task["status"] != "completed");
+    let tasks = lost.map(|task| {
+        let name = task["server_name"].as_str().unwrap_or("bulk");
+        let error = &task["error"];
+        format!(
+            "  {} {name}: {} {error}",
+            shown(&task["task_id"]),
+            shown(&task["message"])
+        )
+    });
+    let servers = servers
+        .iter()
+        .filter(|server| !is_running(server))
+        .map(|server| {
+            format!(
+                "  {}: {} {}",
+                shown(&server["name"]),
+                shown(&server["status"]),
+                server["error"]
+            )
+        });
+    tasks.chain(servers).collect()
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn print_servers(servers: &[Value]) {
+    let keys = ["id", "name", "role", "status", "ip_address", "vmid", "node"];
+    let rows: Vec<[String; 7]> = servers
+        .iter()
+        .map(|server| keys.map(|key| shown(&server[key])))
+        .collect();
+    let head = ["id", "name", "role", "status", "address", "vmid", "node"];
+    for line in table::lines(head, &rows) {
+        println!("{line}");
+    }
+}
+
+/// How long each server stood on each rung before it reached the next.
+fn print_ladders(client: &Client, servers: &[Value]) -> anyhow::Result<()> {
+    let rungs = ["created", "configured", "started", "agent", "address"];
+    let mut rows = Vec::new();
+    for server in servers {
+        let view = client.get(&format!("/api/servers/{}", server["id"]))?;
+        let took = |rung: &str| {
+            let ladder = view["readiness"].as_array()?;
+            let reached = ladder.iter().find(|reached| reached["rung"] == rung)?;
+            Some(format!("{} ms", reached["took_ms"].as_u64()?))
+        };
+        let cell = |n: usize| took(rungs[n]).unwrap_or_else(|| "-".to_owned());
+        rows.push([
+            shown(&server["name"]),
+            cell(0),
+            cell(1),
+            cell(2),
+            cell(3),
+            cell(4),
+        ]);
+    }
+    let head = ["name", rungs[0], rungs[1], rungs[2], rungs[3], rungs[4]];
+    for line in table::lines(head, &rows) {
+        println!("{line}");
+    }
+    Ok(())
+}

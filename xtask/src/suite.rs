@@ -1,0 +1,109 @@
+//! `test`: everything that CI runs, each step named and timed, stopping at the first that fails.
+
+mod dependencies;
+mod examples;
+mod outside;
+
+use crate::{layers, table, workspace};
+use anyhow::bail;
+use outside::Outside;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What the steps share.
+#[derive(Default)]
+struct Shared {
+    outside: Outside,
+}
+
+/// A step fails with an error, or says in a few words what it left out.
+type Step = fn(&mut Shared) -> anyhow::Result<Option<String>>;
+
+const STEPS: &[(&str, Step)] = &[
+    ("format", |_| cargo(&["fmt", "--all", "--check"])),
+    ("check-layers", |_| layers::run().map(|()| None)),
+    ("outside programs", |shared| {
+        shared.outside = Outside::prepare()?;
+        shared.outside.left_out()
+    }),
+    ("dependencies", |_| dependencies::check()),
+    ("clippy", |_| {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    }),
+    ("docs", |_| {
+        let mut cargo = workspace::cargo();
+        cargo
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-Dwarnings");
+        workspace::run(&mut cargo).map(|()| None)
+    }),
+    // With the tests' own features, so that building the tests compiles nothing twice.
+    ("build", |_| {
+        cargo(&["build", "--workspace", "--bins", "--tests", "--examples"])
+    }),
+    ("tests", |shared| {
+        let mut cargo = workspace::cargo();
+        cargo.args(["test", "--workspace", "--no-fail-fast"]);
+        run_with(&shared.outside, &mut cargo)
+    }),
+    ("examples", |_| examples::run()),
+];
+
+/// # Errors
+/// With the name of the step that failed.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut shared = Shared::default();
+    let mut rows = Vec::new();
+    let begun = Instant::now();
+    for (name, step) in STEPS {
+        println!("\n==> {name}");
+        let step_begun = Instant::now();
+        let result = step(&mut shared);
+        let took = seconds(step_begun.elapsed());
+        let (said, failed) = match result {
+            Ok(None) => ("ok".to_owned(), false),
+            Ok(Some(left_out)) => (format!("ok; {left_out}"), false),
+            Err(error) => (format!("FAILED: {error:#}"), true),
+        };
+        println!("==> {name}: {said} ({took})");
+        if failed {
+            bail!("step `{name}` failed after {took}");
+        }
+        rows.push([(*name).to_owned(), took, said]);
+    }
+    println!();
+    for line in table::lines(["step", "time", "result"], &rows) {
+        println!("{line}");
+    }
+    println!(
+        "\nall {} steps passed in {}",
+        STEPS.len(),
+        seconds(begun.elapsed())
+    );
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<Option<String>> {
+    workspace::run(workspace::cargo().args(arguments)).map(|()| None)
+}
+
+fn run_with(outside: &Outside, command: &mut Command) -> anyhow::Result<Option<String>> {
+    command.envs(outside.variables());
+    workspace::run(command).map(|()| None)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// Whether everything that can be looked for must be there.
+fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}

@@ -1,0 +1,71 @@
+//! `up`: the demo's stack on the standard ports, until Ctrl-C, with data that stays.
+
+use crate::stack::{self, Plan, Profile, Stack};
+use crate::workspace;
+use anyhow::{Context as _, bail};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// # Errors
+/// When something does not start, a port is taken, or a process ends by itself.
+pub(crate) fn run(data: &Path, profile: Profile) -> anyhow::Result<()> {
+    let programs = stack::build()?;
+    let folder = workspace::root().join(data);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder);
+    made.with_context(|| format!("cannot make {}", folder.display()))?;
+    let plan = Plan {
+        simulator: "127.0.0.1:8006",
+        api: "127.0.0.1:5000",
+        profile,
+        keep_cluster: true,
+        admin_password: password(&folder)?,
+        outer_settings: true,
+        folder,
+    };
+    stack::runtime()?.block_on(async {
+        let mut stack = tokio::select! {
+            stack = Stack::start(&plan, &programs) => stack?,
+            _ = stack::interrupted() => bail!("interrupted"),
+        };
+        println!("running until Ctrl-C");
+        println!("  api        {}", stack.api_url);
+        println!("  simulator  {}", stack.simulator_url);
+        println!("  log in as  admin / {}", plan.admin_password);
+        println!("  data       {}", plan.folder.display());
+        let ended = tokio::select! {
+            error = stack.watch() => Err(error),
+            asked = stack::interrupted() => asked,
+        };
+        println!("stopping …");
+        let stopped = tokio::select! {
+            stopped = stack.stop() => stopped,
+            _ = stack::interrupted() => Err(anyhow::anyhow!("interrupted twice: killed")),
+        };
+        ended.and(stopped)
+    })
+}
+
+/// The first start makes `admin` with it; it is kept because later starts cannot ask the database.
+fn password(folder: &Path) -> anyhow::Result<String> {
+    let file = folder.join("admin-password");
+    if let Ok(kept) = fs::read_to_string(&file) {
+        return Ok(kept.trim().to_owned());
+    }
+    let password = match std::env::var("TPM__AUTH__ADMIN_PASSWORD") {
+        Ok(wanted) if !wanted.is_empty() => wanted,
+        _ => stack::random_password()?,
+    };
+    let opened = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file);
+    let mut opened = opened.with_context(|| format!("cannot write {}", file.display()))?;
+    writeln!(opened, "{password}")?;
+    Ok(password)
+}
