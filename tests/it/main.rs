@@ -1,3 +1,4 @@
 //! The service as a whole, one module per feature.
 
+mod faults;
 mod main_job;

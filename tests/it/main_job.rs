@@ -16,6 +16,5 @@ async fn a_request_becomes_a_running_server() -> anyhow::Result<()> {
     let server = client.server(id).await?;
     assert_eq!(server["status"], "running", "{server:#}");
     assert_eq!(server["ip_address"], "192.168.0.22");
-    println!("{task:#}\n{server:#}");
     stack.stop().await
 }

@@ -75,6 +75,12 @@ impl Service {
         &self.settings
     }
 
+    /// One of the engines.
+    #[must_use]
+    pub fn engine(&self, name: &str) -> Option<Arc<dyn Provisioner>> {
+        self.engines.get(name).cloned()
+    }
+
     /// The database, for programs that look into it.
     #[must_use]
     pub fn store(&self) -> Arc<SeaStore> {

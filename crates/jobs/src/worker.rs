@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
@@ -60,13 +60,15 @@ impl fmt::Debug for WorkerParts {
 #[derive(Clone, Debug)]
 pub struct Worker {
     parts: Arc<WorkerParts>,
+    /// Rings when a run has ended: what it parked may be due before anything the loop knows of.
+    parked: Arc<Notify>,
 }
 
 impl Worker {
     /// A worker of these parts.
     #[must_use]
     pub fn new(parts: WorkerParts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), parked: Arc::new(Notify::new()) }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -110,6 +112,7 @@ impl Worker {
                     tracker.spawn(async move {
                         worker.work(claim).await;
                         drop(place);
+                        worker.parked.notify_one();
                     });
                 }
                 Ok(None) => {
@@ -165,6 +168,7 @@ impl Worker {
         let nap = due.map_or(self.settings().scan, |due| due.min(self.settings().scan));
         tokio::select! {
             () = stop.cancelled() => {}
+            () = self.parked.notified() => {}
             () = queue.woken() => {}
             () = tokio::time::sleep(nap) => {}
         }

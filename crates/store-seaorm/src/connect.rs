@@ -15,8 +15,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tpm_store::{JobQueue, Reads, Result, Store, UnitOfWork};
 
-/// How long a caller waits for a connection, or for SQLite's one writer.
+/// How long a caller waits for SQLite's one writer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection to PostgreSQL: a server that is up answers in less.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The store. Cheap to share behind an `Arc`.
 #[derive(Debug)]
@@ -44,8 +46,8 @@ impl SeaStore {
             options
                 .max_connections(16)
                 .min_connections(1)
-                .acquire_timeout(PATIENCE)
-                .connect_timeout(PATIENCE)
+                .acquire_timeout(CONNECT_PATIENCE)
+                .connect_timeout(CONNECT_PATIENCE)
                 .sqlx_logging(false);
             let pool = Database::connect(options).await.map_err(store_error)?;
             (pool.clone(), pool)

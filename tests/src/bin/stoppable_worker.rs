@@ -18,8 +18,12 @@ struct StopAt {
 impl PointHook for StopAt {
     async fn at(&self, point: &Point<'_>) -> Verdict {
         let undo = if point.undo { "undo:" } else { "" };
-        let here =
-            format!("{}/{undo}{}/{}", point.task_kind, point.step, point.kind.as_str());
+        let here = format!(
+            "{}/{undo}{}/{}",
+            point.task_kind,
+            point.step,
+            point.kind.as_str()
+        );
         if here == self.place && std::fs::write(&self.file, here).is_ok() {
             std::future::pending::<()>().await;
         }
@@ -30,6 +34,8 @@ impl PointHook for StopAt {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let place = std::env::var("TPM_STOP_AT").context("TPM_STOP_AT")?;
-    let file = std::env::var_os("TPM_STOPPED_FILE").context("TPM_STOPPED_FILE")?.into();
+    let file = std::env::var_os("TPM_STOPPED_FILE")
+        .context("TPM_STOPPED_FILE")?
+        .into();
     tpm_bootstrap::cli::run_worker_with(Arc::new(StopAt { place, file })).await
 }

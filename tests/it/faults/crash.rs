@@ -1,0 +1,179 @@
+//! The worker killed (-9) for real at every moment of every step that acts, and at the end of every
+//! task; another worker takes over and one VM is there.
+
+use super::world::{as_asked, ask, ask_create, kind, prepare, quick};
+use super::{ACTS, Act};
+use anyhow::{Context, ensure};
+use async_trait::async_trait;
+use futures::stream::{StreamExt, TryStreamExt};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tpm_jobs::{Point, PointHook, PointKind, Verdict};
+use tpm_provisioner::Operation;
+use tpm_pve_simulator::{Fault, FaultKind};
+use tpm_test_support::{Program, Stack};
+
+/// How many scenarios run at once.
+const WIDTH: usize = 4;
+
+/// Starts the worker that stops at a place, waits until it is there, and kills it.
+fn kill_worker_at(stack: &Stack, place: &str) -> anyhow::Result<()> {
+    let stopped = stack.dir.path().join("stopped");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stoppable-worker"));
+    command
+        .envs(&stack.environment)
+        .env("TPM_STOP_AT", place)
+        .env("TPM_STOPPED_FILE", &stopped)
+        .env("TPM__LOG__FILTER", "error")
+        .current_dir(stack.dir.path());
+    let mut worker = Program::start(&mut command)?;
+    worker
+        .wait_for_file(&stopped)
+        .with_context(|| format!("never came to {place}"))?;
+    worker.kill()
+}
+
+async fn killed_at(operation: Operation, step: &str, at: PointKind) -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    let place = format!("{}/{step}/{}", kind(operation), at.as_str());
+    let (task, subject) = if operation == Operation::Create {
+        ask_create(&stack).await?
+    } else {
+        let worker = stack.worker_with(Arc::new(tpm_jobs::NoFaults))?;
+        let (subject, _) = tokio::try_join!(prepare(&stack, operation), async {
+            // Drained by hand until the preparing tasks are through; it ends when nothing is due.
+            drain_until_idle(&stack, &worker).await
+        })?;
+        (ask(&stack, operation, &subject).await?, subject)
+    };
+    let (stack_ref, place_ref) = (&stack, place.as_str());
+    tokio::task::block_in_place(|| kill_worker_at(stack_ref, place_ref))?;
+    stack.start_worker()?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "{place}: {task:#}");
+    as_asked(&stack, operation, &subject)
+        .await
+        .with_context(|| place.clone())?;
+    stack.stop().await
+}
+
+/// Works until there are a server and no task that has not ended.
+async fn drain_until_idle(
+    stack: &Stack,
+    worker: &tpm_bootstrap::WorkerProcess,
+) -> anyhow::Result<()> {
+    loop {
+        worker.drain().await?;
+        let servers = stack.client.get("/api/servers").await?;
+        let tasks = stack.client.get("/api/tasks").await?;
+        let open = tasks.body["tasks"].as_array().is_some_and(|tasks| {
+            tasks
+                .iter()
+                .any(|task| matches!(task["status"].as_str(), Some("pending" | "running")))
+        });
+        if servers.body["total"] == 1 && !open {
+            // `prepare` may be about to ask for more; it holds the other branch of the join.
+            let wanted = tasks.body["total"].as_u64().unwrap_or(0);
+            if wanted >= 1 && worker.drain().await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn places() -> Vec<(Operation, &'static str, PointKind)> {
+    let mut places = Vec::new();
+    for Act {
+        operation, step, ..
+    } in ACTS
+    {
+        for at in [
+            PointKind::BeforeAct,
+            PointKind::AfterAct,
+            PointKind::AfterRecord,
+        ] {
+            places.push((operation, step, at));
+        }
+    }
+    for operation in Operation::ALL {
+        places.push((operation, "finish", PointKind::BeforeFinish));
+    }
+    places
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_worker_killed_anywhere_loses_nothing() -> anyhow::Result<()> {
+    futures::stream::iter(places())
+        .map(|(operation, step, at)| async move {
+            killed_at(operation, step, at)
+                .await
+                .with_context(|| format!("{operation:?}/{step}/{}", at.as_str()))
+        })
+        .buffer_unordered(WIDTH)
+        .try_collect::<Vec<()>>()
+        .await
+        .map(|_| ())
+}
+
+/// Dies once, at the first moment of this kind while undoing.
+struct DieOnce {
+    step: &'static str,
+    at: PointKind,
+    died: AtomicBool,
+}
+
+#[async_trait]
+impl PointHook for DieOnce {
+    async fn at(&self, point: &Point<'_>) -> Verdict {
+        let here = point.undo && point.step == self.step && point.kind == self.at;
+        if here && !self.died.swap(true, Ordering::SeqCst) {
+            Verdict::Die
+        } else {
+            Verdict::Continue
+        }
+    }
+}
+
+/// The undoing of a create that cannot be configured, cut off at each of its moments.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_is_cut_off_goes_on() -> anyhow::Result<()> {
+    let places = [
+        ("destroy", PointKind::BeforeAct),
+        ("destroy", PointKind::AfterAct),
+        ("destroy", PointKind::AfterRecord),
+        ("finish", PointKind::BeforeFinish),
+    ];
+    for (step, at) in places {
+        let mut stack = quick().start().await?;
+        let refusal = FaultKind::Status {
+            code: 400,
+            reason: "Parameter verification failed.".into(),
+            body: None,
+            applied: false,
+        };
+        stack
+            .simulator
+            .faults()
+            .inject(Fault::once("PUT", "/nodes/*/qemu/*/resize", refusal));
+        let hook = Arc::new(DieOnce {
+            step,
+            at,
+            died: AtomicBool::new(false),
+        });
+        stack.start_worker_with(hook.clone())?;
+        let (task, subject) = ask_create(&stack).await?;
+        let task = stack.client.ended(&task).await?;
+        ensure!(task["status"] == "failed", "{task:#}");
+        ensure!(
+            hook.died.load(Ordering::SeqCst),
+            "never came to {step}/{}",
+            at.as_str()
+        );
+        super::world::nothing_is_left(&stack, &subject)
+            .await
+            .context(step)?;
+        stack.stop().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The database gone, locked or full, at every step.

@@ -1,0 +1,193 @@
+//! Scenarios: a stack, an operation on a server, and what the world looks like afterwards, by the
+//! simulator's own account.
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tpm_provisioner::Operation;
+use tpm_pve_simulator::GuestView;
+use tpm_test_support::{Stack, StackBuilder};
+
+/// A stack whose leases are short, so that a takeover does not take long.
+pub(crate) fn quick() -> StackBuilder {
+    Stack::builder()
+        .set("WORKER__LEASE_MS", 600)
+        .set("WORKER__SCAN_MS", 50)
+}
+
+/// A server in a stack.
+pub(crate) struct Subject {
+    pub(crate) id: i64,
+    pub(crate) name: &'static str,
+    pub(crate) address: &'static str,
+}
+
+/// The wire's word for an operation's task.
+pub(crate) fn kind(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "create_server",
+        Operation::Destroy => "delete_server",
+        Operation::Start => "start_server",
+        Operation::Stop => "stop_server",
+        Operation::Restart => "restart_server",
+    }
+}
+
+const NAME: &str = "web-server-02";
+const ADDRESS: &str = "192.168.0.22";
+
+/// Asks for the server that scenarios are about; its task and itself.
+pub(crate) async fn ask_create(stack: &Stack) -> anyhow::Result<(String, Subject)> {
+    let network = json!({ "network_config":
+        { "ip_address": ADDRESS, "subnet": 24, "gateway": "192.168.0.1" } });
+    let (task, id) = stack.client.create(NAME, network).await?;
+    Ok((
+        task,
+        Subject {
+            id,
+            name: NAME,
+            address: ADDRESS,
+        },
+    ))
+}
+
+/// Makes the server that an operation needs, with whatever worker runs.
+pub(crate) async fn prepare(stack: &Stack, operation: Operation) -> anyhow::Result<Subject> {
+    let (task, subject) = ask_create(stack).await?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "preparing: {task:#}");
+    if operation == Operation::Start {
+        let task = ask(stack, Operation::Stop, &subject).await?;
+        stack.client.ended(&task).await?;
+    }
+    Ok(subject)
+}
+
+/// Asks for an operation on a server that is there; its task.
+pub(crate) async fn ask(
+    stack: &Stack,
+    operation: Operation,
+    subject: &Subject,
+) -> anyhow::Result<String> {
+    let id = subject.id;
+    let status = |word: &str| json!({ "status": word });
+    let path = format!("/api/servers/{id}/status");
+    let reply = match operation {
+        Operation::Create => anyhow::bail!("it is there already"),
+        Operation::Destroy => stack.client.delete(&format!("/api/servers/{id}")).await?,
+        Operation::Start => stack.client.put(&path, &status("running")).await?,
+        Operation::Stop => stack.client.put(&path, &status("stopped")).await?,
+        Operation::Restart => stack.client.put(&path, &status("restarted")).await?,
+    };
+    ensure!(
+        reply.status == 200,
+        "{operation:?}: {} {}",
+        reply.status,
+        reply.body
+    );
+    Ok(reply.body["task_id"]
+        .as_str()
+        .context("no task_id")?
+        .to_owned())
+}
+
+/// Every guest that carries a mark of ours.
+pub(crate) fn marked(stack: &Stack) -> Vec<GuestView> {
+    let guests = stack.simulator.guests();
+    guests
+        .into_iter()
+        .filter(|guest| guest.description.contains("tpm:v1 "))
+        .collect()
+}
+
+/// What was done to guests, of one kind.
+pub(crate) fn effects(stack: &Stack, kind: &str) -> Vec<u32> {
+    let effects = stack.simulator.effects();
+    effects
+        .into_iter()
+        .filter(|effect| effect.kind == kind)
+        .map(|effect| effect.vmid)
+        .collect()
+}
+
+/// The server is as asked: one guest, right in every field, made once.
+pub(crate) async fn is_whole(
+    stack: &Stack,
+    subject: &Subject,
+    power: &str,
+) -> anyhow::Result<Value> {
+    let server = stack.client.server(subject.id).await?;
+    ensure!(server["status"] == power, "{server:#}");
+    ensure!(server["ip_address"] == subject.address, "{server:#}");
+    let guests = marked(stack);
+    ensure!(
+        guests.len() == 1,
+        "{} guests carry our mark: {guests:#?}",
+        guests.len()
+    );
+    let guest = &guests[0];
+    ensure!(server["vmid"] == guest.vmid, "{server:#} {guest:#?}");
+    ensure!(guest.status == power, "{guest:#?}");
+    ensure!(guest.name == subject.name, "{guest:#?}");
+    let option = |key: &str| {
+        guest
+            .config
+            .get(key)
+            .map(String::as_str)
+            .unwrap_or_default()
+    };
+    ensure!(
+        option("cores") == "2" && option("memory") == "2048",
+        "{guest:#?}"
+    );
+    let wanted = format!("ip={}/24", subject.address);
+    ensure!(option("ipconfig0").contains(&wanted), "{guest:#?}");
+    ensure!(option("scsi0").contains("size=20G"), "{guest:#?}");
+    ensure!(option("lock").is_empty(), "{guest:#?}");
+    let clones = effects(stack, "clone");
+    let distinct: BTreeSet<_> = clones.iter().collect();
+    ensure!(distinct.len() == clones.len(), "cloned twice: {clones:?}");
+    Ok(server)
+}
+
+/// Nothing is left of the server: no guest, and name and address can be had again, but not the VMID.
+pub(crate) async fn nothing_is_left(stack: &Stack, subject: &Subject) -> anyhow::Result<()> {
+    ensure!(marked(stack).is_empty(), "left over: {:#?}", marked(stack));
+    let before = effects(stack, "clone");
+    stack.simulator.faults().clear();
+    let (task, again) = ask_create(stack)
+        .await
+        .context("name or address is still held")?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    let server = is_whole(stack, &again, "running").await?;
+    let vmid = server["vmid"]
+        .as_u64()
+        .and_then(|n| u32::try_from(n).ok())
+        .context("no vmid")?;
+    ensure!(!before.contains(&vmid), "vmid {vmid} was given again");
+    ensure!(again.id != subject.id, "a server's id was given again");
+    Ok(())
+}
+
+/// After a task that completed.
+pub(crate) async fn as_asked(
+    stack: &Stack,
+    operation: Operation,
+    subject: &Subject,
+) -> anyhow::Result<()> {
+    match operation {
+        Operation::Create | Operation::Start | Operation::Restart => {
+            is_whole(stack, subject, "running").await.map(|_| ())
+        }
+        Operation::Stop => is_whole(stack, subject, "stopped").await.map(|_| ()),
+        Operation::Destroy => {
+            let reply = stack
+                .client
+                .get(&format!("/api/servers/{}", subject.id))
+                .await?;
+            ensure!(reply.status == 404, "{} {}", reply.status, reply.body);
+            nothing_is_left(stack, subject).await
+        }
+    }
+}
