@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::progress::{self, Board};
-use crate::stack::{self, Plan, Profile, Stack};
+use crate::stack::{self, Interrupted, Plan, Profile, Stack};
 use crate::table;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -30,11 +30,11 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
         admin_password: stack::random_password()?,
         outer_settings: false,
     };
-    let result = stack::runtime()?.block_on(async {
+    let result: anyhow::Result<()> = stack::runtime()?.block_on(async {
         let begun = Instant::now();
         let mut stack = tokio::select! {
             stack = Stack::start(&plan, &programs) => stack?,
-            _ = stack::interrupted() => bail!("interrupted"),
+            _ = stack::interrupted() => return Err(Interrupted.into()),
         };
         let started = begun.elapsed();
         println!(
@@ -45,10 +45,11 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
         let mut shown = tokio::select! {
             shown = show(&url, &plan.admin_password) => shown,
             error = stack.watch() => Err(error),
-            _ = stack::interrupted() => Err(anyhow::anyhow!("interrupted")),
+            _ = stack::interrupted() => Err(Interrupted.into()),
         };
         if shown.is_ok() {
-            println!("built in {built:.1?}, all three processes ready in {started:.2?}");
+            let (built, started) = (built.as_secs_f64(), started.as_secs_f64());
+            println!("built in {built:.1} s, all three processes ready in {started:.2} s");
         }
         if keep && shown.is_ok() {
             println!("\nleft running until Ctrl-C");
@@ -62,16 +63,16 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
             }
         }
         let begun = Instant::now();
-        let stopped = tokio::select! {
-            stopped = stack.stop() => stopped,
-            _ = stack::interrupted() => Err(anyhow::anyhow!("interrupted twice: killed")),
-        };
+        let stopped = stack.stop_or_kill().await;
         shown?;
         stopped?;
-        println!("stopped in {:.2?}", begun.elapsed());
+        println!("stopped in {:.2} s", begun.elapsed().as_secs_f64());
         Ok(())
     });
-    if result.is_err() {
+    if result
+        .as_ref()
+        .is_err_and(|error| !error.is::<Interrupted>())
+    {
         eprintln!("the logs are kept in {}", folder.keep().display());
     }
     result
@@ -124,7 +125,10 @@ async fn show(url: &str, password: &str) -> anyhow::Result<()> {
             reasons.join("\n")
         );
     }
-    println!("{running} servers running, from request to address in {took:.2?}");
+    println!(
+        "{running} servers running, from request to address in {:.2} s",
+        took.as_secs_f64()
+    );
     Ok(())
 }
 

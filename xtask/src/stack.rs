@@ -131,17 +131,40 @@ impl Stack {
         }
     }
 
+    /// [`stop`](Self::stop), or kills them when asked to hurry.
+    ///
+    /// # Errors
+    /// When one did not stop as it should; all are gone all the same.
+    pub(crate) async fn stop_or_kill(self) -> anyhow::Result<()> {
+        tokio::select! {
+            stopped = self.stop() => stopped,
+            _ = interrupted() => Err(Interrupted.into()),
+        }
+    }
+
     /// Stops all three and waits: first who takes requests, last who is asked.
     ///
     /// # Errors
     /// When one did not stop when asked to, or not with exit status 0; all are gone all the same.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    async fn stop(mut self) -> anyhow::Result<()> {
         let api = self.api.stop().await;
         let worker = self.worker.stop().await;
         let simulator = self.simulator.stop().await;
         api.and(worker).and(simulator)
     }
 }
+
+/// Somebody did not want to wait for the end.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// Comes back when a person (Ctrl-C) or the system asks this process to end.
 ///

@@ -1,8 +1,8 @@
 //! `up`: the demo's stack on the standard ports, until Ctrl-C, with data that stays.
 
-use crate::stack::{self, Plan, Profile, Stack};
+use crate::stack::{self, Interrupted, Plan, Profile, Stack};
 use crate::workspace;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -30,7 +30,7 @@ pub(crate) fn run(data: &Path, profile: Profile) -> anyhow::Result<()> {
     stack::runtime()?.block_on(async {
         let mut stack = tokio::select! {
             stack = Stack::start(&plan, &programs) => stack?,
-            _ = stack::interrupted() => bail!("interrupted"),
+            _ = stack::interrupted() => return Err(Interrupted.into()),
         };
         println!("running until Ctrl-C");
         println!("  api        {}", stack.api_url);
@@ -42,10 +42,7 @@ pub(crate) fn run(data: &Path, profile: Profile) -> anyhow::Result<()> {
             asked = stack::interrupted() => asked,
         };
         println!("stopping …");
-        let stopped = tokio::select! {
-            stopped = stack.stop() => stopped,
-            _ = stack::interrupted() => Err(anyhow::anyhow!("interrupted twice: killed")),
-        };
+        let stopped = stack.stop_or_kill().await;
         ended.and(stopped)
     })
 }

@@ -18,9 +18,13 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 
 /// Reads one line. When the pipe is closed instead, whoever held it is dead: the process must go too.
-const WATCHER: &str = r#"read -r line || {
-    kill -TERM "$1" 2>/dev/null && sleep 10 && kill -KILL "$1" 2>/dev/null
-}"#;
+const WATCHER: &str = r#"read -r line && exit
+kill -TERM "$1" 2>/dev/null || exit
+for second in 1 2 3 4 5 6 7 8 9 10; do
+    sleep 1
+    kill -0 "$1" 2>/dev/null || exit
+done
+kill -KILL "$1""#;
 
 /// A running process, its log beside its data.
 pub(super) struct Child {
