@@ -33,7 +33,7 @@ struct Flags {
     /// Multiplies every wait; 0.1 is ten times faster.
     #[arg(long)]
     time_scale: Option<f64>,
-    /// Seconds between refreshes of metrics; 10 on a real host.
+    /// Seconds between refreshes of metrics; 10 as on a real host, 0 always fresh.
     #[arg(long)]
     metrics_interval: Option<f64>,
     /// Number of nodes; 1 is a standalone host.
@@ -74,10 +74,7 @@ impl Flags {
         config.time_scale = self.time_scale.unwrap_or(config.time_scale);
         match self.profile {
             Some(ProfileFlag::Instant) => config.profile = Profile::Instant,
-            Some(ProfileFlag::Realistic) => {
-                config.profile = Profile::Realistic;
-                config.metrics_interval_secs = 10.0;
-            }
+            Some(ProfileFlag::Realistic) => config.profile = Profile::Realistic,
             None => {}
         }
         config.metrics_interval_secs = self

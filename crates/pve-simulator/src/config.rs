@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// Tasks take no time beyond being real tasks; metrics are always fresh.
+    /// Tasks take no time beyond being real tasks.
     #[default]
     Instant,
     /// Durations drawn from the seed around what a real host needs, slower under load.
@@ -177,7 +177,7 @@ impl Default for SimulatorConfig {
             seed: 1,
             time_scale: 1.0,
             auth_failure_delay: true,
-            metrics_interval_secs: 0.0,
+            metrics_interval_secs: 10.0,
             cleanup_trap: false,
             cold_start: false,
             nodes: (1..=3).map(NodeConfig::numbered).collect(),
@@ -214,12 +214,13 @@ impl Default for SimulatorConfig {
 }
 
 impl SimulatorConfig {
-    /// Defaults for tests: a free port, no delay on failed logins.
+    /// Defaults for tests: a free port, no delay on failed logins, metrics always fresh.
     #[must_use]
     pub fn for_tests() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             auth_failure_delay: false,
+            metrics_interval_secs: 0.0,
             ..Self::default()
         }
     }

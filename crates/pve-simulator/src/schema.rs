@@ -92,6 +92,17 @@ static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../data/endpoints.json")).unwrap_or_default()
 });
 
+/// The endpoint that describes a guest's options.
+pub(crate) fn guest_options() -> Option<&'static Endpoint> {
+    static FOUND: LazyLock<Option<&'static Endpoint>> = LazyLock::new(|| {
+        let is_it = |endpoint: &&Endpoint| {
+            endpoint.method == "PUT" && endpoint.path == "/nodes/{node}/qemu/{vmid}/config"
+        };
+        ENDPOINTS.iter().find(is_it)
+    });
+    *FOUND
+}
+
 /// Finds the endpoint for a decoded path and returns the values of its placeholders.
 pub(crate) fn find(method: &str, segments: &[String]) -> Option<(&'static Endpoint, Params)> {
     ENDPOINTS

@@ -260,17 +260,18 @@ where
 /// The status daemon: what lists know about guests is as old as its last round.
 async fn broadcast(sim: Arc<Sim>) {
     let interval = sim.config.metrics_interval_secs;
-    let pause = if interval <= 0.0 {
-        Duration::from_millis(5)
-    } else {
-        sim.clock.scaled(Duration::from_secs_f64(interval))
-    };
+    if interval <= 0.0 {
+        return;
+    }
+    let pause = sim
+        .clock
+        .scaled(Duration::from_secs_f64(interval))
+        .max(Duration::from_millis(5));
     loop {
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(pause) => crate::api::broadcast_all(&sim),
             () = sim.stop.cancelled() => return,
         }
-        crate::api::broadcast_all(&sim);
     }
 }
 

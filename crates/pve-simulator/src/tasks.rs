@@ -115,7 +115,13 @@ impl Tasks {
     }
 
     pub(crate) fn find(&self, upid: &str) -> Option<Record> {
-        self.with(|records| records.iter().find(|record| record.upid == upid).cloned())
+        self.with(|records| {
+            records
+                .iter()
+                .rev()
+                .find(|record| record.upid == upid)
+                .cloned()
+        })
     }
 
     fn update(&self, upid: &str, work: impl FnOnce(&mut Record)) {

@@ -404,16 +404,19 @@ async fn copy_drive(
     } else {
         Work::LinkedClone
     };
-    let whole = sim.duration(work).mul_f64(pace::slowdown(
-        sim.clone_width(work_storage).load(Ordering::SeqCst),
-    ));
+    let alone = sim.duration(work);
+    let width = sim.clone_width(work_storage).load(Ordering::SeqCst);
+    let allocating = alone.mul_f64(0.1);
+    let copying = alone
+        .mul_f64(pace::slowdown(width))
+        .saturating_sub(allocating);
     {
         // allocation is serialised by the storage's lock, copying is not
         let _lock = sim
             .locks
             .storage(&sim.clock, &plan.node, &destination, is_shared)
             .await?;
-        task.sleep(whole.mul_f64(0.1)).await?;
+        task.sleep(allocating).await?;
         let now = sim.clock.now();
         let (volume, lines) = {
             let mut world = sim.world();
@@ -449,10 +452,10 @@ async fn copy_drive(
     if is_full && !drive.is_cloudinit() {
         let total = human(base.size);
         task.log(format!("transferred 0.0 B of {total} (0.00%)"));
-        task.sleep(whole.mul_f64(0.9)).await?;
+        task.sleep(copying).await?;
         task.log(format!("transferred {total} of {total} (100.00%)"));
     } else {
-        task.sleep(whole.mul_f64(0.9)).await?;
+        task.sleep(copying).await?;
     }
     drive.set_size(base.size);
     Ok(drive.print())

@@ -85,7 +85,14 @@ fn nextid(c: &Context) -> Handled {
         }
         return Ok(json!(vmid).into());
     }
-    let free = (100..1_000_000_u32).find(|id| !used.contains(id));
+    let range = world.options.get("next-id").map_or("", String::as_str);
+    let limit = |key: &str, default: u32| {
+        let given = range
+            .split(',')
+            .find_map(|part| part.strip_prefix(key)?.strip_prefix('='));
+        given.and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let free = (limit("lower", 100)..limit("upper", 1_000_000)).find(|id| !used.contains(id));
     free.map(|id| json!(id.to_string()).into())
         .ok_or_else(|| Failure::die("unable to get any free VMID"))
 }

@@ -50,12 +50,8 @@ const IMMEDIATE: [&str; 18] = [
 
 /// An option's value with the JSON type PVE gives it.
 pub(super) fn typed(key: &str, text: &str) -> Value {
-    let segments: Vec<String> = ["nodes", "x", "qemu", "100", "config"]
-        .iter()
-        .map(|part| (*part).to_owned())
-        .collect();
-    let kind = schema::find("PUT", &segments)
-        .and_then(|(endpoint, _)| endpoint.param(key))
+    let kind = schema::guest_options()
+        .and_then(|endpoint| endpoint.param(key))
         .and_then(|spec| spec["type"].as_str());
     match kind {
         Some("integer" | "boolean") => text
@@ -160,13 +156,9 @@ fn read_change(c: &Context) -> Result<Change, Failure> {
     if c.params.flag("skiplock") && !c.who.is_root() {
         return Err(Failure::param("skiplock", "Only root may use this option."));
     }
-    let segments: Vec<String> = ["nodes", "x", "qemu", "100", "config"]
-        .iter()
-        .map(|part| (*part).to_owned())
-        .collect();
     for key in &delete {
-        let is_known = schema::find("PUT", &segments)
-            .is_some_and(|(endpoint, _)| endpoint.param(key).is_some());
+        let is_known =
+            schema::guest_options().is_some_and(|endpoint| endpoint.param(key).is_some());
         if !is_known {
             return Err(Failure::param("delete", format!("unknown option '{key}'")));
         }

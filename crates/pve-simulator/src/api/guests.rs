@@ -265,7 +265,13 @@ pub(super) fn resource(sim: &Sim, guest: &Guest, pool: Option<&str>) -> Value {
     if let Some(pool) = pool {
         entry["pool"] = json!(pool);
     }
-    if let Some(seen) = &guest.broadcast {
+    let is_always_fresh = sim.config.metrics_interval_secs <= 0.0;
+    let seen = if is_always_fresh {
+        Some(broadcast(guest))
+    } else {
+        guest.broadcast.clone()
+    };
+    if let Some(seen) = seen {
         let is_running = seen.status != "stopped";
         entry["name"] = json!(seen.name);
         entry["status"] = json!(seen.status);
