@@ -1,7 +1,7 @@
 //! The worker killed (-9) for real at every moment of every step that acts, and at the end of every
 //! task; another worker takes over and one VM is there.
 
-use super::world::{as_asked, ask, ask_create, kind, prepare, quick};
+use super::world::{as_asked, ask, ask_create, kind, prepare_alone, quick};
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
@@ -40,11 +40,7 @@ async fn killed_at(operation: Operation, step: &str, at: PointKind) -> anyhow::R
     let (task, subject) = if operation == Operation::Create {
         ask_create(&stack).await?
     } else {
-        let worker = stack.worker_with(Arc::new(tpm_jobs::NoFaults))?;
-        let (subject, _) = tokio::try_join!(prepare(&stack, operation), async {
-            // Drained by hand until the preparing tasks are through; it ends when nothing is due.
-            drain_until_idle(&stack, &worker).await
-        })?;
+        let subject = prepare_alone(&stack, operation).await?;
         (ask(&stack, operation, &subject).await?, subject)
     };
     let (stack_ref, place_ref) = (&stack, place.as_str());
@@ -56,30 +52,6 @@ async fn killed_at(operation: Operation, step: &str, at: PointKind) -> anyhow::R
         .await
         .with_context(|| place.clone())?;
     stack.stop().await
-}
-
-/// Works until there are a server and no task that has not ended.
-async fn drain_until_idle(
-    stack: &Stack,
-    worker: &tpm_bootstrap::WorkerProcess,
-) -> anyhow::Result<()> {
-    loop {
-        worker.drain().await?;
-        let servers = stack.client.get("/api/servers").await?;
-        let tasks = stack.client.get("/api/tasks").await?;
-        let open = tasks.body["tasks"].as_array().is_some_and(|tasks| {
-            tasks
-                .iter()
-                .any(|task| matches!(task["status"].as_str(), Some("pending" | "running")))
-        });
-        if servers.body["total"] == 1 && !open {
-            // `prepare` may be about to ask for more; it holds the other branch of the join.
-            let wanted = tasks.body["total"].as_u64().unwrap_or(0);
-            if wanted >= 1 && worker.drain().await? == 0 {
-                return Ok(());
-            }
-        }
-    }
 }
 
 fn places() -> Vec<(Operation, &'static str, PointKind)> {

@@ -1,7 +1,7 @@
 //! Two workers on one task: the first is stopped past its lease, the second takes over and finishes, then
 //! the first wakes up. It must write nothing, and one effect is there.
 
-use super::world::{as_asked, ask, ask_create, effects, kind, prepare, quick};
+use super::world::{as_asked, ask, ask_create, effects, kind, prepare_alone, quick};
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
@@ -53,14 +53,7 @@ async fn overtaken(operation: Operation, step: &'static str, at: PointKind) -> a
     let (task, subject) = if operation == Operation::Create {
         ask_create(&stack).await?
     } else {
-        let mut other = stack.worker_with(Arc::new(NoFaults))?;
-        let stop = tokio_util::sync::CancellationToken::new();
-        let running = tokio::spawn(
-            std::mem::replace(&mut other, stack.worker_with(Arc::new(NoFaults))?).run(stop.clone()),
-        );
-        let subject = prepare(&stack, operation).await?;
-        stop.cancel();
-        running.await??;
+        let subject = prepare_alone(&stack, operation).await?;
         (ask(&stack, operation, &subject).await?, subject)
     };
     // Drained by hand: nothing extends its leases, as when the whole process is stopped.
@@ -119,11 +112,7 @@ async fn sent_twice(act: Act) -> anyhow::Result<()> {
         let (task, subject) = ask_create(&stack).await?;
         (task, subject, held)
     } else {
-        let stop = tokio_util::sync::CancellationToken::new();
-        let running = tokio::spawn(stack.worker_with(Arc::new(NoFaults))?.run(stop.clone()));
-        let subject = prepare(&stack, act.operation).await?;
-        stop.cancel();
-        running.await??;
+        let subject = prepare_alone(&stack, act.operation).await?;
         let held = stack
             .simulator
             .faults()

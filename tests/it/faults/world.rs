@@ -4,6 +4,9 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tpm_jobs::NoFaults;
 use tpm_provisioner::Operation;
 use tpm_pve_simulator::GuestView;
 use tpm_test_support::{Stack, StackBuilder};
@@ -60,6 +63,16 @@ pub(crate) async fn prepare(stack: &Stack, operation: Operation) -> anyhow::Resu
         let task = ask(stack, Operation::Stop, &subject).await?;
         stack.client.ended(&task).await?;
     }
+    Ok(subject)
+}
+
+/// The same in a stack without a worker: one is there only as long as it takes.
+pub(crate) async fn prepare_alone(stack: &Stack, operation: Operation) -> anyhow::Result<Subject> {
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(stack.worker_with(Arc::new(NoFaults))?.run(stop.clone()));
+    let subject = prepare(stack, operation).await?;
+    stop.cancel();
+    running.await??;
     Ok(subject)
 }
 
