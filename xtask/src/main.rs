@@ -55,7 +55,11 @@ enum Chore {
         profile: stack::Profile,
     },
     /// Everything that CI runs
-    Test,
+    Test {
+        /// Only these steps, in their usual order
+        #[arg(long, value_name = "STEP", value_parser = suite::names())]
+        only: Vec<String>,
+    },
     /// Who may know whom, held against what is written
     CheckLayers,
     /// Measures, and prints the table of figures
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
     let result = match Flags::parse().chore {
         Chore::Demo { keep, profile } => demo::run(keep, profile),
         Chore::Up { data, profile } => up::run(&data, profile),
-        Chore::Test => suite::run(),
+        Chore::Test { only } => suite::run(&only),
         Chore::CheckLayers => layers::run(),
         Chore::Bench { arguments } => bench::run(&arguments),
     };

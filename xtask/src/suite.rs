@@ -5,7 +5,7 @@ mod examples;
 mod outside;
 
 use crate::{layers, table, workspace};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use outside::Outside;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +13,16 @@ use std::time::{Duration, Instant};
 /// What the steps share.
 #[derive(Default)]
 struct Shared {
-    outside: Outside,
+    outside: Option<Outside>,
+}
+
+impl Shared {
+    fn outside(&mut self) -> anyhow::Result<&Outside> {
+        if self.outside.is_none() {
+            self.outside = Some(Outside::prepare()?);
+        }
+        self.outside.as_ref().context("prepared above")
+    }
 }
 
 /// A step fails with an error, or says in a few words what it left out.
@@ -22,10 +31,7 @@ type Step = fn(&mut Shared) -> anyhow::Result<Option<String>>;
 const STEPS: &[(&str, Step)] = &[
     ("format", |_| cargo(&["fmt", "--all", "--check"])),
     ("check-layers", |_| layers::run().map(|()| None)),
-    ("outside programs", |shared| {
-        shared.outside = Outside::prepare()?;
-        shared.outside.left_out()
-    }),
+    ("outside", |shared| shared.outside()?.left_out()),
     ("dependencies", |_| dependencies::check()),
     ("clippy", |_| {
         cargo(&[
@@ -51,18 +57,26 @@ const STEPS: &[(&str, Step)] = &[
     ("tests", |shared| {
         let mut cargo = workspace::cargo();
         cargo.args(["test", "--workspace", "--no-fail-fast"]);
-        run_with(&shared.outside, &mut cargo)
+        run_with(shared.outside()?, &mut cargo)
     }),
     ("examples", |_| examples::run()),
 ];
 
+/// The steps' names, in order.
+pub(crate) fn names() -> Vec<&'static str> {
+    STEPS.iter().map(|(name, _)| *name).collect()
+}
+
+/// Runs all steps, or those named.
+///
 /// # Errors
 /// With the name of the step that failed.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(only: &[String]) -> anyhow::Result<()> {
     let mut shared = Shared::default();
     let mut rows = Vec::new();
     let begun = Instant::now();
-    for (name, step) in STEPS {
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|one| one == name);
+    for (name, step) in STEPS.iter().filter(|(name, _)| wanted(name)) {
         println!("\n==> {name}");
         let step_begun = Instant::now();
         let result = step(&mut shared);
@@ -82,9 +96,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for line in table::lines(["step", "time", "result"], &rows) {
         println!("{line}");
     }
+    let (ran, all) = (rows.len(), STEPS.len());
     println!(
-        "\nall {} steps passed in {}",
-        STEPS.len(),
+        "\n{ran} of {all} steps run, all passed, in {}",
         seconds(begun.elapsed())
     );
     Ok(())
