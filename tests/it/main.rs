@@ -1,4 +1,8 @@
 //! The service as a whole, one module per feature.
 
+mod bad_inputs;
+mod bulk;
 mod faults;
 mod main_job;
+mod reference;
+mod store;

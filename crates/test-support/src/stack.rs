@@ -68,6 +68,14 @@ impl StackBuilder {
     /// # Errors
     /// When one of them does not start.
     pub async fn start(self) -> anyhow::Result<Stack> {
+        self.start_as(PASSWORD).await
+    }
+
+    /// The same, logged in with another password than [`PASSWORD`].
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub async fn start_as(self, password: &str) -> anyhow::Result<Stack> {
         let dir = tempfile::Builder::new().prefix("tpm-stack-").tempdir()?;
         let mut config = SimulatorConfig::for_tests();
         if let Some(tweak) = self.simulator {
@@ -102,7 +110,7 @@ impl StackBuilder {
         let client = Client::new(api.url())?;
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api.serve(stop.clone()));
-        client.login(PASSWORD).await?;
+        client.login(password).await?;
         Ok(Stack { simulator, service, client, environment, dir, stop, tasks: vec![serving] })
     }
 }
