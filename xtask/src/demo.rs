@@ -253,3 +253,31 @@ fn print_ladders(client: &Client, servers: &[Value]) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_is_told_with_its_error() {
+        let error = json!({ "code": "TEMPLATE_MISSING", "message": "no VM 9000" });
+        let failed = json!({
+            "task_id": "task_2", "server_name": "b", "status": "failed",
+            "message": "failed", "error": error,
+        });
+        let fine = json!({ "task_id": "task_3", "server_name": "c", "status": "completed" });
+        let bulk = json!({
+            "task_id": "task_1", "status": "partial", "message": "1 of 2",
+            "children": [failed, fine],
+        });
+        let lost = json!({ "name": "b", "status": "error", "error": error });
+        let good = json!({ "name": "c", "status": "running", "ip_address": "10.0.0.2" });
+        let text = reasons(&[bulk], &[lost, good]).join("\n");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(
+            text.contains("task_2 b: failed") && text.contains("no VM 9000"),
+            "{text}"
+        );
+        assert!(!text.contains("task_3") && !text.contains("  c:"), "{text}");
+    }
+}
