@@ -28,11 +28,17 @@ fn networks(fields: &mut Fields<'_>) -> Option<Vec<NetworkDraft>> {
         Value::Array(items) => {
             let one = items.len() == 1;
             let drafts = items.into_iter().enumerate().filter_map(|(index, item)| {
-                let path = if one { path.clone() } else { format!("{path}[{index}]") };
+                let path = if one {
+                    path.clone()
+                } else {
+                    format!("{path}[{index}]")
+                };
                 match item {
                     Value::Object(map) => Some(network(map, &path, fields.errors())),
                     _ => {
-                        fields.errors().add(path, Reason::Type { expected: "object" });
+                        fields
+                            .errors()
+                            .add(path, Reason::Type { expected: "object" });
                         None
                     }
                 }
@@ -40,7 +46,12 @@ fn networks(fields: &mut Fields<'_>) -> Option<Vec<NetworkDraft>> {
             Some(drafts.collect())
         }
         _ => {
-            fields.wrong(NAME, Reason::Type { expected: "object or list" });
+            fields.wrong(
+                NAME,
+                Reason::Type {
+                    expected: "object or list",
+                },
+            );
             None
         }
     }
@@ -78,10 +89,17 @@ pub(crate) fn bulk_create(
     for (index, item) in items.unwrap_or_default().into_iter().enumerate() {
         match item {
             Value::Object(map) => {
-                drafts.push(server(Fields::new(map, format!("servers[{index}]."), &mut errors)));
+                drafts.push(server(Fields::new(
+                    map,
+                    format!("servers[{index}]."),
+                    &mut errors,
+                )));
             }
             _ => {
-                errors.add(format!("servers[{index}]"), Reason::Type { expected: "object" });
+                errors.add(
+                    format!("servers[{index}]"),
+                    Reason::Type { expected: "object" },
+                );
                 drafts.push(ServerDraft::default());
             }
         }
@@ -98,8 +116,12 @@ pub(crate) fn bulk_delete(body: Map<String, Value>) -> (Vec<ServerId>, FieldErro
     for (index, item) in items.iter().enumerate() {
         match item.as_i64() {
             Some(id) => ids.push(ServerId(id)),
-            None => errors
-                .add(format!("server_ids[{index}]"), Reason::Type { expected: "integer" }),
+            None => errors.add(
+                format!("server_ids[{index}]"),
+                Reason::Type {
+                    expected: "integer",
+                },
+            ),
         }
     }
     (ids, errors)
@@ -113,7 +135,9 @@ pub(crate) fn power(body: Map<String, Value>) -> (Option<PowerTarget>, FieldErro
         Some("stopped") => Some(PowerTarget::Stopped),
         Some("restarted") => Some(PowerTarget::Restarted),
         Some(_) => {
-            let allowed = ["running", "stopped", "restarted"].map(str::to_owned).to_vec();
+            let allowed = ["running", "stopped", "restarted"]
+                .map(str::to_owned)
+                .to_vec();
             fields.wrong("status", Reason::OneOf { allowed });
             None
         }

@@ -42,9 +42,7 @@ fn transport(error: ApiError) -> (StatusCode, &'static str) {
         ApiError::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
         ApiError::BrokenJson | ApiError::NotAnObject => (StatusCode::BAD_REQUEST, "INVALID_JSON"),
         ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
-        ApiError::WrongMediaType => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
-        }
+        ApiError::WrongMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
         ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, "FOREIGN_ORIGIN"),
         ApiError::BadParameter => (StatusCode::BAD_REQUEST, "INVALID_REQUEST"),
         ApiError::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT"),
@@ -58,15 +56,19 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, "INVALID_REQUEST", None),
         Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", None),
         Error::BadCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", None),
-        Error::Throttled { retry_after_secs } => {
-            (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", Some(*retry_after_secs))
-        }
+        Error::Throttled { retry_after_secs } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "TOO_MANY_ATTEMPTS",
+            Some(*retry_after_secs),
+        ),
         Error::Forbidden => (StatusCode::FORBIDDEN, "FORBIDDEN", None),
         Error::NotFound { .. } => (StatusCode::NOT_FOUND, "NOT_FOUND", None),
         Error::Conflict(conflict) => (StatusCode::CONFLICT, conflict_code(conflict), None),
-        Error::Unavailable { retry_after_secs } => {
-            (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", Some(*retry_after_secs))
-        }
+        Error::Unavailable { retry_after_secs } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            Some(*retry_after_secs),
+        ),
         Error::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "STORAGE_FULL", Some(60)),
     }
 }
@@ -144,10 +146,9 @@ fn details(lang: Lang, error: &Error) -> Value {
             Conflict::WrongState { state } => json!({ "status": state }),
             Conflict::TaskEnded => json!({}),
         },
-        Error::Unauthenticated
-        | Error::BadCredentials
-        | Error::Forbidden
-        | Error::StorageFull => json!({}),
+        Error::Unauthenticated | Error::BadCredentials | Error::Forbidden | Error::StorageFull => {
+            json!({})
+        }
     }
 }
 
@@ -169,7 +170,9 @@ impl Fault {
                 let message = tpm_messages::error(lang, &error);
                 let mut response = envelope(status, code, &message, &details(lang, &error));
                 if let Some(wait) = wait {
-                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+                    response
+                        .headers_mut()
+                        .insert(header::RETRY_AFTER, HeaderValue::from(wait));
                 }
                 response
             }

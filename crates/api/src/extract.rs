@@ -23,7 +23,9 @@ pub(crate) const COOKIE: &str = "tpm_session";
 pub(crate) struct Reader(pub(crate) Lang);
 
 pub(crate) fn language(headers: &HeaderMap) -> Lang {
-    let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let header = headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok());
     Lang::negotiate(header)
 }
 
@@ -38,7 +40,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
 /// The secret in the session cookie.
 pub(crate) fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
     let jar = CookieJar::from_headers(headers);
-    jar.get(COOKIE).map(|cookie| SessionToken(cookie.value().to_owned()))
+    jar.get(COOKIE)
+        .map(|cookie| SessionToken(cookie.value().to_owned()))
 }
 
 /// The person, known by a session.
@@ -53,7 +56,9 @@ impl FromRequestParts<ApiState> for Person {
             Some(token) => state.app.authenticate(&token).await.map_err(Fault::from),
             None => Err(Fault::from(Error::Unauthenticated)),
         };
-        found.map(Self).map_err(|fault| fault.into_response_in(lang))
+        found
+            .map(Self)
+            .map_err(|fault| fault.into_response_in(lang))
     }
 }
 
@@ -65,7 +70,10 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let lang = language(request.headers());
-        read(request, state).await.map(Self).map_err(|fault| fault.into_response_in(lang))
+        read(request, state)
+            .await
+            .map(Self)
+            .map_err(|fault| fault.into_response_in(lang))
     }
 }
 
@@ -73,14 +81,16 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Map<String,
     if !is_json(request.headers()) {
         return Err(ApiError::WrongMediaType.into());
     }
-    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(error)
-            if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE =>
-        {
-            Fault::from(ApiError::TooLarge)
-        }
-        _ => Fault::from(ApiError::BrokenJson),
-    })?;
+    let bytes = Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(error)
+                if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE =>
+            {
+                Fault::from(ApiError::TooLarge)
+            }
+            _ => Fault::from(ApiError::BrokenJson),
+        })?;
     match serde_json::from_slice::<Value>(&bytes) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(ApiError::NotAnObject.into()),
@@ -92,7 +102,9 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Map<String,
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let declared = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     declared.is_some_and(|text| {
         let media = text.split(';').next().unwrap_or_default().trim();
         media.eq_ignore_ascii_case("application/json")

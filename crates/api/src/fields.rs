@@ -21,7 +21,11 @@ impl<'e> Fields<'e> {
         at: impl Into<String>,
         errors: &'e mut FieldErrors,
     ) -> Self {
-        Self { map, at: at.into(), errors }
+        Self {
+            map,
+            at: at.into(),
+            errors,
+        }
     }
 
     /// The path of one of its fields.
@@ -79,7 +83,12 @@ impl<'e> Fields<'e> {
         let value = self.take(name)?;
         let number = value.as_i64().or_else(|| value.as_u64().map(|_| i64::MAX));
         if number.is_none() {
-            self.wrong(name, Reason::Type { expected: "integer" });
+            self.wrong(
+                name,
+                Reason::Type {
+                    expected: "integer",
+                },
+            );
         }
         number
     }
@@ -98,7 +107,12 @@ impl<'e> Fields<'e> {
                 let number = text.trim().parse().ok();
                 self.map.remove(name);
                 if number.is_none() {
-                    self.wrong(name, Reason::Type { expected: "integer" });
+                    self.wrong(
+                        name,
+                        Reason::Type {
+                            expected: "integer",
+                        },
+                    );
                 }
                 number
             }

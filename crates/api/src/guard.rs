@@ -16,7 +16,10 @@ pub(crate) async fn own_origin(
     request: Request,
     next: Next,
 ) -> Response {
-    let mutating = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let mutating = !matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     if mutating && !comes_from_us(&state, &request) {
         let lang = language(request.headers());
         return Fault::from(ApiError::ForeignOrigin).into_response_in(lang);
@@ -25,7 +28,12 @@ pub(crate) async fn own_origin(
 }
 
 fn comes_from_us(state: &ApiState, request: &Request) -> bool {
-    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let text = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("?"))
+    };
     match (text(header::ORIGIN.as_str()), text("sec-fetch-site")) {
         (Some(origin), _) => state.settings.origins.iter().any(|own| own == origin),
         (None, Some(site)) => matches!(site, "same-origin" | "none"),

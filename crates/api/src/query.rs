@@ -18,7 +18,10 @@ impl Query {
         let mut map = BTreeMap::new();
         let mut errors = FieldErrors::default();
         for (name, value) in url::form_urlencoded::parse(text.unwrap_or_default().as_bytes()) {
-            if map.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+            if map
+                .insert(name.clone().into_owned(), value.into_owned())
+                .is_some()
+            {
                 errors.add(name.into_owned(), Reason::Duplicate);
             }
         }
@@ -30,12 +33,20 @@ impl Query {
     }
 
     fn number(&mut self, name: &str, default: u64, min: u64, max: u64) -> u64 {
-        let Some(text) = self.take(name) else { return default };
+        let Some(text) = self.take(name) else {
+            return default;
+        };
         match text.parse() {
             Ok(number) if (min..=max).contains(&number) => number,
             _ => {
                 let bound = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-                self.errors.add(name, Reason::Range { min: bound(min), max: bound(max) });
+                self.errors.add(
+                    name,
+                    Reason::Range {
+                        min: bound(min),
+                        max: bound(max),
+                    },
+                );
                 default
             }
         }
@@ -58,7 +69,10 @@ impl Query {
         let text = self.take(name)?;
         let found = values.iter().copied().find(|value| text_of(*value) == text);
         if found.is_none() {
-            let allowed = values.iter().map(|value| text_of(*value).to_owned()).collect();
+            let allowed = values
+                .iter()
+                .map(|value| text_of(*value).to_owned())
+                .collect();
             self.errors.add(name, Reason::OneOf { allowed });
         }
         found
@@ -88,7 +102,10 @@ pub(crate) fn servers(text: Option<&str>) -> Result<ServerQuery, Fault> {
         state: query.one_of("status", &ServerState::ALL, ServerState::as_str),
         role: query.take("role"),
         name_contains: query.take("name"),
-        order: query.one_of("sort", &SORTS, |sort| sort.0).map(|sort| sort.1).unwrap_or_default(),
+        order: query
+            .one_of("sort", &SORTS, |sort| sort.0)
+            .map(|sort| sort.1)
+            .unwrap_or_default(),
         descending: query.one_of("order", &["asc", "desc"], |order| order) == Some("desc"),
         limit: query.limit(),
         offset: query.offset(),
@@ -102,7 +119,12 @@ pub(crate) fn tasks(text: Option<&str>) -> Result<TaskQuery, Fault> {
     let server = query.take("server_id").and_then(|id| match id.parse() {
         Ok(id) => Some(ServerId(id)),
         Err(_) => {
-            query.errors.add("server_id", Reason::Type { expected: "integer" });
+            query.errors.add(
+                "server_id",
+                Reason::Type {
+                    expected: "integer",
+                },
+            );
             None
         }
     });
@@ -120,7 +142,10 @@ pub(crate) fn tasks(text: Option<&str>) -> Result<TaskQuery, Fault> {
 /// `limit`, `offset`.
 pub(crate) fn notifications(text: Option<&str>) -> Result<NotificationQuery, Fault> {
     let mut query = Query::new(text);
-    let found = NotificationQuery { limit: query.limit(), offset: query.offset() };
+    let found = NotificationQuery {
+        limit: query.limit(),
+        offset: query.offset(),
+    };
     query.finish(found)
 }
 

@@ -45,7 +45,10 @@ pub(crate) struct ApiState {
 pub fn router(app: App, settings: ApiSettings) -> Router {
     let limit = settings.max_body_bytes;
     let timeout = settings.request_timeout;
-    let state = ApiState { app, settings: Arc::new(settings) };
+    let state = ApiState {
+        app,
+        settings: Arc::new(settings),
+    };
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods.fallback(wrong_method));
@@ -53,8 +56,13 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
     let request_id = HeaderName::from_static("x-request-id");
     router
         .fallback(no_route)
-        .layer(middleware::from_fn_with_state(state.clone(), guard::own_origin))
-        .layer(middleware::from_fn(move |request, next| in_time(timeout, request, next)))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            guard::own_origin,
+        ))
+        .layer(middleware::from_fn(move |request, next| {
+            in_time(timeout, request, next)
+        }))
         .layer(DefaultBodyLimit::max(limit))
         .with_state(state)
         .layer(
@@ -82,7 +90,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/api/servers/create", post(servers::create)),
         ("/api/servers/bulk-create", post(servers::bulk_create)),
         ("/api/servers/bulk-delete", post(servers::bulk_delete)),
-        ("/api/servers/{server_id}", get(servers::one).delete(servers::delete_one)),
+        (
+            "/api/servers/{server_id}",
+            get(servers::one).delete(servers::delete_one),
+        ),
         ("/api/servers/{server_id}/status", put(servers::set_status)),
         ("/api/tasks", get(tasks::list)),
         ("/api/tasks/{task_id}", get(tasks::one)),
@@ -90,7 +101,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/api/tasks/{task_id}/cancel", post(tasks::cancel)),
         ("/api/notifications", get(notifications::list)),
         ("/api/notifications/latest", get(notifications::latest)),
-        ("/api/notifications/{notification_id}", delete(notifications::delete_one)),
+        (
+            "/api/notifications/{notification_id}",
+            delete(notifications::delete_one),
+        ),
         ("/api/system/status", get(system::status)),
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
@@ -121,7 +135,9 @@ async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
         Ok(Err(_)) => Fault::from(ApiError::Internal).into_response_in(lang),
         Err(_) => {
             let mut response = Fault::from(ApiError::Timeout).into_response_in(lang);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             response
         }
     }

@@ -23,6 +23,9 @@ mod tests {
     #[test]
     fn moments() {
         assert_eq!(text(Timestamp(1_705_314_600_999)), "2024-01-15T10:30:00Z");
-        assert_eq!(fine(Timestamp(1_705_314_600_999)), "2024-01-15T10:30:00.999Z");
+        assert_eq!(
+            fine(Timestamp(1_705_314_600_999)),
+            "2024-01-15T10:30:00.999Z"
+        );
     }
 }

@@ -62,7 +62,10 @@ pub(crate) fn server_view(lang: Lang, view: &ServerView) -> Value {
         let ladder: Vec<Value> = view.server.readiness.iter().map(rung).collect();
         map.insert("network_config".into(), Value::Array(nics));
         map.insert("readiness".into(), Value::Array(ladder));
-        map.insert("task_id".into(), json!(view.task.as_ref().map(|task| &task.token)));
+        map.insert(
+            "task_id".into(),
+            json!(view.task.as_ref().map(|task| &task.token)),
+        );
     }
     value
 }
@@ -104,7 +107,11 @@ pub(crate) fn task_view(lang: Lang, view: &TaskView) -> Value {
         let steps: Vec<Value> = view.steps.iter().map(|s| step(lang, s)).collect();
         map.insert("steps".into(), Value::Array(steps));
         if let Some(sum) = &view.task.children {
-            let children: Vec<Value> = view.children.iter().map(|child| task(lang, child)).collect();
+            let children: Vec<Value> = view
+                .children
+                .iter()
+                .map(|child| task(lang, child))
+                .collect();
             map.insert("children".into(), Value::Array(children));
             let summary = json!({
                 "total": sum.total,
@@ -123,10 +130,21 @@ pub(crate) fn task_log(lang: Lang, view: &TaskView) -> Vec<Value> {
     let mut lines = Vec::new();
     for record in &view.steps {
         let title = tpm_messages::step_name(lang, &record.name);
-        let prefix = if record.undo { lang.pick("되돌리기: ", "undo: ") } else { "" };
+        let prefix = if record.undo {
+            lang.pick("되돌리기: ", "undo: ")
+        } else {
+            ""
+        };
         if let Some(at) = record.started_at {
-            let upid = record.handle.as_deref().map(|h| format!(" {h}")).unwrap_or_default();
-            lines.push((at, format!("{prefix}{title}: {}{upid}", lang.pick("시작", "begun"))));
+            let upid = record
+                .handle
+                .as_deref()
+                .map(|h| format!(" {h}"))
+                .unwrap_or_default();
+            lines.push((
+                at,
+                format!("{prefix}{title}: {}{upid}", lang.pick("시작", "begun")),
+            ));
         }
         if let Some(at) = record.finished_at {
             lines.push((at, format!("{prefix}{title}: {}", record.state.as_str())));
@@ -137,7 +155,10 @@ pub(crate) fn task_log(lang: Lang, view: &TaskView) -> Vec<Value> {
     }
     for child in &view.children {
         let name = child.server_name.clone().unwrap_or_default();
-        lines.push((child.updated_at, format!("{name}: {}", tpm_messages::task_message(lang, child))));
+        lines.push((
+            child.updated_at,
+            format!("{name}: {}", tpm_messages::task_message(lang, child)),
+        ));
     }
     lines
         .into_iter()

@@ -47,7 +47,9 @@ pub struct LoginAttempt {
 
 impl fmt::Debug for LoginAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoginAttempt").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("LoginAttempt")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,8 +72,15 @@ impl App {
     /// # Errors
     /// Bad credentials, throttled, or the store does not answer.
     pub async fn login(&self, attempt: LoginAttempt) -> Result<(SessionToken, Actor)> {
-        let LoginAttempt { username, password, address } = attempt;
-        let keys = [(format!("user:{username}"), FREE_PER_ACCOUNT), (format!("ip:{address}"), FREE_PER_ADDRESS)];
+        let LoginAttempt {
+            username,
+            password,
+            address,
+        } = attempt;
+        let keys = [
+            (format!("user:{username}"), FREE_PER_ACCOUNT),
+            (format!("ip:{address}"), FREE_PER_ADDRESS),
+        ];
         let now = self.now();
         let reads = self.store().reads();
         for (key, _) in &keys {
@@ -101,7 +110,11 @@ impl App {
         tx.sweep_sessions(begun, seen).await?;
         tx.insert_session(&digest(&token.0), user.id).await?;
         tx.commit().await?;
-        let actor = Actor { id: user.id, username: user.username, role: user.role };
+        let actor = Actor {
+            id: user.id,
+            username: user.username,
+            role: user.role,
+        };
         Ok((token, actor))
     }
 
@@ -110,7 +123,14 @@ impl App {
         for (key, free) in keys {
             let failures = tx.throttle(key).await?.failures.saturating_add(1);
             let not_before_ms = now.plus(wait_after(failures, *free)).0;
-            tx.set_throttle(key, Throttle { failures, not_before_ms }).await?;
+            tx.set_throttle(
+                key,
+                Throttle {
+                    failures,
+                    not_before_ms,
+                },
+            )
+            .await?;
         }
         tx.commit().await?;
         Ok(())
@@ -147,7 +167,13 @@ impl App {
             tx.commit().await?;
         }
         let user = session.user;
-        Ok(Ctx { actor: Actor { id: user.id, username: user.username, role: user.role } })
+        Ok(Ctx {
+            actor: Actor {
+                id: user.id,
+                username: user.username,
+                role: user.role,
+            },
+        })
     }
 
     /// Makes the first person, `admin`, when there is nobody. Returns the password when it was made up:
@@ -160,7 +186,9 @@ impl App {
             return Ok(None);
         }
         let made_up = password.is_none().then(|| self.random_hex(12));
-        let hash = self.hash(password.or_else(|| made_up.clone()).unwrap_or_default()).await?;
+        let hash = self
+            .hash(password.or_else(|| made_up.clone()).unwrap_or_default())
+            .await?;
         let tx = self.store().begin().await?;
         if tx.any_user().await? {
             return Ok(None);
@@ -173,7 +201,8 @@ impl App {
     async fn hash(&self, password: String) -> Result<String> {
         self.blocking(move || {
             let hash = Argon2::default().hash_password(password.as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(|error| anyhow::anyhow!("hashing: {error}"))
+            hash.map(|hash| hash.to_string())
+                .map_err(|error| anyhow::anyhow!("hashing: {error}"))
         })
         .await
     }
@@ -186,7 +215,8 @@ impl App {
         self.blocking(move || {
             let known = stored.is_some();
             let text = stored.unwrap_or_else(|| NOBODY.to_owned());
-            let hash = PasswordHash::new(&text).map_err(|error| anyhow::anyhow!("stored hash: {error}"))?;
+            let hash = PasswordHash::new(&text)
+                .map_err(|error| anyhow::anyhow!("stored hash: {error}"))?;
             let cut = &password.as_bytes()[..password.len().min(MAX_PASSWORD_BYTES)];
             let fits = Argon2::default().verify_password(cut, &hash).is_ok();
             Ok(fits && known && password.len() <= MAX_PASSWORD_BYTES)
@@ -198,10 +228,15 @@ impl App {
         &self,
         work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let place = self.hashing.acquire().await.map_err(|error| AppError::Fault(error.into()))?;
+        let place = self
+            .hashing
+            .acquire()
+            .await
+            .map_err(|error| AppError::Fault(error.into()))?;
         let done = tokio::task::spawn_blocking(work).await;
         drop(place);
-        done.map_err(|error| AppError::Fault(error.into()))?.map_err(AppError::Fault)
+        done.map_err(|error| AppError::Fault(error.into()))?
+            .map_err(AppError::Fault)
     }
 }
 

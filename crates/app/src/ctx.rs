@@ -40,7 +40,9 @@ pub struct App {
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("policy", &self.parts.policy).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("policy", &self.parts.policy)
+            .finish_non_exhaustive()
     }
 }
 
@@ -49,7 +51,10 @@ impl App {
     #[must_use]
     pub fn new(parts: AppParts) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { parts: Arc::new(parts), hashing: Arc::new(Semaphore::new(cores)) }
+        Self {
+            parts: Arc::new(parts),
+            hashing: Arc::new(Semaphore::new(cores)),
+        }
     }
 
     /// The parts.

@@ -21,8 +21,13 @@ impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Crossed(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "store unavailable");
-                Self::Refused(Error::Unavailable { retry_after_secs: 2 })
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "store unavailable"
+                );
+                Self::Refused(Error::Unavailable {
+                    retry_after_secs: 2,
+                })
             }
             StoreError::Full(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "store full");

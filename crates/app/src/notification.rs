@@ -23,7 +23,10 @@ impl App {
     /// # Errors
     /// Forbidden, or the store does not answer.
     pub async fn latest_notification(&self, ctx: &Ctx) -> Result<Option<Notification>> {
-        let query = NotificationQuery { limit: Some(1), offset: 0 };
+        let query = NotificationQuery {
+            limit: Some(1),
+            offset: 0,
+        };
         Ok(self.notifications(ctx, &query).await?.items.pop())
     }
 

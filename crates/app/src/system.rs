@@ -81,16 +81,26 @@ impl App {
         let mut services = Vec::new();
         for probe in &self.parts().services {
             let (state, reason) = probe.probe().await;
-            services.push(ServiceStatus { name: probe.name(), state, reason });
+            services.push(ServiceStatus {
+                name: probe.name(),
+                state,
+                reason,
+            });
         }
         let database = match self.store().ping().await {
             Ok(()) => (ServiceState::Running, None),
             Err(error) => (ServiceState::Down, Some(error.to_string())),
         };
-        services.push(ServiceStatus { name: "database", state: database.0, reason: database.1 });
+        services.push(ServiceStatus {
+            name: "database",
+            state: database.0,
+            reason: database.1,
+        });
         let now = self.now();
         Ok(SystemStatus {
-            healthy: services.iter().all(|service| service.state != ServiceState::Down),
+            healthy: services
+                .iter()
+                .all(|service| service.state != ServiceState::Down),
             uptime: now.since(self.parts().started_at),
             version: env!("CARGO_PKG_VERSION"),
             measured_at: now,

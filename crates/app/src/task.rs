@@ -36,12 +36,19 @@ impl App {
         let task = task.ok_or_else(|| Error::not_found(ResourceKind::Task, token))?;
         let steps = reads.steps(task.id).await?;
         let children = if task.kind.is_bulk() {
-            let query = TaskQuery { parent: Some(task.id), ..TaskQuery::default() };
+            let query = TaskQuery {
+                parent: Some(task.id),
+                ..TaskQuery::default()
+            };
             reads.tasks(&query).await?.items
         } else {
             Vec::new()
         };
-        Ok(TaskView { task, steps, children })
+        Ok(TaskView {
+            task,
+            steps,
+            children,
+        })
     }
 
     /// Asks a task to stop. A create is undone; a bulk asks each of its tasks.

@@ -35,7 +35,10 @@ pub async fn run_api() -> anyhow::Result<()> {
     }
     let url = api.url();
     tracing::info!(url, "api is ready");
-    announce(arguments.ready_file.as_deref(), &serde_json::json!({ "url": url }))?;
+    announce(
+        arguments.ready_file.as_deref(),
+        &serde_json::json!({ "url": url }),
+    )?;
     api.serve(stop).await
 }
 
@@ -94,7 +97,10 @@ fn announce(file: Option<&Path>, ready: &serde_json::Value) -> anyhow::Result<()
         .with_context(|| format!("cannot write {}", file.display()))
 }
 
-#[expect(clippy::print_stdout, reason = "the one place a password is shown, and not in a log")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the one place a password is shown, and not in a log"
+)]
 fn show_once(password: &str) {
     println!("admin password (shown once): {password}");
 }

@@ -19,7 +19,10 @@ pub(crate) fn client(settings: &Settings) -> anyhow::Result<Option<Client>> {
     let endpoints = proxmox
         .endpoints
         .iter()
-        .map(|url| url.parse().with_context(|| format!("proxmox.endpoints: {url}")))
+        .map(|url| {
+            url.parse()
+                .with_context(|| format!("proxmox.endpoints: {url}"))
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let credentials = if proxmox.token_id.is_empty() {
         Credentials::Password {
@@ -60,7 +63,11 @@ pub(crate) fn direct(
         };
         (name.clone(), engine_role)
     });
-    let dns = settings.network.dns.iter().map(|ip| ip.parse().context("network.dns"));
+    let dns = settings
+        .network
+        .dns
+        .iter()
+        .map(|ip| ip.parse().context("network.dns"));
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let engine_settings = EngineSettings {
         roles: roles.collect(),
@@ -80,7 +87,10 @@ pub(crate) fn direct(
 pub(crate) fn database_url(settings: &Settings) -> String {
     let url = settings.database.url.expose_secret();
     if url.is_empty() {
-        format!("sqlite://{}", settings.data_dir.join("manager.db").display())
+        format!(
+            "sqlite://{}",
+            settings.data_dir.join("manager.db").display()
+        )
     } else {
         url.to_owned()
     }

@@ -22,23 +22,41 @@ struct State {
 
 impl Machine {
     pub(crate) fn new(data_dir: PathBuf) -> Self {
-        let state = State { system: System::new().ok(), seen: None, last_cpu: None };
-        Self { state: Arc::new(Mutex::new(state)), data_dir }
+        let state = State {
+            system: System::new().ok(),
+            seen: None,
+            last_cpu: None,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            data_dir,
+        }
     }
 }
 
 fn percent(used: u64, total: u64) -> Option<f64> {
     // Both are far below 2^53.
-    #[expect(clippy::cast_precision_loss, reason = "a percentage of sizes that are shown to one digit")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a percentage of sizes that are shown to one digit"
+    )]
     (total > 0).then(|| used as f64 * 100.0 / total as f64)
 }
 
 fn measure(state: &mut State, data_dir: &Path) -> HostUse {
-    let mut found = HostUse { disk: disk_use(data_dir), ..HostUse::default() };
-    let Some(system) = &mut state.system else { return found };
+    let mut found = HostUse {
+        disk: disk_use(data_dir),
+        ..HostUse::default()
+    };
+    let Some(system) = &mut state.system else {
+        return found;
+    };
     system.refresh_memory();
     found.memory = percent(system.used_memory(), system.total_memory());
-    if state.seen.is_none_or(|seen| seen.elapsed() >= MINIMUM_CPU_UPDATE_INTERVAL) {
+    if state
+        .seen
+        .is_none_or(|seen| seen.elapsed() >= MINIMUM_CPU_UPDATE_INTERVAL)
+    {
         system.refresh_cpu_usage();
         if state.seen.is_some() {
             state.last_cpu = Some(f64::from(system.global_cpu_usage()));
@@ -53,9 +71,14 @@ fn measure(state: &mut State, data_dir: &Path) -> HostUse {
 fn disk_use(data_dir: &Path) -> Option<f64> {
     let path = data_dir.canonicalize().ok()?;
     let disks = Disks::new_with_refreshed_list().ok()?;
-    let under = disks.iter().filter(|disk| path.starts_with(disk.mount_point()));
+    let under = disks
+        .iter()
+        .filter(|disk| path.starts_with(disk.mount_point()));
     let disk = under.max_by_key(|disk| disk.mount_point().components().count())?;
-    percent(disk.total_space().checked_sub(disk.available_space())?, disk.total_space())
+    percent(
+        disk.total_space().checked_sub(disk.available_space())?,
+        disk.total_space(),
+    )
 }
 
 #[async_trait]
@@ -63,7 +86,10 @@ impl HostResources for Machine {
     async fn measure(&self) -> HostUse {
         let (state, data_dir) = (Arc::clone(&self.state), self.data_dir.clone());
         let measured = tokio::task::spawn_blocking(move || {
-            measure(&mut state.lock().unwrap_or_else(PoisonError::into_inner), &data_dir)
+            measure(
+                &mut state.lock().unwrap_or_else(PoisonError::into_inner),
+                &data_dir,
+            )
         });
         measured.await.unwrap_or_default()
     }

@@ -29,7 +29,12 @@ pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Resul
     };
     let limits = &settings.limits;
     let roles = settings.roles.iter().map(|(name, role)| {
-        (name.clone(), RoleProfile { min_disk_gb: role.min_disk_gb })
+        (
+            name.clone(),
+            RoleProfile {
+                min_disk_gb: role.min_disk_gb,
+            },
+        )
     });
     Ok(Policy {
         roles: roles.collect(),

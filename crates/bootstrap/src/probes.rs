@@ -21,7 +21,10 @@ pub(crate) struct ProxmoxProbe {
 
 impl ProxmoxProbe {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, last: Mutex::new(None) }
+        Self {
+            client,
+            last: Mutex::new(None),
+        }
     }
 }
 

@@ -51,7 +51,9 @@ impl Service {
     pub async fn open(settings: Settings) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&settings.data_dir)
             .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
-        let store = SeaStore::open(&engine::database_url(&settings)).await.context("database")?;
+        let store = SeaStore::open(&engine::database_url(&settings))
+            .await
+            .context("database")?;
         let mut engines: BTreeMap<String, Arc<dyn Provisioner>> = BTreeMap::new();
         let client = engine::client(&settings)?;
         if let Some(client) = &client {
@@ -59,7 +61,12 @@ impl Service {
             let direct = engine::direct(&settings, client.clone(), &instance)?;
             engines.insert(direct.name().to_owned(), Arc::new(direct));
         }
-        Ok(Self { settings, store: Arc::new(store), engines, client })
+        Ok(Self {
+            settings,
+            store: Arc::new(store),
+            engines,
+            client,
+        })
     }
 
     /// Adds an engine of the caller's, under its own name; one of the same name is replaced.
@@ -145,7 +152,12 @@ impl Service {
                 request_timeout: Duration::from_secs(self.settings.api.request_timeout_secs),
             },
         );
-        Ok(Api { listener, router, address, made_up })
+        Ok(Api {
+            listener,
+            router,
+            address,
+            made_up,
+        })
     }
 
     /// A worker; it works once [`WorkerProcess::run`] runs.
@@ -161,7 +173,11 @@ impl Service {
     /// # Errors
     /// As [`worker`](Self::worker).
     pub fn worker_with(&self, hook: Arc<dyn PointHook>) -> anyhow::Result<WorkerProcess> {
-        let engines = self.engines.iter().map(|(name, e)| (name.clone(), Arc::clone(e))).collect();
+        let engines = self
+            .engines
+            .iter()
+            .map(|(name, e)| (name.clone(), Arc::clone(e)))
+            .collect();
         WorkerProcess::new(&self.settings, self.store.clone(), engines, hook)
     }
 }
@@ -197,7 +213,9 @@ impl Api {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
         let asked = stop.clone();
         let serving = axum::serve(self.listener, service)
             .with_graceful_shutdown(async move { asked.cancelled().await });
@@ -209,8 +227,13 @@ impl Api {
 }
 
 fn public_url(configured: &str, address: SocketAddr) -> anyhow::Result<url::Url> {
-    let text = if configured.is_empty() { format!("http://{address}") } else { configured.into() };
-    text.parse().with_context(|| format!("api.public_url: {text}"))
+    let text = if configured.is_empty() {
+        format!("http://{address}")
+    } else {
+        configured.into()
+    };
+    text.parse()
+        .with_context(|| format!("api.public_url: {text}"))
 }
 
 fn is_loopback(public: &url::Url) -> bool {

@@ -49,7 +49,12 @@ impl WorkerProcess {
             random: Arc::new(rand::random::<f64>),
             hook,
         });
-        Ok(Self { worker, heartbeat, owner, database: database_url(settings) })
+        Ok(Self {
+            worker,
+            heartbeat,
+            owner,
+            database: database_url(settings),
+        })
     }
 
     /// This worker's name among all that ever ran.
@@ -88,27 +93,32 @@ impl WorkerProcess {
         let (ready, started) = oneshot::channel::<anyhow::Result<()>>();
         let (heartbeat, owner) = (Arc::clone(&self.heartbeat), self.owner.clone());
         let database = self.database.clone();
-        let thread = std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    let _ = ready.send(Err(error.into()));
-                    return;
-                }
-            };
-            runtime.block_on(async move {
-                let store = match SeaStore::open(&database).await {
-                    Ok(store) => store,
+        let thread = std::thread::Builder::new()
+            .name("heartbeat".into())
+            .spawn(move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                {
+                    Ok(runtime) => runtime,
                     Err(error) => {
                         let _ = ready.send(Err(error.into()));
                         return;
                     }
                 };
-                let _ = ready.send(Ok(()));
-                heartbeat.run(&store, &owner, stop).await;
-                store.close().await;
-            });
-        })?;
+                runtime.block_on(async move {
+                    let store = match SeaStore::open_again(&database).await {
+                        Ok(store) => store,
+                        Err(error) => {
+                            let _ = ready.send(Err(error.into()));
+                            return;
+                        }
+                    };
+                    let _ = ready.send(Ok(()));
+                    heartbeat.run(&store, &owner, stop).await;
+                    store.close().await;
+                });
+            })?;
         started.await.context("the heartbeat's thread ended")??;
         Ok(thread)
     }

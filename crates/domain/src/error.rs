@@ -81,7 +81,10 @@ pub struct FieldErrors(Vec<FieldError>);
 impl FieldErrors {
     /// Notes one more.
     pub fn add(&mut self, field: impl Into<String>, reason: Reason) {
-        self.0.push(FieldError { field: field.into(), reason });
+        self.0.push(FieldError {
+            field: field.into(),
+            reason,
+        });
     }
 
     /// Whether nothing is wrong.
@@ -107,7 +110,11 @@ impl FieldErrors {
     /// # Errors
     /// [`Error::Invalid`] with all of them.
     pub fn into_result<T>(self, value: T) -> Result<T, Error> {
-        if self.0.is_empty() { Ok(value) } else { Err(Error::Invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(Error::Invalid(self.0))
+        }
     }
 }
 
@@ -208,7 +215,10 @@ impl Error {
     /// A missing thing of that kind.
     #[must_use]
     pub fn not_found(kind: ResourceKind, id: impl fmt::Display) -> Self {
-        Self::NotFound { kind, id: id.to_string() }
+        Self::NotFound {
+            kind,
+            id: id.to_string(),
+        }
     }
 }
 

@@ -86,6 +86,10 @@ impl Failure {
     /// A failure outside of any step.
     #[must_use]
     pub fn new(code: FailureCode, detail: impl Into<String>) -> Self {
-        Self { code, step: None, detail: Some(detail.into()) }
+        Self {
+            code,
+            step: None,
+            detail: Some(detail.into()),
+        }
     }
 }

@@ -46,7 +46,10 @@ impl Identity {
             (None, _) => false,
         };
         if self.mark != found.mark || uuid_differs {
-            return Err(IdentityMismatch { expected: self.describe(), found: found.describe() });
+            return Err(IdentityMismatch {
+                expected: self.describe(),
+                found: found.describe(),
+            });
         }
         Ok(())
     }
@@ -55,7 +58,11 @@ impl Identity {
     #[must_use]
     pub fn describe(&self) -> String {
         let uuid = self.smbios_uuid.as_deref().unwrap_or("-");
-        let mark = if self.mark.is_empty() { "-" } else { &self.mark };
+        let mark = if self.mark.is_empty() {
+            "-"
+        } else {
+            &self.mark
+        };
         format!("uuid={uuid} mark={mark}")
     }
 }
@@ -78,7 +85,11 @@ mod tests {
     use super::*;
 
     fn identity(uuid: Option<&str>, mark: &str) -> Identity {
-        Identity { smbios_uuid: uuid.map(Into::into), mark: mark.into(), created_secs: None }
+        Identity {
+            smbios_uuid: uuid.map(Into::into),
+            mark: mark.into(),
+            created_secs: None,
+        }
     }
 
     #[test]

@@ -32,7 +32,9 @@ impl Vmid {
     /// `None` outside the range Proxmox VE accepts.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
-        (Self::MIN..=Self::MAX).contains(&number).then_some(Self(number))
+        (Self::MIN..=Self::MAX)
+            .contains(&number)
+            .then_some(Self(number))
     }
 }
 

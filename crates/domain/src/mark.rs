@@ -40,7 +40,13 @@ impl Mark {
     /// The text the signature is made over.
     #[must_use]
     pub fn signed_text(&self) -> String {
-        let Self { instance, server, operation, vmid, .. } = self;
+        let Self {
+            instance,
+            server,
+            operation,
+            vmid,
+            ..
+        } = self;
         format!("{MARK_PREFIX}i={instance} s={server} o={operation} v={vmid}")
     }
 
@@ -49,7 +55,11 @@ impl Mark {
     /// # Errors
     /// When a field is missing, doubled, out of order or malformed.
     pub fn parse(line: &str) -> Result<Self, MarkParseError> {
-        let mut words = line.trim().strip_prefix(MARK_PREFIX).ok_or(MarkParseError)?.split(' ');
+        let mut words = line
+            .trim()
+            .strip_prefix(MARK_PREFIX)
+            .ok_or(MarkParseError)?
+            .split(' ');
         let mut field = |name: &str| {
             words
                 .next()
@@ -70,7 +80,11 @@ impl Mark {
                 .ok_or(MarkParseError)?,
             signature: field("h")?,
         };
-        if words.next().is_some() { Err(MarkParseError) } else { Ok(mark) }
+        if words.next().is_some() {
+            Err(MarkParseError)
+        } else {
+            Ok(mark)
+        }
     }
 }
 
@@ -83,7 +97,11 @@ impl fmt::Display for Mark {
 /// The last line of a description that begins like a mark.
 #[must_use]
 pub fn find_mark_line(description: &str) -> Option<&str> {
-    description.lines().rev().map(str::trim).find(|line| line.starts_with(MARK_PREFIX))
+    description
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| line.starts_with(MARK_PREFIX))
 }
 
 #[cfg(test)]

@@ -41,7 +41,11 @@ impl Ipv4Range {
     /// # Errors
     /// [`RangeError::Reversed`] when `last` lies before `first`.
     pub fn new(first: Ipv4Addr, last: Ipv4Addr) -> Result<Self, RangeError> {
-        if last < first { Err(RangeError::Reversed) } else { Ok(Self { first, last }) }
+        if last < first {
+            Err(RangeError::Reversed)
+        } else {
+            Ok(Self { first, last })
+        }
     }
 
     /// The lowest address.
@@ -79,7 +83,9 @@ impl fmt::Display for Ipv4Range {
 }
 
 fn mask(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
+    u32::MAX
+        .checked_shl(32 - u32::from(prefix.min(32)))
+        .unwrap_or(0)
 }
 
 /// Whether `a` and `b` share the network of length `prefix`.
@@ -150,7 +156,11 @@ impl AddressPool {
             .filter(|ip| StaticAddress::usable(*ip, self.prefix))
             .filter(|ip| Some(*ip) != self.gateway && !taken.contains(ip))
             .take(count)
-            .map(|ip| StaticAddress { ip, prefix: self.prefix, gateway: self.gateway })
+            .map(|ip| StaticAddress {
+                ip,
+                prefix: self.prefix,
+                gateway: self.gateway,
+            })
             .collect()
     }
 }
@@ -178,7 +188,9 @@ mod tests {
     #[test]
     fn ranges() {
         let check = |text: &str, expected: Result<usize, RangeError>| {
-            let got = text.parse::<Ipv4Range>().map(|range| range.addresses().count());
+            let got = text
+                .parse::<Ipv4Range>()
+                .map(|range| range.addresses().count());
             assert_eq!(got, expected, "{text}");
         };
         check("192.168.0.21-192.168.0.30", Ok(10));
@@ -198,7 +210,15 @@ mod tests {
         };
         let taken = BTreeSet::from([ip("10.0.0.3")]);
         let got: Vec<_> = pool.pick(9, &taken).iter().map(|a| a.ip).collect();
-        assert_eq!(got, [ip("10.0.0.2"), ip("10.0.0.4"), ip("10.0.0.5"), ip("10.0.0.6")]);
+        assert_eq!(
+            got,
+            [
+                ip("10.0.0.2"),
+                ip("10.0.0.4"),
+                ip("10.0.0.5"),
+                ip("10.0.0.6")
+            ]
+        );
     }
 
     #[test]

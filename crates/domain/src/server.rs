@@ -18,7 +18,9 @@ impl ServerName {
         let fits = (1..=63).contains(&bytes.len())
             && bytes[0].is_ascii_lowercase()
             && bytes[bytes.len() - 1] != b'-'
-            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
         fits.then(|| Self(text.to_owned()))
     }
 
@@ -198,7 +200,11 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> Option<std::net::IpAddr> {
         self.ip_address.or_else(|| {
-            self.spec.nics.first().and_then(|nic| nic.address).map(|a| std::net::IpAddr::V4(a.ip))
+            self.spec
+                .nics
+                .first()
+                .and_then(|nic| nic.address)
+                .map(|a| std::net::IpAddr::V4(a.ip))
         })
     }
 }
@@ -212,7 +218,19 @@ mod tests {
         for good in ["a", "web-server-01", "w9", &"a".repeat(63)] {
             assert!(ServerName::new(good).is_some(), "{good}");
         }
-        for bad in ["", "-a", "a-", "9a", "A", "a_b", "a.b", "웹", "a b", &"a".repeat(64), "a\n"] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "9a",
+            "A",
+            "a_b",
+            "a.b",
+            "웹",
+            "a b",
+            &"a".repeat(64),
+            "a\n",
+        ] {
             assert!(ServerName::new(bad).is_none(), "{bad}");
         }
     }

@@ -237,9 +237,15 @@ impl StepState {
     /// The state of that name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Unknown, Self::Done, Self::Failed, Self::Skipped]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        [
+            Self::Pending,
+            Self::Unknown,
+            Self::Done,
+            Self::Failed,
+            Self::Skipped,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
     }
 }
 
@@ -271,7 +277,13 @@ pub struct StepRecord {
 /// The state of a bulk, from how its children stand.
 #[must_use]
 pub fn parent_state(children: &ChildSummary) -> TaskState {
-    let ChildSummary { total, completed, failed, cancelled, progress_sum } = *children;
+    let ChildSummary {
+        total,
+        completed,
+        failed,
+        cancelled,
+        progress_sum,
+    } = *children;
     if completed + failed + cancelled < total {
         return if progress_sum > 0 || completed + failed + cancelled > 0 {
             TaskState::Running
@@ -297,8 +309,13 @@ mod tests {
     #[test]
     fn a_bulk_is_what_its_children_are() {
         let check = |completed, failed, cancelled, expected| {
-            let children =
-                ChildSummary { total: 3, completed, failed, cancelled, progress_sum: 0 };
+            let children = ChildSummary {
+                total: 3,
+                completed,
+                failed,
+                cancelled,
+                progress_sum: 0,
+            };
             assert_eq!(parent_state(&children), expected, "{children:?}");
         };
         check(0, 0, 0, TaskState::Pending);

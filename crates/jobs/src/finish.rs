@@ -19,7 +19,11 @@ impl Run<'_> {
     }
 
     fn target(&self) -> PowerTarget {
-        self.claim.task.kind.power_target().unwrap_or(PowerTarget::Running)
+        self.claim
+            .task
+            .kind
+            .power_target()
+            .unwrap_or(PowerTarget::Running)
     }
 
     /// All steps are done.
@@ -39,12 +43,21 @@ impl Run<'_> {
         let mut server = self.server.clone();
         server.state = ServerState::Running;
         server.problem = None;
-        let skipped = self.claim.steps.iter().any(|step| step.state == StepState::Skipped);
-        let kind = if skipped { EventKind::CreatedWithoutAgent } else { EventKind::Created };
+        let skipped = self
+            .claim
+            .steps
+            .iter()
+            .any(|step| step.state == StepState::Skipped);
+        let kind = if skipped {
+            EventKind::CreatedWithoutAgent
+        } else {
+            EventKind::Created
+        };
         let tx = self.fenced().await?;
         tx.save_server(&server).await?;
         tx.add_event(&self.event(kind)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Completed, None).await?;
+        tx.end_task(self.claim.task.id, TaskState::Completed, None)
+            .await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
@@ -54,7 +67,8 @@ impl Run<'_> {
         tx.release(self.server.id).await?;
         tx.delete_server(self.server.id).await?;
         tx.add_event(&self.event(EventKind::Deleted)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Completed, None).await?;
+        tx.end_task(self.claim.task.id, TaskState::Completed, None)
+            .await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
@@ -69,8 +83,10 @@ impl Run<'_> {
         server.problem = None;
         let tx = self.fenced().await?;
         tx.save_server(&server).await?;
-        tx.add_event(&self.event(EventKind::PowerChanged { target })).await?;
-        tx.end_task(self.claim.task.id, TaskState::Completed, None).await?;
+        tx.add_event(&self.event(EventKind::PowerChanged { target }))
+            .await?;
+        tx.end_task(self.claim.task.id, TaskState::Completed, None)
+            .await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
@@ -83,7 +99,8 @@ impl Run<'_> {
         match self.claim.task.failure.clone() {
             None => {
                 tx.delete_server(self.server.id).await?;
-                tx.add_event(&self.event(EventKind::CreateCancelled)).await?;
+                tx.add_event(&self.event(EventKind::CreateCancelled))
+                    .await?;
                 tx.end_task(task, TaskState::Cancelled, None).await?;
             }
             Some(failure) => {
@@ -93,8 +110,10 @@ impl Run<'_> {
                 server.identity = None;
                 server.ip_address = None;
                 tx.save_server(&server).await?;
-                tx.add_event(&self.event(EventKind::CreateFailed { failure: failure.clone() }))
-                    .await?;
+                tx.add_event(&self.event(EventKind::CreateFailed {
+                    failure: failure.clone(),
+                }))
+                .await?;
                 tx.end_task(task, TaskState::Failed, Some(&failure)).await?;
             }
         }
@@ -109,7 +128,8 @@ impl Run<'_> {
         let tx = self.fenced().await?;
         tx.save_server(&server).await?;
         tx.add_event(&self.event(EventKind::Cancelled)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Cancelled, None).await?;
+        tx.end_task(self.claim.task.id, TaskState::Cancelled, None)
+            .await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
@@ -120,11 +140,24 @@ impl Run<'_> {
         let (kind, shown) = if self.claim.undoing {
             // The guest may still be there, so name, address and VMID stay held until it is deleted.
             server.state = ServerState::Error;
-            let left = Failure { code: FailureCode::UndoFailed, ..failure };
-            (EventKind::NeedsOperator { failure: left.clone() }, left)
+            let left = Failure {
+                code: FailureCode::UndoFailed,
+                ..failure
+            };
+            (
+                EventKind::NeedsOperator {
+                    failure: left.clone(),
+                },
+                left,
+            )
         } else if self.operation == Operation::Destroy {
             server.state = ServerState::Error;
-            (EventKind::DeleteFailed { failure: failure.clone() }, failure)
+            (
+                EventKind::DeleteFailed {
+                    failure: failure.clone(),
+                },
+                failure,
+            )
         } else {
             server.state = match failure.code {
                 FailureCode::IdentityConflict => ServerState::Error,
@@ -132,13 +165,20 @@ impl Run<'_> {
                 _ => self.seen_state().await,
             };
             let target = self.target();
-            (EventKind::PowerFailed { target, failure: failure.clone() }, failure)
+            (
+                EventKind::PowerFailed {
+                    target,
+                    failure: failure.clone(),
+                },
+                failure,
+            )
         };
         server.problem = Some(shown.clone());
         let tx = self.fenced().await?;
         tx.save_server(&server).await?;
         tx.add_event(&self.event(kind)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Failed, Some(&shown)).await?;
+        tx.end_task(self.claim.task.id, TaskState::Failed, Some(&shown))
+            .await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }

@@ -25,8 +25,14 @@ impl Heartbeat {
     /// For leases of this length.
     #[must_use]
     pub fn new(ttl: Duration) -> Arc<Self> {
-        let state = State { held: HashSet::new(), last: Instant::now() };
-        Arc::new(Self { state: Mutex::new(state), ttl })
+        let state = State {
+            held: HashSet::new(),
+            last: Instant::now(),
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            ttl,
+        })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -60,7 +66,10 @@ impl Heartbeat {
             match store.queue().renew(owner, &held, self.ttl).await {
                 Ok(_) => self.state().last = asked,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot extend leases");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot extend leases"
+                    );
                 }
             }
         }

@@ -19,8 +19,12 @@ pub enum PointKind {
 
 impl PointKind {
     /// Every moment.
-    pub const ALL: [Self; 4] =
-        [Self::BeforeAct, Self::AfterAct, Self::AfterRecord, Self::BeforeFinish];
+    pub const ALL: [Self; 4] = [
+        Self::BeforeAct,
+        Self::AfterAct,
+        Self::AfterRecord,
+        Self::BeforeFinish,
+    ];
 
     /// The moment's name.
     #[must_use]

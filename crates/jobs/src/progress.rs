@@ -14,7 +14,10 @@ pub(crate) fn percent(specs: &[StepSpec], records: &[StepRecord], undo: bool, wi
         })
     };
     let done: u32 = specs.iter().filter(ended).map(|spec| spec.weight).sum();
-    let present = specs.iter().find(|spec| !ended(spec)).map_or(0, |spec| spec.weight);
+    let present = specs
+        .iter()
+        .find(|spec| !ended(spec))
+        .map_or(0, |spec| spec.weight);
     let hundredths = done * 100 + present * u32::from(within.min(100));
     u8::try_from(hundredths / all).unwrap_or(99).min(99)
 }
@@ -61,6 +64,13 @@ mod tests {
         check(&[], 0, 0);
         check(&[record("a", StepState::Unknown)], 50, 37);
         check(&[record("a", StepState::Done)], 0, 75);
-        check(&[record("a", StepState::Done), record("b", StepState::Skipped)], 0, 99);
+        check(
+            &[
+                record("a", StepState::Done),
+                record("b", StepState::Skipped),
+            ],
+            0,
+            99,
+        );
     }
 }

@@ -13,7 +13,8 @@ use tpm_domain::{
     Failure, FailureCode, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote, Timestamp,
 };
 use tpm_provisioner::{
-    Fate, Learned, Observed, OnFailure, Operation, ProvisionError, Provisioner, StepCall, StepSpec, WhenLate,
+    Fate, Learned, Observed, OnFailure, Operation, ProvisionError, Provisioner, StepCall, StepSpec,
+    WhenLate,
 };
 use tpm_store::{Claim, SlotAnswer, StoreError, UnitOfWork};
 
@@ -71,13 +72,22 @@ impl<'w> Run<'w> {
         let task = &claim.task;
         let operation = operation(task.kind)
             .ok_or_else(|| Stop::Broken(format!("a {} is never due", task.kind.as_str())))?;
-        let id = task.server.ok_or_else(|| Stop::Broken("task without server".into()))?;
+        let id = task
+            .server
+            .ok_or_else(|| Stop::Broken("task without server".into()))?;
         let server = worker.store().reads().server(id).await?;
         let server = server.ok_or_else(|| Stop::Broken(format!("server {id} is gone")))?;
         let engine = worker
             .engine(&server.engine)
             .ok_or_else(|| Stop::Broken(format!("no engine called {}", server.engine)))?;
-        Ok(Run { worker, claim, engine, server, operation, claimed: Instant::now() })
+        Ok(Run {
+            worker,
+            claim,
+            engine,
+            server,
+            operation,
+            claimed: Instant::now(),
+        })
     }
 
     /// Goes on until the task ends or has to wait.
@@ -100,7 +110,11 @@ impl<'w> Run<'w> {
     }
 
     pub(crate) fn specs(&self) -> &[StepSpec] {
-        self.engine.steps(if self.claim.undoing { Operation::Destroy } else { self.operation })
+        self.engine.steps(if self.claim.undoing {
+            Operation::Destroy
+        } else {
+            self.operation
+        })
     }
 
     /// The step that is next, after a look at whether the task is to stop.
@@ -172,10 +186,19 @@ impl<'w> Run<'w> {
     }
 
     fn record_of(&self, spec: &StepSpec) -> StepRecord {
-        let known =
-            self.claim.steps.iter().find(|r| r.undo == self.claim.undoing && r.name == spec.name);
+        let known = self
+            .claim
+            .steps
+            .iter()
+            .find(|r| r.undo == self.claim.undoing && r.name == spec.name);
         known.cloned().unwrap_or_else(|| StepRecord {
-            seq: self.claim.steps.iter().map(|record| record.seq + 1).max().unwrap_or(0),
+            seq: self
+                .claim
+                .steps
+                .iter()
+                .map(|record| record.seq + 1)
+                .max()
+                .unwrap_or(0),
             undo: self.claim.undoing,
             name: spec.name.to_owned(),
             state: StepState::Pending,
@@ -197,25 +220,38 @@ impl<'w> Run<'w> {
     }
 
     fn elapsed(&self, record: &StepRecord) -> Duration {
-        record.started_at.map_or(Duration::ZERO, |started| self.now().since(started))
+        record
+            .started_at
+            .map_or(Duration::ZERO, |started| self.now().since(started))
     }
 
     /// One step as far as it goes: done, or parked.
     async fn step(&mut self, spec: &StepSpec) -> Result<(), Stop> {
         let mut record = self.record_of(spec);
-        let intent: Option<Value> =
-            record.intent.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let seen = self.engine.observe(&self.call(&record, intent.as_ref())).await;
+        let intent: Option<Value> = record
+            .intent
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let seen = self
+            .engine
+            .observe(&self.call(&record, intent.as_ref()))
+            .await;
         match seen {
             Ok(Observed::Done { evidence, learned }) => {
                 self.done(spec, record, &evidence, learned).await
             }
-            Ok(Observed::Wait { after, percent: within }) => {
+            Ok(Observed::Wait {
+                after,
+                percent: within,
+            }) => {
                 if self.elapsed(&record) > spec.deadline {
                     return self.late(spec, record, None).await;
                 }
-                let note = TaskNote::Step { step: spec.name.to_owned() };
-                self.wait(record, note, within.unwrap_or(0), after, None).await
+                let note = TaskNote::Step {
+                    step: spec.name.to_owned(),
+                };
+                self.wait(record, note, within.unwrap_or(0), after, None)
+                    .await
             }
             Ok(Observed::Needed(intent)) => {
                 let patient = self.worker.settings().retry.max_attempts;
@@ -229,7 +265,9 @@ impl<'w> Run<'w> {
                 if !self.write_intent(spec, &record).await? {
                     record.attempt -= 1;
                     record.state = StepState::Pending;
-                    let note = TaskNote::WaitingForSlot { step: spec.name.to_owned() };
+                    let note = TaskNote::WaitingForSlot {
+                        step: spec.name.to_owned(),
+                    };
                     let slot = spec.slot.map(|(name, _)| name);
                     return self.wait(record, note, 0, SLOT_PATIENCE, slot).await;
                 }
@@ -241,7 +279,11 @@ impl<'w> Run<'w> {
 
     fn call<'a>(&'a self, record: &'a StepRecord, intent: Option<&'a Value>) -> StepCall<'a> {
         StepCall {
-            operation: if self.claim.undoing { Operation::Destroy } else { self.operation },
+            operation: if self.claim.undoing {
+                Operation::Destroy
+            } else {
+                self.operation
+            },
             step: &record.name,
             server: &self.server,
             task: &self.claim.task.token,
@@ -275,7 +317,9 @@ impl<'w> Run<'w> {
             return Ok(false);
         }
         tx.save_step(task, record).await?;
-        let note = TaskNote::Step { step: spec.name.to_owned() };
+        let note = TaskNote::Step {
+            step: spec.name.to_owned(),
+        };
         let progress = percent(self.specs(), &self.claim.steps, self.claim.undoing, 0);
         tx.save_progress(task, &note, self.shown(progress)).await?;
         tx.commit().await?;
@@ -294,13 +338,18 @@ impl<'w> Run<'w> {
         mut record: StepRecord,
         intent: &Value,
     ) -> Result<(), Stop> {
-        self.pass(PointKind::BeforeAct, spec.name, record.attempt).await?;
+        self.pass(PointKind::BeforeAct, spec.name, record.attempt)
+            .await?;
         if !self.worker.heartbeat().is_fresh(self.claimed) {
             // The lease may be over. Whoever claims next looks before it acts.
             return Err(Stop::Stale);
         }
-        let acted = self.engine.act(&self.call(&record, Some(intent)), intent).await;
-        self.pass(PointKind::AfterAct, spec.name, record.attempt).await?;
+        let acted = self
+            .engine
+            .act(&self.call(&record, Some(intent)), intent)
+            .await;
+        self.pass(PointKind::AfterAct, spec.name, record.attempt)
+            .await?;
         match acted {
             Ok(acted) => {
                 let task = self.claim.task.id;
@@ -314,7 +363,8 @@ impl<'w> Run<'w> {
                 tx.commit().await?;
                 let attempt = record.attempt;
                 self.keep(record);
-                self.pass(PointKind::AfterRecord, spec.name, attempt).await?;
+                self.pass(PointKind::AfterRecord, spec.name, attempt)
+                    .await?;
                 if wait { Err(Stop::Parked) } else { Ok(()) }
             }
             Err(error) => self.trouble(spec, record, error, true).await,
@@ -357,14 +407,24 @@ impl<'w> Run<'w> {
             let before = server.readiness.iter().filter_map(|known| known.at).max();
             let began = before.unwrap_or(self.claim.task.created_at);
             let took_ms = u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
-            server.readiness.push(RungReached { rung, at: reached.then_some(now), took_ms });
+            server.readiness.push(RungReached {
+                rung,
+                at: reached.then_some(now),
+                took_ms,
+            });
         }
         self.keep(record.clone());
         let progress = percent(self.specs(), &self.claim.steps, self.claim.undoing, 0);
-        let next = self.first_open().map_or(TaskNote::Ended, |next| TaskNote::Step {
-            step: next.name.to_owned(),
-        });
-        let note = if self.claim.undoing { TaskNote::Undoing } else { next };
+        let next = self
+            .first_open()
+            .map_or(TaskNote::Ended, |next| TaskNote::Step {
+                step: next.name.to_owned(),
+            });
+        let note = if self.claim.undoing {
+            TaskNote::Undoing
+        } else {
+            next
+        };
         let tx = self.fenced().await?;
         tx.save_step(task, &record).await?;
         tx.free_slot(task, record.seq).await?;
@@ -436,11 +496,13 @@ impl<'w> Run<'w> {
                 tx.free_slot(self.claim.task.id, record.seq).await?;
                 tx.commit().await?;
                 let after = self.pause(&record, &error);
-                self.wait(record, TaskNote::Retrying { failure }, 0, after, None).await
+                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
+                    .await
             }
             Fate::Ask => {
                 let after = self.pause(&record, &error);
-                self.wait(record, TaskNote::Retrying { failure }, 0, after, None).await
+                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
+                    .await
             }
         }
     }
@@ -469,7 +531,11 @@ impl<'w> Run<'w> {
         let failure = last.unwrap_or_else(|| Failure {
             code: FailureCode::DeadlineExceeded,
             step: Some(spec.name.to_owned()),
-            detail: Some(format!("{} attempts in {:?}", record.attempt, self.elapsed(&record))),
+            detail: Some(format!(
+                "{} attempts in {:?}",
+                record.attempt,
+                self.elapsed(&record)
+            )),
         });
         self.fail(spec, record, failure).await
     }
@@ -489,7 +555,9 @@ impl<'w> Run<'w> {
         record.intent = None;
         record.handle = None;
         let tx = self.fenced().await?;
-        let fresh = tx.replace_vmid(self.server.id, self.worker.settings().vmids).await?;
+        let fresh = tx
+            .replace_vmid(self.server.id, self.worker.settings().vmids)
+            .await?;
         let Some(fresh) = fresh else {
             drop(tx);
             let failure = Failure {

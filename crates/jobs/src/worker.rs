@@ -52,7 +52,9 @@ pub struct WorkerParts {
 
 impl fmt::Debug for WorkerParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerParts").field("owner", &self.owner).finish_non_exhaustive()
+        f.debug_struct("WorkerParts")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +70,10 @@ impl Worker {
     /// A worker of these parts.
     #[must_use]
     pub fn new(parts: WorkerParts) -> Self {
-        Self { parts: Arc::new(parts), parked: Arc::new(Notify::new()) }
+        Self {
+            parts: Arc::new(parts),
+            parked: Arc::new(Notify::new()),
+        }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -121,7 +126,10 @@ impl Worker {
                 }
                 Err(error) => {
                     drop(place);
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot claim tasks");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot claim tasks"
+                    );
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(self.settings().scan) => {}
@@ -132,7 +140,10 @@ impl Worker {
         tracker.close();
         tracker.wait().await;
         if let Err(error) = self.store().queue().surrender(&self.parts.owner).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot give back leases");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot give back leases"
+            );
         }
     }
 
@@ -158,7 +169,10 @@ impl Worker {
     }
 
     async fn claim(&self) -> Result<Option<Claim>, tpm_store::StoreError> {
-        self.store().queue().claim(&self.parts.owner, self.settings().lease).await
+        self.store()
+            .queue()
+            .claim(&self.parts.owner, self.settings().lease)
+            .await
     }
 
     /// Sleeps until a task falls due, somebody rings, or the scan's interval is over.

@@ -81,10 +81,18 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
 #[must_use]
 pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
     match (lang, conflict) {
-        (Lang::Ko, Conflict::NameTaken { name }) => format!("서버 이름 {name}은(는) 이미 사용 중입니다"),
-        (Lang::En, Conflict::NameTaken { name }) => format!("the server name {name} is already in use"),
-        (Lang::Ko, Conflict::AddressTaken { address }) => format!("IP 주소 {address}은(는) 이미 사용 중입니다"),
-        (Lang::En, Conflict::AddressTaken { address }) => format!("the address {address} is already in use"),
+        (Lang::Ko, Conflict::NameTaken { name }) => {
+            format!("서버 이름 {name}은(는) 이미 사용 중입니다")
+        }
+        (Lang::En, Conflict::NameTaken { name }) => {
+            format!("the server name {name} is already in use")
+        }
+        (Lang::Ko, Conflict::AddressTaken { address }) => {
+            format!("IP 주소 {address}은(는) 이미 사용 중입니다")
+        }
+        (Lang::En, Conflict::AddressTaken { address }) => {
+            format!("the address {address} is already in use")
+        }
         (Lang::Ko, Conflict::Shortage(Shortage::Addresses { pool, missing })) => {
             format!("{pool} 범위에 사용 가능한 IP 주소가 {missing}개 부족합니다")
         }
@@ -97,10 +105,18 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         (Lang::En, Conflict::Shortage(Shortage::Vmids { pool, missing })) => {
             format!("the VMID range {pool} is short of {missing} free numbers")
         }
-        (Lang::Ko, Conflict::ServerBusy { task }) => format!("서버에서 다른 작업({task})이 진행 중입니다"),
-        (Lang::En, Conflict::ServerBusy { task }) => format!("another task ({task}) is at work on the server"),
-        (Lang::Ko, Conflict::WrongState { state }) => format!("서버가 {state} 상태이므로 요청을 수행할 수 없습니다"),
-        (Lang::En, Conflict::WrongState { state }) => format!("not possible while the server is {state}"),
+        (Lang::Ko, Conflict::ServerBusy { task }) => {
+            format!("서버에서 다른 작업({task})이 진행 중입니다")
+        }
+        (Lang::En, Conflict::ServerBusy { task }) => {
+            format!("another task ({task}) is at work on the server")
+        }
+        (Lang::Ko, Conflict::WrongState { state }) => {
+            format!("서버가 {state} 상태이므로 요청을 수행할 수 없습니다")
+        }
+        (Lang::En, Conflict::WrongState { state }) => {
+            format!("not possible while the server is {state}")
+        }
         (Lang::Ko, Conflict::TaskEnded) => "이미 종료된 작업입니다".into(),
         (Lang::En, Conflict::TaskEnded) => "the task has already ended".into(),
     }
@@ -110,30 +126,49 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
 #[must_use]
 pub fn error(lang: Lang, error: &Error) -> String {
     match error {
-        Error::Invalid(_) => {
-            lang.pick("요청 파라미터가 올바르지 않습니다", "the request's parameters are not valid").into()
-        }
-        Error::Unauthenticated => lang.pick("로그인이 필요합니다", "you need to log in").into(),
-        Error::BadCredentials => {
-            lang.pick("사용자 이름 또는 비밀번호가 올바르지 않습니다", "wrong user name or password").into()
-        }
+        Error::Invalid(_) => lang
+            .pick(
+                "요청 파라미터가 올바르지 않습니다",
+                "the request's parameters are not valid",
+            )
+            .into(),
+        Error::Unauthenticated => lang
+            .pick("로그인이 필요합니다", "you need to log in")
+            .into(),
+        Error::BadCredentials => lang
+            .pick(
+                "사용자 이름 또는 비밀번호가 올바르지 않습니다",
+                "wrong user name or password",
+            )
+            .into(),
         Error::Throttled { retry_after_secs } => match lang {
-            Lang::Ko => format!("시도가 너무 많습니다. {retry_after_secs}초 후에 다시 시도하십시오"),
+            Lang::Ko => {
+                format!("시도가 너무 많습니다. {retry_after_secs}초 후에 다시 시도하십시오")
+            }
             Lang::En => format!("too many attempts; try again in {retry_after_secs} seconds"),
         },
-        Error::Forbidden => lang.pick("권한이 없습니다", "you are not allowed to do this").into(),
+        Error::Forbidden => lang
+            .pick("권한이 없습니다", "you are not allowed to do this")
+            .into(),
         Error::NotFound { kind, id } => match lang {
             Lang::Ko => format!("{} {id}을(를) 찾을 수 없습니다", resource(lang, *kind)),
             Lang::En => format!("there is no {} {id}", resource(lang, *kind)),
         },
         Error::Conflict(inner) => conflict(lang, inner),
         Error::Unavailable { retry_after_secs } => match lang {
-            Lang::Ko => format!("데이터베이스가 응답하지 않습니다. {retry_after_secs}초 후에 다시 시도하십시오"),
-            Lang::En => format!("the database does not answer; try again in {retry_after_secs} seconds"),
+            Lang::Ko => format!(
+                "데이터베이스가 응답하지 않습니다. {retry_after_secs}초 후에 다시 시도하십시오"
+            ),
+            Lang::En => {
+                format!("the database does not answer; try again in {retry_after_secs} seconds")
+            }
         },
-        Error::StorageFull => {
-            lang.pick("디스크 공간이 부족하여 저장할 수 없습니다", "the disk is full; nothing was stored").into()
-        }
+        Error::StorageFull => lang
+            .pick(
+                "디스크 공간이 부족하여 저장할 수 없습니다",
+                "the disk is full; nothing was stored",
+            )
+            .into(),
     }
 }
 
@@ -142,23 +177,38 @@ pub fn error(lang: Lang, error: &Error) -> String {
 pub fn api_error(lang: Lang, error: ApiError) -> &'static str {
     match error {
         ApiError::NoRoute => lang.pick("존재하지 않는 경로입니다", "there is no such path"),
-        ApiError::MethodNotAllowed => {
-            lang.pick("이 경로에서 지원하지 않는 메서드입니다", "the path does not support this method")
-        }
-        ApiError::BrokenJson => lang.pick("JSON 형식이 올바르지 않습니다", "the body is not valid JSON"),
-        ApiError::NotAnObject => lang.pick("요청 본문은 JSON 객체여야 합니다", "the body must be a JSON object"),
+        ApiError::MethodNotAllowed => lang.pick(
+            "이 경로에서 지원하지 않는 메서드입니다",
+            "the path does not support this method",
+        ),
+        ApiError::BrokenJson => lang.pick(
+            "JSON 형식이 올바르지 않습니다",
+            "the body is not valid JSON",
+        ),
+        ApiError::NotAnObject => lang.pick(
+            "요청 본문은 JSON 객체여야 합니다",
+            "the body must be a JSON object",
+        ),
         ApiError::TooLarge => lang.pick("요청 본문이 너무 큽니다", "the body is too large"),
         ApiError::WrongMediaType => lang.pick(
             "Content-Type은 application/json이어야 합니다",
             "the Content-Type must be application/json",
         ),
-        ApiError::ForeignOrigin => {
-            lang.pick("다른 출처에서 보낸 요청은 허용되지 않습니다", "requests from another origin are not allowed")
-        }
-        ApiError::BadParameter => {
-            lang.pick("경로 또는 쿼리 파라미터가 올바르지 않습니다", "a path or query parameter is not valid")
-        }
-        ApiError::Timeout => lang.pick("요청 처리 시간이 초과되었습니다", "the request took too long"),
-        ApiError::Internal => lang.pick("서버 내부 오류가 발생했습니다", "an internal error occurred"),
+        ApiError::ForeignOrigin => lang.pick(
+            "다른 출처에서 보낸 요청은 허용되지 않습니다",
+            "requests from another origin are not allowed",
+        ),
+        ApiError::BadParameter => lang.pick(
+            "경로 또는 쿼리 파라미터가 올바르지 않습니다",
+            "a path or query parameter is not valid",
+        ),
+        ApiError::Timeout => lang.pick(
+            "요청 처리 시간이 초과되었습니다",
+            "the request took too long",
+        ),
+        ApiError::Internal => lang.pick(
+            "서버 내부 오류가 발생했습니다",
+            "an internal error occurred",
+        ),
     }
 }

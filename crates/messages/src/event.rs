@@ -37,12 +37,22 @@ pub fn notification(lang: Lang, event: &Event) -> String {
             EventKind::PowerChanged { target } => {
                 format!("서버 {name}이 {}되었습니다", power(lang, *target))
             }
-            EventKind::PowerFailed { target, failure: why } => {
-                format!("서버 {name} {}에 실패했습니다: {}", power(lang, *target), failure(lang, why))
+            EventKind::PowerFailed {
+                target,
+                failure: why,
+            } => {
+                format!(
+                    "서버 {name} {}에 실패했습니다: {}",
+                    power(lang, *target),
+                    failure(lang, why)
+                )
             }
             EventKind::Cancelled => format!("서버 {name}의 작업이 취소되었습니다"),
             EventKind::NeedsOperator { failure: why } => {
-                format!("서버 {name}의 남은 자원을 확인해야 합니다: {}", failure(lang, why))
+                format!(
+                    "서버 {name}의 남은 자원을 확인해야 합니다: {}",
+                    failure(lang, why)
+                )
             }
         },
         Lang::En => match &event.kind {
@@ -63,13 +73,25 @@ pub fn notification(lang: Lang, event: &Event) -> String {
             EventKind::PowerRequested { target } => {
                 format!("server {name} was asked to be {}", power(lang, *target))
             }
-            EventKind::PowerChanged { target } => format!("server {name} was {}", power(lang, *target)),
-            EventKind::PowerFailed { target, failure: why } => {
-                format!("server {name} could not be {}: {}", power(lang, *target), failure(lang, why))
+            EventKind::PowerChanged { target } => {
+                format!("server {name} was {}", power(lang, *target))
+            }
+            EventKind::PowerFailed {
+                target,
+                failure: why,
+            } => {
+                format!(
+                    "server {name} could not be {}: {}",
+                    power(lang, *target),
+                    failure(lang, why)
+                )
             }
             EventKind::Cancelled => format!("the task on server {name} was cancelled"),
             EventKind::NeedsOperator { failure: why } => {
-                format!("something may be left of server {name}; please look: {}", failure(lang, why))
+                format!(
+                    "something may be left of server {name}; please look: {}",
+                    failure(lang, why)
+                )
             }
         },
     }

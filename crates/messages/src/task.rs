@@ -78,29 +78,43 @@ pub fn step_name(lang: Lang, step: &str) -> String {
 
 fn code(lang: Lang, code: FailureCode) -> &'static str {
     match code {
-        FailureCode::ProxmoxRefused => lang.pick("Proxmox가 요청을 거부했습니다", "Proxmox refused"),
+        FailureCode::ProxmoxRefused => {
+            lang.pick("Proxmox가 요청을 거부했습니다", "Proxmox refused")
+        }
         FailureCode::ProxmoxUnreachable => {
             lang.pick("Proxmox에 연결할 수 없습니다", "Proxmox cannot be reached")
         }
-        FailureCode::ProxmoxBusy => lang.pick("Proxmox 잠금이 해제되지 않습니다", "a lock of Proxmox is held"),
-        FailureCode::ProxmoxAuth => {
-            lang.pick("Proxmox 인증에 실패했습니다", "Proxmox does not accept the credentials")
+        FailureCode::ProxmoxBusy => lang.pick(
+            "Proxmox 잠금이 해제되지 않습니다",
+            "a lock of Proxmox is held",
+        ),
+        FailureCode::ProxmoxAuth => lang.pick(
+            "Proxmox 인증에 실패했습니다",
+            "Proxmox does not accept the credentials",
+        ),
+        FailureCode::ProxmoxAmbiguous => lang.pick(
+            "Proxmox의 처리 결과를 확인할 수 없습니다",
+            "what Proxmox did could not be found out",
+        ),
+        FailureCode::TemplateMissing => {
+            lang.pick("템플릿을 찾을 수 없습니다", "the template is not there")
         }
-        FailureCode::ProxmoxAmbiguous => {
-            lang.pick("Proxmox의 처리 결과를 확인할 수 없습니다", "what Proxmox did could not be found out")
-        }
-        FailureCode::TemplateMissing => lang.pick("템플릿을 찾을 수 없습니다", "the template is not there"),
         FailureCode::IdentityConflict => lang.pick(
             "해당 VMID의 가상 머신이 우리가 만든 것이 아닙니다",
             "the guest under this VMID is not the one that was made",
         ),
-        FailureCode::GuestMissing => lang.pick("가상 머신이 존재하지 않습니다", "the guest is gone"),
-        FailureCode::DeadlineExceeded => lang.pick("제한 시간을 초과했습니다", "it took too long"),
-        FailureCode::VmidsExhausted => {
-            lang.pick("사용 가능한 VMID가 없습니다", "there are no free VMIDs left")
+        FailureCode::GuestMissing => {
+            lang.pick("가상 머신이 존재하지 않습니다", "the guest is gone")
         }
+        FailureCode::DeadlineExceeded => lang.pick("제한 시간을 초과했습니다", "it took too long"),
+        FailureCode::VmidsExhausted => lang.pick(
+            "사용 가능한 VMID가 없습니다",
+            "there are no free VMIDs left",
+        ),
         FailureCode::UndoFailed => lang.pick("되돌리기에 실패했습니다", "it could not be undone"),
-        FailureCode::Internal => lang.pick("내부 오류가 발생했습니다", "an internal error occurred"),
+        FailureCode::Internal => {
+            lang.pick("내부 오류가 발생했습니다", "an internal error occurred")
+        }
     }
 }
 
@@ -133,7 +147,12 @@ fn verb(lang: Lang, kind: TaskKind) -> &'static str {
 #[must_use]
 pub fn task_message(lang: Lang, task: &Task) -> String {
     let what = verb(lang, task.kind);
-    let why = || task.failure.as_ref().map(|why| failure(lang, why)).unwrap_or_default();
+    let why = || {
+        task.failure
+            .as_ref()
+            .map(|why| failure(lang, why))
+            .unwrap_or_default()
+    };
     let text = match (lang, task.state) {
         (Lang::Ko, TaskState::Pending) => format!("{what} 대기 중"),
         (Lang::En, TaskState::Pending) => format!("{what}: waiting"),
@@ -164,7 +183,10 @@ fn running(lang: Lang, what: &str, task: &Task) -> String {
             format!("{what} 중... (순서 대기: {})", step_name(lang, step))
         }
         (Lang::En, TaskNote::WaitingForSlot { step }) => {
-            format!("{what}... (waiting for its turn: {})", step_name(lang, step))
+            format!(
+                "{what}... (waiting for its turn: {})",
+                step_name(lang, step)
+            )
         }
         (Lang::Ko, TaskNote::Retrying { failure: why }) => {
             format!("{what} 중... (재시도 예정: {})", failure(lang, why))
@@ -178,10 +200,18 @@ fn running(lang: Lang, what: &str, task: &Task) -> String {
 }
 
 fn tally(lang: Lang, children: &ChildSummary) -> String {
-    let ChildSummary { total, completed, failed, cancelled, .. } = children;
+    let ChildSummary {
+        total,
+        completed,
+        failed,
+        cancelled,
+        ..
+    } = children;
     match lang {
         Lang::Ko => format!("전체 {total}, 완료 {completed}, 실패 {failed}, 취소 {cancelled}"),
-        Lang::En => format!("{total} in all, {completed} done, {failed} failed, {cancelled} cancelled"),
+        Lang::En => {
+            format!("{total} in all, {completed} done, {failed} failed, {cancelled} cancelled")
+        }
     }
 }
 
@@ -208,7 +238,13 @@ mod tests {
     fn spans() {
         let check = |secs, ko: &str, en: &str| {
             let span = Duration::from_secs(secs);
-            assert_eq!((uptime(Lang::Ko, span).as_str(), uptime(Lang::En, span).as_str()), (ko, en));
+            assert_eq!(
+                (
+                    uptime(Lang::Ko, span).as_str(),
+                    uptime(Lang::En, span).as_str()
+                ),
+                (ko, en)
+            );
         };
         check(59, "0분", "0 minutes");
         check(3_661, "1시간 1분", "1 hours, 1 minutes");

@@ -27,8 +27,9 @@ impl ProxmoxProvisioner {
         &self,
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
-        let intent: Option<CloneIntent> =
-            call.intent.and_then(|value| serde_json::from_value(value.clone()).ok());
+        let intent: Option<CloneIntent> = call
+            .intent
+            .and_then(|value| serde_json::from_value(value.clone()).ok());
         // An intent for another number is of no interest: that number was a stranger's.
         let Some(intent) = intent.filter(|intent| intent.vmid == call.server.vmid.0) else {
             return self.clone_needed(call).await;
@@ -49,9 +50,10 @@ impl ProxmoxProvisioner {
             None => match failed {
                 // A clone that lost a race for the number has not seen a stranger: the other is gone.
                 Some(error) if error.fate != Fate::Ask => Err(error),
-                _ if self.clone_under_way(&intent.node, intent.vmid).await? => {
-                    Ok(Observed::Wait { after: look_again(call.elapsed), percent: None })
-                }
+                _ if self.clone_under_way(&intent.node, intent.vmid).await? => Ok(Observed::Wait {
+                    after: look_again(call.elapsed),
+                    percent: None,
+                }),
                 _ => self.clone_needed(call).await,
             },
         }
@@ -64,15 +66,24 @@ impl ProxmoxProvisioner {
         intent: &CloneIntent,
     ) -> Result<Observed, ProvisionError> {
         if self.clone_under_way(&intent.node, intent.vmid).await? {
-            return Ok(Observed::Wait { after: look_again(call.elapsed), percent: None });
+            return Ok(Observed::Wait {
+                after: look_again(call.elapsed),
+                percent: None,
+            });
         }
         // The task may have ended between the two questions.
         match self.find(call.server, Some(&intent.node)).await? {
             Some(found) if found.config.lock() == Some("clone") => {
                 // Only root on the node can remove the lock; the number is lost.
-                Err(taken(format!("VM {} stays locked by a clone that has ended", intent.vmid)))
+                Err(taken(format!(
+                    "VM {} stays locked by a clone that has ended",
+                    intent.vmid
+                )))
             }
-            _ => Ok(Observed::Wait { after: Duration::from_millis(100), percent: None }),
+            _ => Ok(Observed::Wait {
+                after: Duration::from_millis(100),
+                percent: None,
+            }),
         }
     }
 
@@ -94,18 +105,27 @@ impl ProxmoxProvisioner {
     async fn clone_needed(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
         let template = self.role(call)?.template;
         let node = self.template_node(template).await?;
-        let intent = CloneIntent { node, template, vmid: call.server.vmid.0 };
-        serde_json::to_value(&intent).map(Observed::Needed).map_err(of_value)
+        let intent = CloneIntent {
+            node,
+            template,
+            vmid: call.server.vmid.0,
+        };
+        serde_json::to_value(&intent)
+            .map(Observed::Needed)
+            .map_err(of_value)
     }
 
     pub(crate) fn role(
         &self,
         call: &StepCall<'_>,
     ) -> Result<&crate::settings::EngineRole, ProvisionError> {
-        self.settings.roles.get(&call.server.spec.role).ok_or_else(|| {
-            let text = format!("the role {} is no longer configured", call.server.spec.role);
-            ProvisionError::new(Fate::Refused, FailureCode::TemplateMissing, text)
-        })
+        self.settings
+            .roles
+            .get(&call.server.spec.role)
+            .ok_or_else(|| {
+                let text = format!("the role {} is no longer configured", call.server.spec.role);
+                ProvisionError::new(Fate::Refused, FailureCode::TemplateMissing, text)
+            })
     }
 
     pub(crate) async fn act_clone(
@@ -118,10 +138,18 @@ impl ProxmoxProvisioner {
             name: Some(call.server.name.to_string()),
             description: Some(self.signer.mark(call.server).to_string()),
             full: Some(self.settings.full_clone),
-            storage: self.settings.storage.clone().filter(|_| self.settings.full_clone),
+            storage: self
+                .settings
+                .storage
+                .clone()
+                .filter(|_| self.settings.full_clone),
             ..CloneRequest::new(intent.vmid)
         };
-        match self.client.clone_guest(&intent.node, intent.template, &request).await {
+        match self
+            .client
+            .clone_guest(&intent.node, intent.template, &request)
+            .await
+        {
             Ok(upid) => Ok(Acted {
                 handle: Some(upid.as_str().to_owned()),
                 look_after: Duration::from_millis(100),

@@ -20,17 +20,19 @@ impl ProxmoxProvisioner {
         let update = self.differences(call, &found)?;
         if update.is_empty() {
             let evidence = json!({ "digest": found.config.digest() });
-            return Ok(Observed::Done { evidence, learned: Learned::default() });
+            return Ok(Observed::Done {
+                evidence,
+                learned: Learned::default(),
+            });
         }
         let params = update.params();
         let options: Vec<&str> = params.keys().collect();
-        Ok(Observed::Needed(json!({ "node": found.node, "options": options })))
+        Ok(Observed::Needed(
+            json!({ "node": found.node, "options": options }),
+        ))
     }
 
-    pub(crate) async fn act_configure(
-        &self,
-        call: &StepCall<'_>,
-    ) -> Result<Acted, ProvisionError> {
+    pub(crate) async fn act_configure(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
         let found = self.ours(call).await?;
         let mut update = self.differences(call, &found)?;
         if update.is_empty() {
@@ -39,7 +41,11 @@ impl ProxmoxProvisioner {
         if let Some(digest) = found.config.digest() {
             update = update.digest(digest);
         }
-        match self.client.update_config_sync(&found.node, call.server.vmid.0, &update).await {
+        match self
+            .client
+            .update_config_sync(&found.node, call.server.vmid.0, &update)
+            .await
+        {
             Ok(()) => Ok(Acted::default()),
             // Somebody else changed it meanwhile: look again, whose it is included.
             Err(error) if error.is_digest_conflict() => {
@@ -72,19 +78,34 @@ impl ProxmoxProvisioner {
             update = update.memory_mb(memory);
         }
         // The balloon's target may not exceed the memory.
-        if config.get("balloon").and_then(|text| text.parse::<u64>().ok()).is_some_and(|b| b > memory) {
+        if config
+            .get("balloon")
+            .and_then(|text| text.parse::<u64>().ok())
+            .is_some_and(|b| b > memory)
+        {
             update = update.set("balloon", memory);
         }
         if config.protection() {
             update = update.protection(false);
         }
-        if config.agent().ok().flatten().is_none_or(|agent| !agent.enabled) {
+        if config
+            .agent()
+            .ok()
+            .flatten()
+            .is_none_or(|agent| !agent.enabled)
+        {
             update = update.agent(&AgentOption::new(true));
         }
-        let have: BTreeSet<String> =
-            config.tags().iter().map(|tag| tag.to_ascii_lowercase()).collect();
-        let want: BTreeSet<String> =
-            role.tags.iter().map(|tag| tag.to_ascii_lowercase()).collect();
+        let have: BTreeSet<String> = config
+            .tags()
+            .iter()
+            .map(|tag| tag.to_ascii_lowercase())
+            .collect();
+        let want: BTreeSet<String> = role
+            .tags
+            .iter()
+            .map(|tag| tag.to_ascii_lowercase())
+            .collect();
         if have != want {
             update = update.tags(&want).map_err(of_value)?;
         }
@@ -103,7 +124,9 @@ impl ProxmoxProvisioner {
             update = update.ciuser(&role.user);
         }
         if !role.ssh_keys.is_empty() {
-            let want = ConfigUpdate::new().sshkeys(&role.ssh_keys).map_err(of_value)?;
+            let want = ConfigUpdate::new()
+                .sshkeys(&role.ssh_keys)
+                .map_err(of_value)?;
             let wanted = want.params();
             let same = |text: &str| {
                 let plain = |text: &str| text.trim_end_matches("%0A").to_owned();
@@ -117,7 +140,11 @@ impl ProxmoxProvisioner {
         if !dns.is_empty() {
             let want: Vec<String> = dns.iter().map(ToString::to_string).collect();
             let have = config.get("nameserver").unwrap_or_default();
-            if !have.split([' ', ',', ';']).filter(|s| !s.is_empty()).eq(want.iter()) {
+            if !have
+                .split([' ', ',', ';'])
+                .filter(|s| !s.is_empty())
+                .eq(want.iter())
+            {
                 update = update.nameserver(dns.iter().copied());
             }
         }
@@ -141,7 +168,10 @@ fn networks(
     let nics = &call.server.spec.nics;
     for (nic, n) in nics.iter().zip(0_u8..) {
         let old = nets.get(&n).cloned();
-        let net = old.clone().unwrap_or_else(Net::virtio).with_bridge(&nic.bridge);
+        let net = old
+            .clone()
+            .unwrap_or_else(Net::virtio)
+            .with_bridge(&nic.bridge);
         let net = net.map_err(of_value)?;
         let net = match nic.vlan {
             Some(tag) => net.with_tag(tag).map_err(of_value)?,

@@ -21,7 +21,10 @@ enum Target {
 }
 
 fn gone(why: &str) -> Observed {
-    Observed::Done { evidence: json!({ "guest": why }), learned: Learned::default() }
+    Observed::Done {
+        evidence: json!({ "guest": why }),
+        learned: Learned::default(),
+    }
 }
 
 impl ProxmoxProvisioner {
@@ -65,7 +68,10 @@ impl ProxmoxProvisioner {
         };
         match self.target(call).await? {
             Target::Gone => Ok(gone("absent")),
-            Target::HalfMade => Ok(Observed::Wait { after: look_again(call.elapsed), percent: None }),
+            Target::HalfMade => Ok(Observed::Wait {
+                after: look_again(call.elapsed),
+                percent: None,
+            }),
             Target::Ours(found) => match self.status(&found, call).await?.status.as_str() {
                 "running" => match failed {
                     Some(error) if error.fate != Fate::Ask => Err(error),
@@ -81,7 +87,8 @@ impl ProxmoxProvisioner {
             Target::Gone | Target::HalfMade => Ok(Acted::default()),
             Target::Ours(found) => {
                 let upid = self.client.stop(&found.node, call.server.vmid.0).await;
-                upid.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+                upid.map(|upid| begun_task(&upid))
+                    .map_err(|error| of_write(&error))
             }
         }
     }
@@ -97,10 +104,15 @@ impl ProxmoxProvisioner {
         };
         match self.target(call).await? {
             Target::Gone => Ok(gone("absent")),
-            Target::HalfMade => Ok(Observed::Wait { after: look_again(call.elapsed), percent: None }),
+            Target::HalfMade => Ok(Observed::Wait {
+                after: look_again(call.elapsed),
+                percent: None,
+            }),
             Target::Ours(found) => match failed {
                 Some(error) if error.fate != Fate::Ask => Err(error),
-                _ => Ok(Observed::Needed(json!({ "node": found.node, "vmid": call.server.vmid }))),
+                _ => Ok(Observed::Needed(
+                    json!({ "node": found.node, "vmid": call.server.vmid }),
+                )),
             },
         }
     }
@@ -111,14 +123,22 @@ impl ProxmoxProvisioner {
             Target::Gone | Target::HalfMade => return Ok(Acted::default()),
             Target::Ours(found) => found,
         };
-        let all = DestroyOptions { purge: true, destroy_unreferenced: true };
-        match self.client.destroy(&found.node, call.server.vmid.0, all).await {
+        let all = DestroyOptions {
+            purge: true,
+            destroy_unreferenced: true,
+        };
+        match self
+            .client
+            .destroy(&found.node, call.server.vmid.0, all)
+            .await
+        {
             Ok(upid) => Ok(begun_task(&upid)),
             Err(error) if error.class() == ErrorClass::Missing => Ok(Acted::default()),
             // Somebody switched it on between the stop and now.
             Err(error) if error.text().contains("is running - destroy failed") => {
                 let stop = self.client.stop(&found.node, call.server.vmid.0).await;
-                stop.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+                stop.map(|upid| begun_task(&upid))
+                    .map_err(|error| of_write(&error))
             }
             Err(error) => Err(of_write(&error)),
         }
@@ -134,8 +154,14 @@ impl ProxmoxProvisioner {
         }
         match self.target(call).await? {
             Target::Gone if call.elapsed >= CONFIRM_AFTER => Ok(gone("absent")),
-            Target::Gone => Ok(Observed::Wait { after: CONFIRM_AFTER, percent: Some(50) }),
-            Target::HalfMade => Ok(Observed::Wait { after: look_again(call.elapsed), percent: None }),
+            Target::Gone => Ok(Observed::Wait {
+                after: CONFIRM_AFTER,
+                percent: Some(50),
+            }),
+            Target::HalfMade => Ok(Observed::Wait {
+                after: look_again(call.elapsed),
+                percent: None,
+            }),
             Target::Ours(found) => Ok(Observed::Needed(json!({ "node": found.node }))),
         }
     }

@@ -48,7 +48,9 @@ impl ProxmoxProvisioner {
         }
         let resources = self.client.cluster_resources(Some(ResourceKind::Vm)).await;
         let resources = resources.map_err(|error| of_read(&error))?;
-        let elsewhere = resources.into_iter().find(|r| r.vmid == Some(server.vmid.0));
+        let elsewhere = resources
+            .into_iter()
+            .find(|r| r.vmid == Some(server.vmid.0));
         match elsewhere.and_then(|resource| resource.node) {
             Some(node) => self.read_config(&node, server.vmid.0).await,
             None => Ok(None),
@@ -57,7 +59,10 @@ impl ProxmoxProvisioner {
 
     async fn read_config(&self, node: &str, vmid: u32) -> Result<Option<Found>, ProvisionError> {
         match self.client.guest_config(node, vmid, false).await {
-            Ok(config) => Ok(Some(Found { node: node.to_owned(), config })),
+            Ok(config) => Ok(Some(Found {
+                node: node.to_owned(),
+                config,
+            })),
             Err(error) if error.class() == ErrorClass::Missing => Ok(None),
             Err(error) => Err(of_read(&error)),
         }
@@ -67,7 +72,11 @@ impl ProxmoxProvisioner {
     pub(crate) async fn ours(&self, call: &StepCall<'_>) -> Result<Found, ProvisionError> {
         let Some(found) = self.find(call.server, None).await? else {
             let text = format!("VM {} does not exist", call.server.vmid);
-            return Err(ProvisionError::new(Fate::Refused, FailureCode::GuestMissing, text));
+            return Err(ProvisionError::new(
+                Fate::Refused,
+                FailureCode::GuestMissing,
+                text,
+            ));
         };
         match self.owner(call.server, &found.config) {
             Owner::Ours => Ok(found),
@@ -95,7 +104,9 @@ impl ProxmoxProvisioner {
     /// The verified mark on a guest.
     pub(crate) fn mark_on(&self, config: &GuestConfig) -> Option<Mark> {
         let line = find_mark_line(config.description()?)?;
-        Mark::parse(line).ok().filter(|mark| self.signer.verify(mark))
+        Mark::parse(line)
+            .ok()
+            .filter(|mark| self.signer.verify(mark))
     }
 
     /// How the task that the last act began came out.
@@ -105,7 +116,10 @@ impl ProxmoxProvisioner {
         };
         match self.client.task_status(&upid).await {
             Ok(TaskStatus::Running) => {
-                let wait = Observed::Wait { after: look_again(call.elapsed), percent: None };
+                let wait = Observed::Wait {
+                    after: look_again(call.elapsed),
+                    percent: None,
+                };
                 Ok(Begun::Running(wait))
             }
             Ok(status) => Ok(match status.error() {
@@ -131,7 +145,11 @@ impl ProxmoxProvisioner {
             limit: Some(500),
             ..TaskFilter::default()
         };
-        let active = self.client.tasks(node, &filter).await.map_err(|error| of_read(&error))?;
+        let active = self
+            .client
+            .tasks(node, &filter)
+            .await
+            .map_err(|error| of_read(&error))?;
         let wanted = format!("with ID {vmid}");
         for task in active {
             let log = self.client.task_log(&task.upid, 0, 5).await;
@@ -148,7 +166,10 @@ impl ProxmoxProvisioner {
 
 /// What a configuration says of the guest's identity.
 pub(crate) fn identity_of(config: &GuestConfig) -> Identity {
-    let mark = config.description().and_then(find_mark_line).unwrap_or_default();
+    let mark = config
+        .description()
+        .and_then(find_mark_line)
+        .unwrap_or_default();
     Identity {
         smbios_uuid: config.smbios_uuid().map(str::to_owned),
         mark: mark.to_owned(),

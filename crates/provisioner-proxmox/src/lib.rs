@@ -46,7 +46,13 @@ impl ProxmoxProvisioner {
     #[must_use]
     pub fn new(client: Client, signer: MarkSigner, settings: EngineSettings) -> Self {
         let steps = Steps::new(&settings);
-        Self { client, signer, settings, steps, templates: Templates::default() }
+        Self {
+            client,
+            signer,
+            settings,
+            steps,
+            templates: Templates::default(),
+        }
     }
 }
 
@@ -92,13 +98,23 @@ impl Provisioner for ProxmoxProvisioner {
     }
 
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {
-        let Some(found) = self.find(server, None).await? else { return Ok(None) };
+        let Some(found) = self.find(server, None).await? else {
+            return Ok(None);
+        };
         let status = self.client.guest_status(&found.node, server.vmid.0).await;
         let status = status.map_err(|error| error::of_read(&error))?;
-        let power =
-            if status.status == "running" { PowerState::Running } else { PowerState::Stopped };
+        let power = if status.status == "running" {
+            PowerState::Running
+        } else {
+            PowerState::Stopped
+        };
         let mark = self.mark_on(&found.config);
-        Ok(Some(GuestView { vmid: server.vmid, node: NodeName(found.node), power, mark }))
+        Ok(Some(GuestView {
+            vmid: server.vmid,
+            node: NodeName(found.node),
+            power,
+            mark,
+        }))
     }
 }
 

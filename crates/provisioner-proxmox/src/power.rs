@@ -15,7 +15,10 @@ use tpm_pve_client::{ErrorClass, GuestStatus, Upid};
 const AFTER_STOP: Duration = Duration::from_secs(3);
 
 pub(crate) fn begun_task(upid: &Upid) -> Acted {
-    Acted { handle: Some(upid.as_str().to_owned()), look_after: Duration::from_millis(100) }
+    Acted {
+        handle: Some(upid.as_str().to_owned()),
+        look_after: Duration::from_millis(100),
+    }
 }
 
 fn seen(found: &Found, power: PowerState, status: &GuestStatus) -> Observed {
@@ -34,7 +37,10 @@ impl ProxmoxProvisioner {
         found: &Found,
         call: &StepCall<'_>,
     ) -> Result<GuestStatus, ProvisionError> {
-        let status = self.client.guest_status(&found.node, call.server.vmid.0).await;
+        let status = self
+            .client
+            .guest_status(&found.node, call.server.vmid.0)
+            .await;
         status.map_err(|error| of_read(&error))
     }
 
@@ -60,7 +66,8 @@ impl ProxmoxProvisioner {
     pub(crate) async fn act_start(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
         let found = self.ours(call).await?;
         let upid = self.client.start(&found.node, call.server.vmid.0).await;
-        upid.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+        upid.map(|upid| begun_task(&upid))
+            .map_err(|error| of_write(&error))
     }
 
     pub(crate) async fn observe_shutdown(
@@ -88,15 +95,22 @@ impl ProxmoxProvisioner {
         let vmid = call.server.vmid.0;
         if call.attempt <= 1 {
             let patience = self.shutdown_secs();
-            match self.client.shutdown(&found.node, vmid, Some(patience), true).await {
+            match self
+                .client
+                .shutdown(&found.node, vmid, Some(patience), true)
+                .await
+            {
                 Ok(upid) => return Ok(begun_task(&upid)),
                 // A paused guest cannot be asked.
-                Err(error) if error.class() == ErrorClass::Rejected && error.text().contains("paused") => {}
+                Err(error)
+                    if error.class() == ErrorClass::Rejected && error.text().contains("paused") => {
+                }
                 Err(error) => return Err(of_write(&error)),
             }
         }
         let upid = self.client.stop(&found.node, vmid).await;
-        upid.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+        upid.map(|upid| begun_task(&upid))
+            .map_err(|error| of_write(&error))
     }
 
     pub(crate) async fn observe_reboot(
@@ -116,14 +130,19 @@ impl ProxmoxProvisioner {
             _ => {}
         }
         // Without a task to ask: it was restarted when it has run for less time than before.
-        let before = call.intent.and_then(|intent| intent.get("uptime_secs")).and_then(Value::as_u64);
+        let before = call
+            .intent
+            .and_then(|intent| intent.get("uptime_secs"))
+            .and_then(Value::as_u64);
         if let (Some(before), Some(now)) = (before, status.uptime_secs)
             && running
             && now < before
         {
             return Ok(seen(&found, PowerState::Running, &status));
         }
-        Ok(Observed::Needed(json!({ "node": found.node, "uptime_secs": status.uptime_secs })))
+        Ok(Observed::Needed(
+            json!({ "node": found.node, "uptime_secs": status.uptime_secs }),
+        ))
     }
 
     /// The first time the guest is asked; after that the reset button is pressed. A guest that is off
@@ -134,11 +153,14 @@ impl ProxmoxProvisioner {
         let upid = if self.status(&found, call).await?.status != "running" {
             self.client.start(&found.node, vmid).await
         } else if call.attempt <= 1 {
-            self.client.reboot(&found.node, vmid, Some(self.shutdown_secs())).await
+            self.client
+                .reboot(&found.node, vmid, Some(self.shutdown_secs()))
+                .await
         } else {
             self.client.reset(&found.node, vmid).await
         };
-        upid.map(|upid| begun_task(&upid)).map_err(|error| of_write(&error))
+        upid.map(|upid| begun_task(&upid))
+            .map_err(|error| of_write(&error))
     }
 
     fn shutdown_secs(&self) -> u32 {
@@ -148,7 +170,11 @@ impl ProxmoxProvisioner {
 
 /// A start whose task failed and whose guest is off has failed for good, unless the task was cut short.
 fn refusal(error: ProvisionError) -> ProvisionError {
-    let cut_short = ["unexpected status", "received interrupt", "interrupted by signal"];
+    let cut_short = [
+        "unexpected status",
+        "received interrupt",
+        "interrupted by signal",
+    ];
     let text = error.failure.detail.as_deref().unwrap_or_default();
     if error.fate == Fate::Ask && !cut_short.iter().any(|part| text.contains(part)) {
         ProvisionError {

@@ -13,7 +13,10 @@ use tpm_pve_client::{Error, ErrorClass, Interface};
 /// A third of the time that has passed.
 fn patience(call: &StepCall<'_>) -> Observed {
     let after = (call.elapsed / 3).clamp(Duration::from_millis(100), Duration::from_secs(10));
-    Observed::Wait { after, percent: None }
+    Observed::Wait {
+        after,
+        percent: None,
+    }
 }
 
 /// An agent that does not answer, or is not there, is waited for until the deadline; the deadline's
@@ -41,7 +44,11 @@ impl ProxmoxProvisioner {
         }
         let found = self.ours(call).await?;
         let text = format!("VM {} has moved to {}", call.server.vmid, found.node);
-        Err(ProvisionError::new(Fate::NotSent, tpm_domain::FailureCode::ProxmoxAmbiguous, text))
+        Err(ProvisionError::new(
+            Fate::NotSent,
+            tpm_domain::FailureCode::ProxmoxAmbiguous,
+            text,
+        ))
     }
 
     pub(crate) async fn observe_agent(
@@ -51,8 +58,14 @@ impl ProxmoxProvisioner {
         let node = self.node(call).await?;
         match self.client.agent_ping(&node, call.server.vmid.0).await {
             Ok(()) => {
-                let learned = Learned { node: Some(NodeName(node)), ..Learned::default() };
-                Ok(Observed::Done { evidence: json!({ "agent": "answers" }), learned })
+                let learned = Learned {
+                    node: Some(NodeName(node)),
+                    ..Learned::default()
+                };
+                Ok(Observed::Done {
+                    evidence: json!({ "agent": "answers" }),
+                    learned,
+                })
             }
             Err(error) => self.moved(call, &error).await,
         }
@@ -63,11 +76,23 @@ impl ProxmoxProvisioner {
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
         let node = self.node(call).await?;
-        match self.client.agent_interfaces(&node, call.server.vmid.0).await {
+        match self
+            .client
+            .agent_interfaces(&node, call.server.vmid.0)
+            .await
+        {
             Ok(interfaces) => {
-                let Some(ip) = wanted(call, &interfaces) else { return Ok(patience(call)) };
-                let learned = Learned { ip_address: Some(ip), ..Learned::default() };
-                Ok(Observed::Done { evidence: json!({ "address": ip }), learned })
+                let Some(ip) = wanted(call, &interfaces) else {
+                    return Ok(patience(call));
+                };
+                let learned = Learned {
+                    ip_address: Some(ip),
+                    ..Learned::default()
+                };
+                Ok(Observed::Done {
+                    evidence: json!({ "address": ip }),
+                    learned,
+                })
             }
             Err(error) => self.moved(call, &error).await,
         }
@@ -77,7 +102,10 @@ impl ProxmoxProvisioner {
 /// The fixed address of the first interface when the guest has it; with DHCP the first address that
 /// others can reach.
 fn wanted(call: &StepCall<'_>, interfaces: &[Interface]) -> Option<IpAddr> {
-    let mut have = interfaces.iter().flat_map(|i| &i.addresses).map(|address| address.ip);
+    let mut have = interfaces
+        .iter()
+        .flat_map(|i| &i.addresses)
+        .map(|address| address.ip);
     match call.server.spec.nics.first().and_then(|nic| nic.address) {
         Some(fixed) => have.find(|ip| *ip == IpAddr::V4(fixed.ip)),
         None => have.find(|ip| match ip {

@@ -28,13 +28,22 @@ impl ProxmoxProvisioner {
                 "{disk} of the template has {} GiB already; shrinking disks is not supported",
                 size.div_ceil(GIB)
             );
-            return Err(ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text));
+            return Err(ProvisionError::new(
+                Fate::Refused,
+                FailureCode::ProxmoxRefused,
+                text,
+            ));
         }
         if size == want {
             let evidence = json!({ "disk": disk, "size_bytes": size });
-            return Ok(Observed::Done { evidence, learned: Learned::default() });
+            return Ok(Observed::Done {
+                evidence,
+                learned: Learned::default(),
+            });
         }
-        Ok(Observed::Needed(json!({ "node": found.node, "disk": disk, "size_bytes": want })))
+        Ok(Observed::Needed(
+            json!({ "node": found.node, "disk": disk, "size_bytes": want }),
+        ))
     }
 
     pub(crate) async fn act_resize(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
@@ -42,10 +51,16 @@ impl ProxmoxProvisioner {
         let (disk, _) = first_disk(&found)?;
         let want = u64::from(call.server.spec.disk_gb) * GIB;
         let digest = found.config.digest();
-        let upid = self.client.resize(&found.node, call.server.vmid.0, &disk, want, digest).await;
+        let upid = self
+            .client
+            .resize(&found.node, call.server.vmid.0, &disk, want, digest)
+            .await;
         let upid = upid.map_err(|error| of_write(&error))?;
         let handle = Some(upid.as_str().to_owned());
-        Ok(Acted { handle, look_after: Duration::from_millis(100) })
+        Ok(Acted {
+            handle,
+            look_after: Duration::from_millis(100),
+        })
     }
 }
 
@@ -53,8 +68,15 @@ impl ProxmoxProvisioner {
 /// first one on any bus.
 fn first_disk(found: &Found) -> Result<(String, u64), ProvisionError> {
     let disks = found.config.disks().map_err(of_value)?;
-    let plain = |name: &str| disks.get(name).filter(|disk| !disk.is_cdrom() && !disk.is_cloudinit());
-    let order = found.config.get("boot").and_then(|boot| boot.split("order=").nth(1));
+    let plain = |name: &str| {
+        disks
+            .get(name)
+            .filter(|disk| !disk.is_cdrom() && !disk.is_cloudinit())
+    };
+    let order = found
+        .config
+        .get("boot")
+        .and_then(|boot| boot.split("order=").nth(1));
     let by_order = order
         .into_iter()
         .flat_map(|list| list.split([',', ';']))
@@ -62,7 +84,9 @@ fn first_disk(found: &Found) -> Result<(String, u64), ProvisionError> {
         .find(|name| plain(name).is_some());
     let by_bus = || {
         ["scsi", "virtio", "sata", "ide"].iter().find_map(|bus| {
-            (0..31).map(|n| format!("{bus}{n}")).find(|name| plain(name).is_some())
+            (0..31)
+                .map(|n| format!("{bus}{n}"))
+                .find(|name| plain(name).is_some())
         })
     };
     let name = by_order.map(str::to_owned).or_else(by_bus);
@@ -70,9 +94,11 @@ fn first_disk(found: &Found) -> Result<(String, u64), ProvisionError> {
         let text = "the template has no disk";
         ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text)
     })?;
-    let size = plain(&name).and_then(|disk| disk.size_bytes()).ok_or_else(|| {
-        let text = format!("Proxmox does not say how large {name} is");
-        ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text)
-    })?;
+    let size = plain(&name)
+        .and_then(|disk| disk.size_bytes())
+        .ok_or_else(|| {
+            let text = format!("Proxmox does not say how large {name} is");
+            ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text)
+        })?;
     Ok((name, size))
 }

@@ -28,11 +28,20 @@ impl Steps {
             on_failure: OnFailure::Undo,
             slot: None,
         };
-        let rung = |spec: StepSpec, rung: Rung| StepSpec { rung: Some(rung), ..spec };
-        let clone = StepSpec { slot: Some(("clone", settings.max_clones)), ..step("clone", 40) };
+        let rung = |spec: StepSpec, rung: Rung| StepSpec {
+            rung: Some(rung),
+            ..spec
+        };
+        let clone = StepSpec {
+            slot: Some(("clone", settings.max_clones)),
+            ..step("clone", 40)
+        };
         // A guest that is whole but does not start is kept: the reason is on the node, and repairing
         // it is cheaper than making it again.
-        let start = StepSpec { on_failure: OnFailure::Keep, ..step("start", 15) };
+        let start = StepSpec {
+            on_failure: OnFailure::Keep,
+            ..step("start", 15)
+        };
         let agent = StepSpec {
             deadline: settings.agent_timeout,
             when_late: WhenLate::Warn,
@@ -57,8 +66,14 @@ impl Steps {
             ],
             destroy: vec![step("stop", 30), step("destroy", 50), step("confirm", 20)],
             start: vec![step("start", 100)],
-            stop: vec![StepSpec { deadline: slow, ..step("shutdown", 100) }],
-            restart: vec![StepSpec { deadline: slow, ..step("reboot", 100) }],
+            stop: vec![StepSpec {
+                deadline: slow,
+                ..step("shutdown", 100)
+            }],
+            restart: vec![StepSpec {
+                deadline: slow,
+                ..step("reboot", 100)
+            }],
         }
     }
 

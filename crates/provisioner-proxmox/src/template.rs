@@ -19,7 +19,10 @@ pub(crate) struct Templates(Mutex<HashMap<u32, (String, Instant)>>);
 impl Templates {
     fn get(&self, vmid: u32) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&vmid).filter(|(_, seen)| seen.elapsed() < REMEMBER).map(|(node, _)| node.clone())
+        known
+            .get(&vmid)
+            .filter(|(_, seen)| seen.elapsed() < REMEMBER)
+            .map(|(node, _)| node.clone())
     }
 
     fn put(&self, vmid: u32, node: &str) {
@@ -28,7 +31,10 @@ impl Templates {
     }
 
     pub(crate) fn forget(&self, vmid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&vmid);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&vmid);
     }
 }
 
@@ -40,7 +46,9 @@ impl ProxmoxProvisioner {
         }
         let resources = self.client.cluster_resources(Some(ResourceKind::Vm)).await;
         let resources = resources.map_err(|error| of_read(&error))?;
-        let found = resources.into_iter().find(|resource| resource.vmid == Some(template));
+        let found = resources
+            .into_iter()
+            .find(|resource| resource.vmid == Some(template));
         match found {
             Some(resource) if resource.template == Some(true) => {
                 let node = resource.node.unwrap_or_default();

@@ -42,7 +42,13 @@ impl ProvisionError {
     /// An error without a cause beyond its text.
     #[must_use]
     pub fn new(fate: Fate, code: FailureCode, detail: impl Into<String>) -> Self {
-        Self { fate, failure: Failure::new(code, detail), retry_after: None, settled: false, cause: None }
+        Self {
+            fate,
+            failure: Failure::new(code, detail),
+            retry_after: None,
+            settled: false,
+            cause: None,
+        }
     }
 
     /// The same, about something begun that has ended.

@@ -20,7 +20,9 @@ pub struct WeakKey;
 
 impl fmt::Debug for MarkSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MarkSigner").field("instance", &self.instance).finish_non_exhaustive()
+        f.debug_struct("MarkSigner")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
     }
 }
 
@@ -33,7 +35,10 @@ impl MarkSigner {
         if key.len() < 16 {
             return Err(WeakKey);
         }
-        Ok(Self { instance: instance.into(), key: key.to_vec() })
+        Ok(Self {
+            instance: instance.into(),
+            key: key.to_vec(),
+        })
     }
 
     /// The mark that a server's guest carries.
@@ -59,7 +64,9 @@ impl MarkSigner {
 
     fn sign(&self, mark: &Mark) -> String {
         // A key of any length is accepted by HMAC, so the empty fallback is never taken.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else { return String::new() };
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else {
+            return String::new();
+        };
         mac.update(mark.signed_text().as_bytes());
         hex::encode(&mac.finalize().into_bytes()[..16])
     }
@@ -82,8 +89,14 @@ mod tests {
         };
         mark.signature = signer.sign(&mark);
         assert!(signer.verify(&mark));
-        assert!(!signer.verify(&Mark { vmid: Vmid(10_001), ..mark.clone() }));
-        assert!(!signer.verify(&Mark { server: ServerId(2), ..mark.clone() }));
+        assert!(!signer.verify(&Mark {
+            vmid: Vmid(10_001),
+            ..mark.clone()
+        }));
+        assert!(!signer.verify(&Mark {
+            server: ServerId(2),
+            ..mark.clone()
+        }));
         assert!(!MarkSigner::new("i1", &[8; 32]).unwrap().verify(&mark));
         assert!(!MarkSigner::new("i2", &[7; 32]).unwrap().verify(&mark));
         assert_eq!(MarkSigner::new("i1", &[7; 15]).unwrap_err(), WeakKey);

@@ -22,8 +22,13 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] =
-        [Self::Create, Self::Destroy, Self::Start, Self::Stop, Self::Restart];
+    pub const ALL: [Self; 5] = [
+        Self::Create,
+        Self::Destroy,
+        Self::Start,
+        Self::Stop,
+        Self::Restart,
+    ];
 }
 
 /// What happens when a step is not done in time.

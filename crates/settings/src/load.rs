@@ -54,7 +54,9 @@ pub fn load_from(
 ) -> Result<Settings, LoadError> {
     let source = match file {
         Some(path) => File::from(path).format(FileFormat::Toml).required(true),
-        None => File::from(Path::new("config/local.toml")).format(FileFormat::Toml).required(false),
+        None => File::from(Path::new("config/local.toml"))
+            .format(FileFormat::Toml)
+            .required(false),
     };
     // Not parsed here: a password that looks like a number must stay what it is.
     let variables = Environment::with_prefix("TPM")
@@ -69,7 +71,11 @@ pub fn load_from(
         .and_then(Config::try_deserialize)
         .map_err(LoadError::Unreadable)?;
     let problems = settings.problems();
-    if problems.is_empty() { Ok(settings) } else { Err(LoadError::Invalid(problems)) }
+    if problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(LoadError::Invalid(problems))
+    }
 }
 
 #[cfg(test)]
@@ -79,14 +85,22 @@ mod tests {
 
     fn with(pairs: &[(&str, &str)]) -> Result<Settings, LoadError> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let environment = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         load_from(Some(file.path()), environment)
     }
 
     #[test]
     fn the_defaults_only_lack_what_nobody_can_know() {
-        let Err(LoadError::Invalid(problems)) = with(&[]) else { panic!("valid without a cluster") };
-        let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        let Err(LoadError::Invalid(problems)) = with(&[]) else {
+            panic!("valid without a cluster")
+        };
+        let keys: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.key.as_str())
+            .collect();
         assert_eq!(keys, ["proxmox.token_id", "proxmox.ca_file"]);
     }
 
@@ -95,7 +109,10 @@ mod tests {
         let base = [
             ("TPM__PROXMOX__TOKEN_ID", "a@pve!b"),
             ("TPM__PROXMOX__TOKEN_SECRET", "s3cret"),
-            ("TPM__PROXMOX__FINGERPRINT", &"ab:".repeat(31).replace("ab:ab", "ab:cd")),
+            (
+                "TPM__PROXMOX__FINGERPRINT",
+                &"ab:".repeat(31).replace("ab:ab", "ab:cd"),
+            ),
             ("TPM__PROXMOX__ENDPOINTS", "https://a:8006, https://b:8006"),
             ("TPM__AUTH__ADMIN_PASSWORD", "00000007"),
         ];
@@ -103,7 +120,10 @@ mod tests {
         let pin = format!("{}ab", "ab:".repeat(31));
         good[2].1 = &pin;
         let settings = with(&good).unwrap();
-        assert_eq!(settings.proxmox.endpoints, ["https://a:8006", "https://b:8006"]);
+        assert_eq!(
+            settings.proxmox.endpoints,
+            ["https://a:8006", "https://b:8006"]
+        );
         assert_eq!(settings.auth.admin_password.expose_secret(), "00000007");
         assert!(!format!("{settings:?}").contains("s3cret"));
 
@@ -116,8 +136,13 @@ mod tests {
             ("TPM__ROLES__WEB__TEMPLATE", "1"),
             ("TPM__LOG__FORMAT", "xml"),
         ]);
-        let Err(LoadError::Invalid(problems)) = with(&bad) else { panic!("accepted") };
-        let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        let Err(LoadError::Invalid(problems)) = with(&bad) else {
+            panic!("accepted")
+        };
+        let keys: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.key.as_str())
+            .collect();
         assert_eq!(
             keys,
             [

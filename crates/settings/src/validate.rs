@@ -26,7 +26,10 @@ struct Problems(Vec<Problem>);
 impl Problems {
     fn unless(&mut self, fine: bool, key: impl Into<String>, text: impl Into<String>) {
         if !fine {
-            self.0.push(Problem { key: key.into(), text: text.into() });
+            self.0.push(Problem {
+                key: key.into(),
+                text: text.into(),
+            });
         }
     }
 }
@@ -103,7 +106,11 @@ impl Settings {
         proxmox(&self.proxmox, &mut problems);
         network(&self.network, &mut problems);
         limits(&self.limits, &mut problems);
-        problems.unless(!self.roles.is_empty(), "roles", "must name at least one role");
+        problems.unless(
+            !self.roles.is_empty(),
+            "roles",
+            "must name at least one role",
+        );
         for (name, settings) in &self.roles {
             role(name, settings, &mut problems);
         }
@@ -227,22 +234,37 @@ fn network(network: &Network, problems: &mut Problems) {
         "network.bridge",
         "must be a bridge's name of 1 to 15 characters",
     );
-    problems.unless(network.vlan <= 4094, "network.vlan", "must be between 0 (none) and 4094");
     problems.unless(
-        network.dns.iter().all(|ip| ip.parse::<std::net::IpAddr>().is_ok()),
+        network.vlan <= 4094,
+        "network.vlan",
+        "must be between 0 (none) and 4094",
+    );
+    problems.unless(
+        network
+            .dns
+            .iter()
+            .all(|ip| ip.parse::<std::net::IpAddr>().is_ok()),
         "network.dns",
         "must list IP addresses",
     );
 }
 
 fn limits(limits: &Limits, problems: &mut Problems) {
-    problems.unless((1..=8192).contains(&limits.max_cpu), "limits.max_cpu", "must be between 1 and 8192");
+    problems.unless(
+        (1..=8192).contains(&limits.max_cpu),
+        "limits.max_cpu",
+        "must be between 1 and 8192",
+    );
     problems.unless(
         (16..=limits.max_memory_mb).contains(&limits.min_memory_mb),
         "limits.min_memory_mb",
         "must be at least 16 and not above max_memory_mb",
     );
-    problems.unless(limits.max_disk_gb >= 1, "limits.max_disk_gb", "must be at least 1");
+    problems.unless(
+        limits.max_disk_gb >= 1,
+        "limits.max_disk_gb",
+        "must be at least 1",
+    );
     problems.unless(
         (1..=5000).contains(&limits.max_bulk),
         "limits.max_bulk",
@@ -257,12 +279,26 @@ fn limits(limits: &Limits, problems: &mut Problems) {
 
 fn role(name: &str, role: &Role, problems: &mut Problems) {
     let key = |field: &str| format!("roles.{name}.{field}");
-    problems.unless(role.template >= 100, key("template"), "must be the VMID of a template");
-    problems.unless(role.min_disk_gb >= 1, key("min_disk_gb"), "must be at least 1");
-    problems.unless(!role.user.is_empty(), key("user"), "must name the cloud-init user");
+    problems.unless(
+        role.template >= 100,
+        key("template"),
+        "must be the VMID of a template",
+    );
+    problems.unless(
+        role.min_disk_gb >= 1,
+        key("min_disk_gb"),
+        "must be at least 1",
+    );
+    problems.unless(
+        !role.user.is_empty(),
+        key("user"),
+        "must name the cloud-init user",
+    );
     let plain = |tag: &String| {
         !tag.is_empty()
-            && tag.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+            && tag
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
     };
     problems.unless(
         role.tags.iter().all(plain),
@@ -270,7 +306,9 @@ fn role(name: &str, role: &Role, problems: &mut Problems) {
         "must be words of letters, digits, '_', '-' and '.'",
     );
     problems.unless(
-        role.ssh_keys.iter().all(|key| !key.contains('\n') && key.contains(' ')),
+        role.ssh_keys
+            .iter()
+            .all(|key| !key.contains('\n') && key.contains(' ')),
         key("ssh_keys"),
         "must be public keys, one line each",
     );

@@ -7,13 +7,14 @@ use crate::wake::Wake;
 use crate::{migration, repository};
 use async_trait::async_trait;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection, SqliteConnection};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use std::path::PathBuf;
 use std::time::Duration;
-use tpm_store::{JobQueue, Reads, Result, Store, UnitOfWork};
+use tpm_store::{JobQueue, Reads, Result, Store, StoreError, UnitOfWork};
 
 /// How long a caller waits for SQLite's one writer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,11 +37,22 @@ impl SeaStore {
     /// # Errors
     /// When the database cannot be reached or its schema is not one this version can bring up to date.
     pub async fn open(url: &str) -> Result<Self> {
+        Self::connect(url, true).await
+    }
+
+    /// Opens a database that another handle of this process has brought up to date already: writes
+    /// nothing, so it works on a full disk too.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn open_again(url: &str) -> Result<Self> {
+        Self::connect(url, false).await
+    }
+
+    async fn connect(url: &str, migrate: bool) -> Result<Self> {
         let sqlite = url.starts_with("sqlite:");
         let (write, read) = if sqlite {
-            let write = Database::connect(sqlite_options(url, 1)).await.map_err(store_error)?;
-            let read = Database::connect(sqlite_options(url, 4)).await.map_err(store_error)?;
-            (write, read)
+            (connect_sqlite(url, 1).await?, connect_sqlite(url, 4).await?)
         } else {
             let mut options = ConnectOptions::new(url);
             options
@@ -52,15 +64,23 @@ impl SeaStore {
             let pool = Database::connect(options).await.map_err(store_error)?;
             (pool.clone(), pool)
         };
-        migration::run(&write).await.map_err(store_error)?;
-        let instance_id = repository::instance_id(&write).await?;
+        if migrate {
+            migration::run(&write).await.map_err(store_error)?;
+            repository::make_instance_id(&write).await?;
+        }
+        let instance_id = repository::instance_id(&read).await?;
         let wake = if sqlite {
             Wake::beside(sqlite_path(url))
         } else {
             Wake::listen(write.get_postgres_connection_pool().clone())
         };
         let queue = SeaQueue::new(write.clone(), wake);
-        Ok(Self { write, read, queue, instance_id })
+        Ok(Self {
+            write,
+            read,
+            queue,
+            instance_id,
+        })
     }
 
     /// Closes every connection once what is under way has ended.
@@ -70,6 +90,23 @@ impl SeaStore {
             if let Err(error) = connection.close().await {
                 tracing::debug!(%error, "closing the database");
             }
+        }
+    }
+}
+
+/// Switching a new file to WAL answers "locked" at once when another process is doing the same, without
+/// the wait that is set for everything else.
+async fn connect_sqlite(url: &str, connections: u32) -> Result<DatabaseConnection> {
+    let began = std::time::Instant::now();
+    loop {
+        match Database::connect(sqlite_options(url, connections))
+            .await
+            .map_err(store_error)
+        {
+            Err(StoreError::Unavailable(_)) if began.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            done => return done,
         }
     }
 }
@@ -93,13 +130,33 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(PATIENCE)
+        })
+        .map_sqlx_sqlite_before_acquire(|connection, _| {
+            Box::pin(is_outside_a_transaction(connection))
         });
     options
 }
 
+/// SQLite ends a transaction by itself when the disk is full. The driver then still counts it as open,
+/// and would nest all later ones in a savepoint that nobody ever releases: acknowledged, and never
+/// written. Such a connection is closed instead of being used again.
+async fn is_outside_a_transaction(
+    connection: &mut SqliteConnection,
+) -> std::result::Result<bool, sea_orm::sqlx::Error> {
+    // Waits until a rollback that was queued when a transaction was dropped is through.
+    connection.ping().await?;
+    let open = connection.is_in_transaction();
+    if open {
+        tracing::warn!("closing a connection that is left in a transaction");
+    }
+    Ok(!open)
+}
+
 /// Begins a transaction that may write: on SQLite it takes the write lock at once, so that reading
 /// first and writing later cannot fail half way.
-pub(crate) async fn begin(db: &DatabaseConnection) -> Result<Session<sea_orm::DatabaseTransaction>> {
+pub(crate) async fn begin(
+    db: &DatabaseConnection,
+) -> Result<Session<sea_orm::DatabaseTransaction>> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()

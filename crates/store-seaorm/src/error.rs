@@ -25,8 +25,12 @@ fn is_connection(error: &DbErr) -> bool {
         DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
             matches!(
                 **inner,
-                Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed
-                    | Sqlx::Tls(_) | Sqlx::Protocol(_)
+                Sqlx::Io(_)
+                    | Sqlx::PoolTimedOut
+                    | Sqlx::PoolClosed
+                    | Sqlx::WorkerCrashed
+                    | Sqlx::Tls(_)
+                    | Sqlx::Protocol(_)
             )
         }
         _ => false,
@@ -36,7 +40,10 @@ fn is_connection(error: &DbErr) -> bool {
 /// The store's word for a database error.
 pub(crate) fn store_error(error: DbErr) -> StoreError {
     let code = code_of(&error);
-    let primary = code.as_deref().and_then(|c| c.parse::<u32>().ok()).map(|c| c & 0xff);
+    let primary = code
+        .as_deref()
+        .and_then(|c| c.parse::<u32>().ok())
+        .map(|c| c & 0xff);
     let connection = is_connection(&error);
     let cause = anyhow::Error::new(error);
     match (code.as_deref(), primary) {
@@ -44,7 +51,10 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
         (Some(c), _) if c.len() == 5 && c.starts_with("23") => StoreError::Constraint(cause),
         (Some("40001" | "40P01"), _) => StoreError::Crossed(cause),
         (Some("53100"), _) => StoreError::Full(cause),
-        (Some(c), _) if c.len() == 5 && (c.starts_with("57") || c.starts_with("53") || c.starts_with("08")) => {
+        (Some(c), _)
+            if c.len() == 5
+                && (c.starts_with("57") || c.starts_with("53") || c.starts_with("08")) =>
+        {
             StoreError::Unavailable(cause)
         }
         // SQLite: https://www.sqlite.org/rescode.html (19 constraint, 13 full, 5 busy, 6 locked,

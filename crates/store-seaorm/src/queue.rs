@@ -8,10 +8,7 @@ use crate::rows;
 use crate::session::Session;
 use crate::wake::Wake;
 use async_trait::async_trait;
-use sea_orm::{
-    ColumnTrait, DatabaseConnection, DbBackend, EntityTrait, QueryFilter,
-    QueryOrder,
-};
+use sea_orm::{ColumnTrait, DatabaseConnection, DbBackend, EntityTrait, QueryFilter, QueryOrder};
 use std::time::Duration;
 use tpm_domain::{TaskId, Timestamp};
 use tpm_store::{Claim, JobQueue, Lease, Result, UnitOfWork};
@@ -100,8 +97,18 @@ impl JobQueue for SeaQueue {
             .collect::<Result<_>>()?;
         let now = Timestamp(session.now_ms);
         Box::new(session).commit().await?;
-        let lease = Lease { task: TaskId(id), owner: owner.to_owned(), epoch: seen + 1 };
-        Ok(Some(Claim { lease, task, undoing, now, steps }))
+        let lease = Lease {
+            task: TaskId(id),
+            owner: owner.to_owned(),
+            epoch: seen + 1,
+        };
+        Ok(Some(Claim {
+            lease,
+            task,
+            undoing,
+            now,
+            steps,
+        }))
     }
 
     async fn renew(&self, owner: &str, tasks: &[TaskId], ttl: Duration) -> Result<u64> {
@@ -116,7 +123,9 @@ impl JobQueue for SeaQueue {
             now_sql(session.backend),
             ids.join(", ")
         );
-        let done = session.run(&sql, [millis(ttl).into(), owner.into()]).await?;
+        let done = session
+            .run(&sql, [millis(ttl).into(), owner.into()])
+            .await?;
         Ok(done.rows_affected())
     }
 

@@ -105,14 +105,27 @@ pub(crate) fn user(row: users::Model) -> Result<User> {
         "viewer" => UserRole::Viewer,
         _ => return Err(broken("users.role")),
     };
-    Ok(User { id: UserId(row.id), username: row.username, password_hash: row.password_hash, role })
+    Ok(User {
+        id: UserId(row.id),
+        username: row.username,
+        password_hash: row.password_hash,
+        role,
+    })
 }
 
-pub(crate) fn notification(row: notifications::Model, event: events::Model) -> Result<Notification> {
-    let severity = [Severity::Success, Severity::Info, Severity::Warning, Severity::Error]
-        .into_iter()
-        .find(|severity| severity.as_str() == row.severity)
-        .ok_or_else(|| broken("notifications.severity"))?;
+pub(crate) fn notification(
+    row: notifications::Model,
+    event: events::Model,
+) -> Result<Notification> {
+    let severity = [
+        Severity::Success,
+        Severity::Info,
+        Severity::Warning,
+        Severity::Error,
+    ]
+    .into_iter()
+    .find(|severity| severity.as_str() == row.severity)
+    .ok_or_else(|| broken("notifications.severity"))?;
     Ok(Notification {
         id: NotificationId(row.id),
         event: Event {

@@ -21,13 +21,20 @@ impl Session<DatabaseConnection> {
     /// For reads. Nothing is dated with it.
     pub(crate) fn outside(db: DatabaseConnection) -> Self {
         let backend = db.get_database_backend();
-        Self { db, backend, now_ms: 0 }
+        Self {
+            db,
+            backend,
+            now_ms: 0,
+        }
     }
 }
 
 impl Session<DatabaseTransaction> {
     /// Asks the database for the time once; everything the transaction writes carries it.
-    pub(crate) async fn in_transaction(db: DatabaseTransaction, backend: DbBackend) -> Result<Self> {
+    pub(crate) async fn in_transaction(
+        db: DatabaseTransaction,
+        backend: DbBackend,
+    ) -> Result<Self> {
         let sql = format!("SELECT {} AS now_ms", now_sql(backend));
         let row = db
             .query_one_raw(Statement::from_string(backend, sql))
@@ -35,7 +42,11 @@ impl Session<DatabaseTransaction> {
             .map_err(store_error)?
             .ok_or_else(|| broken("the database has no time"))?;
         let now_ms = row.try_get("", "now_ms").map_err(store_error)?;
-        Ok(Self { db, backend, now_ms })
+        Ok(Self {
+            db,
+            backend,
+            now_ms,
+        })
     }
 }
 

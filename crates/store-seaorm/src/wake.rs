@@ -19,21 +19,39 @@ pub(crate) struct Wake {
 
 #[derive(Debug)]
 enum Kind {
-    File { socket: PathBuf, ear: Mutex<Option<UnixDatagram>> },
-    Postgres { pool: sea_orm::sqlx::PgPool, ear: Mutex<Option<sea_orm::sqlx::postgres::PgListener>> },
+    File {
+        socket: PathBuf,
+        ear: Mutex<Option<UnixDatagram>>,
+    },
+    Postgres {
+        pool: sea_orm::sqlx::PgPool,
+        ear: Mutex<Option<sea_orm::sqlx::postgres::PgListener>>,
+    },
 }
 
 impl Wake {
     pub(crate) fn beside(database: PathBuf) -> Self {
         let mut socket = database.into_os_string();
         socket.push(".wake");
-        let kind = Kind::File { socket: socket.into(), ear: Mutex::new(None) };
-        Self { here: Arc::new(Notify::new()), kind }
+        let kind = Kind::File {
+            socket: socket.into(),
+            ear: Mutex::new(None),
+        };
+        Self {
+            here: Arc::new(Notify::new()),
+            kind,
+        }
     }
 
     pub(crate) fn listen(pool: sea_orm::sqlx::PgPool) -> Self {
-        let kind = Kind::Postgres { pool, ear: Mutex::new(None) };
-        Self { here: Arc::new(Notify::new()), kind }
+        let kind = Kind::Postgres {
+            pool,
+            ear: Mutex::new(None),
+        };
+        Self {
+            here: Arc::new(Notify::new()),
+            kind,
+        }
     }
 
     pub(crate) async fn wake(&self, db: &DatabaseConnection) {
@@ -90,14 +108,19 @@ impl Wake {
                         *ear = None;
                     }
                     // One wake is enough for a burst of rings.
-                    while ear.as_ref().is_some_and(|bound| bound.try_recv(&mut byte).is_ok()) {}
+                    while ear
+                        .as_ref()
+                        .is_some_and(|bound| bound.try_recv(&mut byte).is_ok())
+                    {
+                    }
                 }
             }
             Kind::Postgres { pool, ear } => {
                 let mut ear = ear.lock().await;
                 if ear.is_none() {
                     let listener = async {
-                        let mut fresh = sea_orm::sqlx::postgres::PgListener::connect_with(pool).await?;
+                        let mut fresh =
+                            sea_orm::sqlx::postgres::PgListener::connect_with(pool).await?;
                         fresh.listen(CHANNEL).await?;
                         Ok::<_, sea_orm::sqlx::Error>(fresh)
                     };

@@ -76,13 +76,8 @@ pub trait LeaseWrites: Send + Sync {
     /// Writes a step, new or changed.
     async fn save_step(&self, task: TaskId, step: &StepRecord) -> Result<()>;
     /// Takes one of `limit` places called `slot` for a step; a step that has one keeps it.
-    async fn take_slot(
-        &self,
-        task: TaskId,
-        seq: u32,
-        slot: &str,
-        limit: u32,
-    ) -> Result<SlotAnswer>;
+    async fn take_slot(&self, task: TaskId, seq: u32, slot: &str, limit: u32)
+    -> Result<SlotAnswer>;
     /// Frees a step's place and makes the next task that waits for it due.
     async fn free_slot(&self, task: TaskId, seq: u32) -> Result<()>;
     /// Writes what the task is doing and how far it is; progress never goes back.
@@ -90,9 +85,17 @@ pub trait LeaseWrites: Send + Sync {
     /// Turns the task round: from now on it undoes, because of `failure` or a cancel (`None`).
     async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()>;
     /// Gives the lease back; the task is due again after `after`.
-    async fn park(&self, task: TaskId, after: Duration, waiting_for_slot: Option<&str>)
-    -> Result<()>;
+    async fn park(
+        &self,
+        task: TaskId,
+        after: Duration,
+        waiting_for_slot: Option<&str>,
+    ) -> Result<()>;
     /// Ends the task and brings its bulk up to date.
-    async fn end_task(&self, task: TaskId, state: TaskState, failure: Option<&Failure>)
-    -> Result<()>;
+    async fn end_task(
+        &self,
+        task: TaskId,
+        state: TaskState,
+        failure: Option<&Failure>,
+    ) -> Result<()>;
 }

@@ -21,7 +21,7 @@ pub trait ReservationWrites: Send + Sync {
     /// Waits until no other transaction is reserving, so that what is read now stays true until commit.
     async fn lock_reservations(&self) -> Result<()>;
     /// The next `count` numbers of the range that were never given before, fewer when it runs out.
-    /// They count as given once the transaction is committed, whatever becomes of the server.
+    /// Each of them is then held in the same transaction, and counts as given for good.
     async fn allocate_vmids(&self, range: VmidRange, count: usize) -> Result<Vec<Vmid>>;
     /// Every address that is held.
     async fn addresses_taken(&self) -> Result<BTreeSet<Ipv4Addr>>;

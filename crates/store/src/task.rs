@@ -2,9 +2,7 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
-use tpm_domain::{
-    ServerId, StepRecord, Task, TaskId, TaskKind, TaskState, TaskToken, UserId,
-};
+use tpm_domain::{ServerId, StepRecord, Task, TaskId, TaskKind, TaskState, TaskToken, UserId};
 
 /// Which tasks, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

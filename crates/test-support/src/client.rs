@@ -32,8 +32,14 @@ impl Client {
     /// # Errors
     /// When no client can be built.
     pub fn new(base: impl Into<String>) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().cookie_store(true).no_proxy().build()?;
-        Ok(Self { http, base: base.into() })
+        let http = reqwest::Client::builder()
+            .cookie_store(true)
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            http,
+            base: base.into(),
+        })
     }
 
     /// The api's URL.
@@ -72,7 +78,11 @@ impl Client {
     pub async fn read(response: reqwest::Response) -> anyhow::Result<Reply> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
-        Ok(Reply { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) })
+        Ok(Reply {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+        })
     }
 
     /// `GET`.
@@ -134,7 +144,10 @@ impl Client {
         if reply.status != 201 {
             bail!("create {name}: {} {}", reply.status, reply.body);
         }
-        let task = reply.body["task_id"].as_str().context("no task_id")?.to_owned();
+        let task = reply.body["task_id"]
+            .as_str()
+            .context("no task_id")?
+            .to_owned();
         let id = reply.body["server_id"].as_i64().context("no server_id")?;
         Ok((task, id))
     }

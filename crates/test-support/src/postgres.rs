@@ -35,7 +35,9 @@ fn find() -> Option<PathBuf> {
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
         places.extend(versions.flatten().map(|version| version.path().join("bin")));
     }
-    places.into_iter().find(|place| place.join("initdb").exists() && place.join("postgres").exists())
+    places
+        .into_iter()
+        .find(|place| place.join("initdb").exists() && place.join("postgres").exists())
 }
 
 fn is_root() -> bool {
@@ -47,7 +49,9 @@ fn is_root() -> bool {
 fn command(program: &Path) -> Command {
     if is_root() {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(program);
         command.env("HOME", "/");
         command
     } else {
@@ -79,10 +83,21 @@ impl Postgres {
         let data = dir.path().join("data");
         std::fs::create_dir(&data)?;
         if is_root() {
-            run(Command::new("chown").args(["-R", "65534:65534"]).arg(dir.path()))?;
+            run(Command::new("chown")
+                .args(["-R", "65534:65534"])
+                .arg(dir.path()))?;
         }
-        let locale = ["--encoding=UTF8", "--locale=C", "--auth=trust", "--username=tpm"];
-        run(command(&bin.join("initdb")).arg("-D").arg(&data).args(locale).arg("--no-sync"))?;
+        let locale = [
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth=trust",
+            "--username=tpm",
+        ];
+        run(command(&bin.join("initdb"))
+            .arg("-D")
+            .arg(&data)
+            .args(locale)
+            .arg("--no-sync"))?;
         let port = free_port()?;
         let mut server = command(&bin.join("postgres"));
         server
@@ -93,7 +108,13 @@ impl Postgres {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let program = Program::start(&mut server)?;
-        let started = Self { program, port, bin, databases: AtomicU32::new(0), _dir: dir };
+        let started = Self {
+            program,
+            port,
+            bin,
+            databases: AtomicU32::new(0),
+            _dir: dir,
+        };
         started.wait_until_ready()?;
         Ok(Ok(started))
     }
@@ -101,7 +122,15 @@ impl Postgres {
     fn psql(&self) -> Command {
         let local = self.bin.join("psql");
         let mut psql = Command::new(if local.exists() { local } else { "psql".into() });
-        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "tpm", "-q"]);
+        psql.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            "tpm",
+            "-q",
+        ]);
         psql
     }
 
@@ -123,8 +152,20 @@ impl Postgres {
     /// When it cannot be made.
     pub fn database(&self) -> anyhow::Result<String> {
         let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        run(self.psql().args(["-d", "postgres", "-c", &format!("CREATE DATABASE {name}")]))?;
+        run(self
+            .psql()
+            .args(["-d", "postgres", "-c", &format!("CREATE DATABASE {name}")]))?;
         Ok(format!("postgres://tpm@127.0.0.1:{}/{name}", self.port))
+    }
+
+    /// Cuts every connection to its databases, as a restart does.
+    ///
+    /// # Errors
+    /// When it does not answer itself.
+    pub fn cut_connections(&self) -> anyhow::Result<()> {
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        run(self.psql().args(["-d", "postgres", "-c", cut]))
     }
 
     /// Its process, to be paused or killed.

@@ -20,7 +20,9 @@ impl Program {
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> anyhow::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
         Ok(Self { child, name })
     }
 
@@ -46,8 +48,15 @@ impl Program {
     /// When it cannot be sent.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(id).status()?;
-        if sent.success() { Ok(()) } else { bail!("cannot send {name} to {}", self.name) }
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(id)
+            .status()?;
+        if sent.success() {
+            Ok(())
+        } else {
+            bail!("cannot send {name} to {}", self.name)
+        }
     }
 
     /// Waits until a file is there, or the program has ended.
@@ -58,7 +67,11 @@ impl Program {
         let began = Instant::now();
         while !file.exists() {
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended with {status} before {} was there", self.name, file.display());
+                bail!(
+                    "{} ended with {status} before {} was there",
+                    self.name,
+                    file.display()
+                );
             }
             if began.elapsed() > Duration::from_secs(30) {
                 bail!("{} does not write {}", self.name, file.display());

@@ -37,7 +37,9 @@ pub struct StackBuilder {
 
 impl fmt::Debug for StackBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StackBuilder").field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("StackBuilder")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,7 +54,8 @@ impl StackBuilder {
     /// With a setting, named as in the environment: `WORKER__CONCURRENCY`.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl fmt::Display) -> Self {
-        self.environment.insert(format!("TPM__{key}"), value.to_string());
+        self.environment
+            .insert(format!("TPM__{key}"), value.to_string());
         self
     }
 
@@ -111,7 +114,15 @@ impl StackBuilder {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api.serve(stop.clone()));
         client.login(password).await?;
-        Ok(Stack { simulator, service, client, environment, dir, stop, tasks: vec![serving] })
+        Ok(Stack {
+            simulator,
+            service,
+            client,
+            environment,
+            dir,
+            stop,
+            tasks: vec![serving],
+        })
     }
 }
 
@@ -133,7 +144,9 @@ pub struct Stack {
 
 impl fmt::Debug for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stack").field("dir", &self.dir.path()).finish_non_exhaustive()
+        f.debug_struct("Stack")
+            .field("dir", &self.dir.path())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,1 +1,262 @@
-//! The database gone, locked or full, at every step.
+//! The database cut off, locked or full: nothing is lost or half done, and things go on by themselves.
+
+use super::world::{as_asked, ask, ask_create, is_whole, kind, prepare_alone, quick};
+use super::{ACTS, Act};
+use anyhow::{Context, ensure};
+use async_trait::async_trait;
+use serde_json::json;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tpm_jobs::{Point, PointHook, PointKind, Verdict};
+use tpm_provisioner::Operation;
+use tpm_pve_simulator::{Fault, FaultKind, HoldAt};
+use tpm_store::Store;
+use tpm_test_support::{Database, Postgres, Stack};
+
+/// Cuts every connection to the database, once, at a moment of a step.
+struct CutAt {
+    place: (&'static str, &'static str, PointKind),
+    postgres: Arc<Postgres>,
+    cut: AtomicBool,
+}
+
+#[async_trait]
+impl PointHook for CutAt {
+    async fn at(&self, point: &Point<'_>) -> Verdict {
+        let here = (point.task_kind, point.step, point.kind) == self.place;
+        if here && !self.cut.swap(true, Ordering::SeqCst) {
+            tokio::task::block_in_place(|| self.postgres.cut_connections()).expect("cutting");
+        }
+        Verdict::Continue
+    }
+}
+
+async fn cut_off(
+    postgres: &Arc<Postgres>,
+    operation: Operation,
+    step: &'static str,
+    at: PointKind,
+) -> anyhow::Result<()> {
+    let url = tokio::task::block_in_place(|| postgres.database())?;
+    let mut stack = quick().database(Database::Url(url)).start().await?;
+    let (task, subject) = if operation == Operation::Create {
+        ask_create(&stack).await?
+    } else {
+        let subject = prepare_alone(&stack, operation).await?;
+        (ask(&stack, operation, &subject).await?, subject)
+    };
+    let place = (kind(operation), step, at);
+    let hook = Arc::new(CutAt {
+        place,
+        postgres: Arc::clone(postgres),
+        cut: AtomicBool::new(false),
+    });
+    stack.start_worker_with(hook.clone())?;
+    let ended = ended_through_cuts(&stack, &task).await?;
+    ensure!(hook.cut.load(Ordering::SeqCst), "never came to {place:?}");
+    ensure!(ended["status"] == "completed", "{ended:#}");
+    as_asked(&stack, operation, &subject).await?;
+    stack.stop().await
+}
+
+/// Waits for a task's end, through answers that say that the database is away.
+async fn ended_through_cuts(stack: &Stack, task: &str) -> anyhow::Result<serde_json::Value> {
+    loop {
+        let reply = stack.client.get(&format!("/api/tasks/{task}")).await?;
+        if reply.status == 503 {
+            ensure!(reply.headers.contains_key("retry-after"), "{}", reply.body);
+            continue;
+        }
+        ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+        if !matches!(reply.body["status"].as_str(), Some("pending" | "running")) {
+            return Ok(reply.body);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// PostgreSQL drops all connections between any two parts of any step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_cut_off_at_any_step_costs_nothing() -> anyhow::Result<()> {
+    let postgres = match tokio::task::block_in_place(Postgres::start)? {
+        Ok(postgres) => Arc::new(postgres),
+        Err(missing) => {
+            eprintln!("skipped: {missing}");
+            return Ok(());
+        }
+    };
+    for Act {
+        operation, step, ..
+    } in ACTS
+    {
+        for at in [PointKind::BeforeAct, PointKind::AfterAct] {
+            cut_off(&postgres, operation, step, at)
+                .await
+                .with_context(|| format!("{operation:?}/{step}/{}", at.as_str()))?;
+        }
+    }
+    for operation in Operation::ALL {
+        cut_off(&postgres, operation, "finish", PointKind::BeforeFinish)
+            .await
+            .with_context(|| format!("{operation:?}/finish"))?;
+    }
+    Ok(())
+}
+
+/// The whole matrix of kills and takeovers stands on SQLite; here the main job, a takeover and a bulk on
+/// PostgreSQL with several workers.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_workers_on_postgresql() -> anyhow::Result<()> {
+    let postgres = match tokio::task::block_in_place(Postgres::start)? {
+        Ok(postgres) => postgres,
+        Err(missing) => {
+            eprintln!("skipped: {missing}");
+            return Ok(());
+        }
+    };
+    let url = tokio::task::block_in_place(|| postgres.database())?;
+    let mut stack = quick()
+        .database(Database::Url(url))
+        .set("PROXMOX__MAX_CLONES", 4)
+        .start()
+        .await?;
+    for _ in 0..3 {
+        stack.start_worker()?;
+    }
+    let servers: Vec<_> = (1..=30)
+        .map(|n| json!({ "name": format!("p{n}"), "role": "db", "cpu": 1, "memory": 512, "disk_size": 10 }))
+        .collect();
+    let reply = stack
+        .client
+        .post("/api/servers/bulk-create", &json!({ "servers": servers }))
+        .await?;
+    ensure!(reply.status == 201, "{}", reply.body);
+    let task = stack
+        .client
+        .ended(reply.body["task_id"].as_str().context("task")?)
+        .await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    let clones = super::world::effects(&stack, "clone");
+    let distinct: std::collections::BTreeSet<_> = clones.iter().collect();
+    ensure!(clones.len() == 30 && distinct.len() == 30, "{clones:?}");
+    ensure!(stack.simulator.counters().highest_clones <= 4);
+    stack.stop().await
+}
+
+/// Another process holds SQLite's write lock: writes are told to come back, reads go on, and nothing is
+/// half there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_is_waited_for_then_told() -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    let other = tpm_store_seaorm::SeaStore::open(&format!(
+        "sqlite://{}",
+        stack.dir.path().join("manager.db").display()
+    ))
+    .await?;
+    let holding = other.begin().await?;
+    let body = json!({ "name": "x1", "role": "web", "cpu": 2, "memory": 2048, "disk_size": 20 });
+    let reply = stack.client.post("/api/servers/create", &body).await?;
+    ensure!(reply.status == 503, "{} {}", reply.status, reply.body);
+    ensure!(reply.headers.contains_key("retry-after"));
+    let list = stack.client.get("/api/servers").await?;
+    ensure!(
+        list.status == 200 && list.body["total"] == 0,
+        "{} {}",
+        list.status,
+        list.body
+    );
+    drop(holding);
+    stack.start_worker()?;
+    let (task, subject) = ask_create(&stack).await?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    is_whole(&stack, &subject, "running").await?;
+    stack.stop().await
+}
+
+/// A small file system that is not the machine's; unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> anyhow::Result<Option<Self>> {
+        let dir = tempfile::tempdir()?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(dir.path())
+            .output();
+        Ok(mounted
+            .is_ok_and(|done| done.status.success())
+            .then_some(Self(dir)))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .output()
+            .ok();
+    }
+}
+
+/// The disk under the database is full: 507, reads go on, a task in the middle waits; when there is
+/// room again everything goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_writes_and_heals() -> anyhow::Result<()> {
+    let Some(disk) = SmallDisk::mount()? else {
+        ensure!(
+            !std::env::var("CI").is_ok_and(|ci| ci == "true"),
+            "CI may not skip it: cannot mount a tmpfs"
+        );
+        eprintln!("skipped: this user cannot mount a tmpfs");
+        return Ok(());
+    };
+    let url = format!("sqlite://{}", disk.0.path().join("m.db").display());
+    let mut stack = quick().database(Database::Url(url)).start().await?;
+    stack.start_worker()?;
+    // In the middle of its clone when the disk fills up.
+    let hold = FaultKind::Hold {
+        at: HoldAt::TaskEffect,
+    };
+    let held = Fault::once("POST", "/nodes/*/qemu/*/clone", hold);
+    let held = stack.simulator.faults().inject(held);
+    let (first, subject) = ask_create(&stack).await?;
+    stack.simulator.faults().wait_until_held(held).await;
+    let filler = disk.0.path().join("filler");
+    let fill = Command::new("dd")
+        .args(["if=/dev/zero", "bs=4096"])
+        .arg(format!("of={}", filler.display()))
+        .output()?;
+    ensure!(!fill.status.success(), "the disk did not fill up");
+    stack.simulator.faults().release(held);
+    let mut refused = 0;
+    for n in 0..40 {
+        let body = json!({ "name": format!("f{n}"), "role": "web", "cpu": 2, "memory": 2048, "disk_size": 20 });
+        let reply = stack.client.post("/api/servers/create", &body).await?;
+        ensure!(
+            matches!(reply.status, 201 | 507),
+            "{} {}",
+            reply.status,
+            reply.body
+        );
+        if reply.status == 507 {
+            ensure!(reply.headers.contains_key("retry-after"), "{}", reply.body);
+            refused += 1;
+        }
+        ensure!(
+            stack.client.get("/api/servers").await?.status == 200,
+            "reads stopped"
+        );
+    }
+    ensure!(refused > 0, "the disk never filled up");
+    std::fs::remove_file(&filler)?;
+    let task = stack.client.ended(&first).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    ensure!(stack.client.server(subject.id).await?["status"] == "running");
+    let (task, _) = stack.client.create("after", json!({})).await?;
+    ensure!(stack.client.ended(&task).await?["status"] == "completed");
+    stack.stop().await
+}

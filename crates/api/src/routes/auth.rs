@@ -25,7 +25,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(peer.map_or_else(|| "local".to_owned(), |peer| peer.0.ip().to_string())))
+        Ok(Self(peer.map_or_else(
+            || "local".to_owned(),
+            |peer| peer.0.ip().to_string(),
+        )))
     }
 }
 
@@ -48,7 +51,11 @@ pub(crate) async fn login(
         let (given, errors) = body::login(body);
         let given = errors.into_result(given)?;
         let (username, password) = given.unwrap_or_default();
-        let attempt = LoginAttempt { username, password, address };
+        let attempt = LoginAttempt {
+            username,
+            password,
+            address,
+        };
         let (token, actor) = state.app.login(attempt).await?;
         let jar = CookieJar::new().add(cookie(token.0, state.settings.secure_cookie));
         let body = json!({

@@ -18,6 +18,11 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Response {
         Json(json!({ "status": "ready" })).into_response()
     } else {
         let body = Json(json!({ "status": "not_ready" }));
-        (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")], body).into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [("retry-after", "2")],
+            body,
+        )
+            .into_response()
     }
 }

@@ -19,8 +19,15 @@ pub(crate) async fn list(
     RawQuery(text): RawQuery,
 ) -> Response {
     let result = async {
-        let page = state.app.notifications(&ctx, &query::notifications(text.as_deref())?).await?;
-        let items: Vec<Value> = page.items.iter().map(|n| wire::notification(lang, n)).collect();
+        let page = state
+            .app
+            .notifications(&ctx, &query::notifications(text.as_deref())?)
+            .await?;
+        let items: Vec<Value> = page
+            .items
+            .iter()
+            .map(|n| wire::notification(lang, n))
+            .collect();
         Ok(Json(json!({ "notifications": items, "total": page.total })).into_response())
     };
     answered(lang, result.await)

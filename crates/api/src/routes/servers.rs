@@ -28,7 +28,10 @@ pub(crate) async fn list(
     RawQuery(text): RawQuery,
 ) -> Response {
     let result = async {
-        let page = state.app.servers(&ctx, &query::servers(text.as_deref())?).await?;
+        let page = state
+            .app
+            .servers(&ctx, &query::servers(text.as_deref())?)
+            .await?;
         let servers: Vec<Value> = page.items.iter().map(|s| wire::server(lang, s)).collect();
         Ok(Json(json!({ "servers": servers, "total": page.total })).into_response())
     };
@@ -76,7 +79,10 @@ pub(crate) async fn bulk_create(
 ) -> Response {
     let result = async {
         let (drafts, shared, errors) = body::bulk_create(body);
-        let accepted = state.app.create_servers(&ctx, &drafts, &shared, errors).await?;
+        let accepted = state
+            .app
+            .create_servers(&ctx, &drafts, &shared, errors)
+            .await?;
         let servers: Vec<Value> = accepted.children.iter().map(wire::accepted).collect();
         let body = json!({
             "success": true,

@@ -22,8 +22,15 @@ pub(crate) async fn list(
     RawQuery(text): RawQuery,
 ) -> Response {
     let result = async {
-        let page = state.app.tasks(&ctx, &query::tasks(text.as_deref())?).await?;
-        let tasks: Vec<Value> = page.items.iter().map(|task| wire::task(lang, task)).collect();
+        let page = state
+            .app
+            .tasks(&ctx, &query::tasks(text.as_deref())?)
+            .await?;
+        let tasks: Vec<Value> = page
+            .items
+            .iter()
+            .map(|task| wire::task(lang, task))
+            .collect();
         Ok(Json(json!({ "tasks": tasks, "total": page.total })).into_response())
     };
     answered(lang, result.await)

@@ -88,7 +88,10 @@ impl App {
         let plans = errors.into_result(plans)?.ok_or_else(incomplete)?;
         let parent = self.new_task_token();
         let children = self.reserve(ctx, &plans, Some(&parent)).await?;
-        Ok(BulkAccepted { task: parent, children })
+        Ok(BulkAccepted {
+            task: parent,
+            children,
+        })
     }
 
     /// The one transaction.
@@ -127,7 +130,9 @@ impl App {
         let names: Vec<_> = plans.iter().map(|plan| plan.name.clone()).collect();
         if let Some(name) = tx.names_taken(&names).await?.into_iter().next() {
             let name = name.to_string();
-            return Err(ReserveError::Refused(Error::Conflict(Conflict::NameTaken { name })));
+            return Err(ReserveError::Refused(Error::Conflict(
+                Conflict::NameTaken { name },
+            )));
         }
         let addresses = assign_addresses(plans, tx.addresses_taken().await?)?;
         let range = self.policy().vmids;
@@ -136,7 +141,9 @@ impl App {
             let pool = format!("{}-{}", range.first, range.last);
             let missing = plans.len() - vmids.len();
             let shortage = Shortage::Vmids { pool, missing };
-            return Err(ReserveError::Refused(Error::Conflict(Conflict::Shortage(shortage))));
+            return Err(ReserveError::Refused(Error::Conflict(Conflict::Shortage(
+                shortage,
+            ))));
         }
         let parent = match parent {
             Some(token) => Some(self.insert_parent(ctx, &*tx, token).await?),
@@ -144,8 +151,10 @@ impl App {
         };
         let mut made = Vec::with_capacity(plans.len());
         for ((plan, nics), vmid) in plans.iter().zip(addresses).zip(vmids) {
-            let held: Vec<Ipv4Addr> =
-                nics.iter().filter_map(|nic| nic.address.map(|address| address.ip)).collect();
+            let held: Vec<Ipv4Addr> = nics
+                .iter()
+                .filter_map(|nic| nic.address.map(|address| address.ip))
+                .collect();
             let token = self.new_task_token();
             let new = NewServer {
                 name: plan.name.clone(),
@@ -177,7 +186,10 @@ impl App {
                 task: token.clone(),
             };
             tx.add_event(&event).await?;
-            made.push(Accepted { task: token, server });
+            made.push(Accepted {
+                task: token,
+                server,
+            });
         }
         tx.commit().await?;
         Ok(made)
@@ -270,14 +282,19 @@ fn assign_addresses(
                     picked
                 }
             };
-            nics.push(Nic { bridge: nic.bridge.clone(), vlan: nic.vlan, address });
+            nics.push(Nic {
+                bridge: nic.bridge.clone(),
+                vlan: nic.vlan,
+                address,
+            });
         }
         assigned.push(nics);
     }
     match wanted.into_iter().next() {
-        Some((pool, missing)) => {
-            Err(Error::Conflict(Conflict::Shortage(Shortage::Addresses { pool, missing })))
-        }
+        Some((pool, missing)) => Err(Error::Conflict(Conflict::Shortage(Shortage::Addresses {
+            pool,
+            missing,
+        }))),
         None => Ok(assigned),
     }
 }

@@ -20,7 +20,10 @@ impl App {
         let server = existing(&*tx, id).await?;
         if let Some(task) = tx.active_task(id).await? {
             if task.kind == TaskKind::DeleteServer {
-                return Ok(Accepted { task: task.token, server: id });
+                return Ok(Accepted {
+                    task: task.token,
+                    server: id,
+                });
             }
             return Err(busy(task.token));
         }
@@ -71,11 +74,17 @@ impl App {
         let parent_id = tx.insert_task(&task).await?;
         let mut children = Vec::with_capacity(servers.len());
         for server in servers {
-            children.push(self.enqueue_delete(ctx, &*tx, server, Some(parent_id)).await?);
+            children.push(
+                self.enqueue_delete(ctx, &*tx, server, Some(parent_id))
+                    .await?,
+            );
         }
         tx.commit().await?;
         self.store().queue().wake().await;
-        Ok(BulkAccepted { task: parent, children })
+        Ok(BulkAccepted {
+            task: parent,
+            children,
+        })
     }
 
     async fn enqueue_delete(
@@ -103,7 +112,10 @@ impl App {
             task: token.clone(),
         };
         tx.add_event(&event).await?;
-        Ok(Accepted { task: token, server: server.id })
+        Ok(Accepted {
+            task: token,
+            server: server.id,
+        })
     }
 }
 

@@ -80,7 +80,13 @@ fn bounded(
     match u32::try_from(value) {
         Ok(number) if (min..=max).contains(&number) => Some(number),
         _ => {
-            errors.add(field, Reason::Range { min: min.into(), max: max.into() });
+            errors.add(
+                field,
+                Reason::Range {
+                    min: min.into(),
+                    max: max.into(),
+                },
+            );
             None
         }
     }
@@ -120,7 +126,9 @@ impl ServerDraft {
             &format!("{at}memory"),
             errors,
         );
-        let least_disk = role.as_ref().map_or(1, |role| policy.roles[role].min_disk_gb.max(1));
+        let least_disk = role
+            .as_ref()
+            .map_or(1, |role| policy.roles[role].min_disk_gb.max(1));
         let disk_gb = bounded(
             self.disk_size,
             least_disk,
@@ -132,7 +140,12 @@ impl ServerDraft {
             None => Some(policy.default_engine.clone()),
             Some(engine) if policy.engines.contains(engine) => Some(engine.clone()),
             Some(_) => {
-                errors.add(format!("{at}engine"), Reason::OneOf { allowed: policy.engines.clone() });
+                errors.add(
+                    format!("{at}engine"),
+                    Reason::OneOf {
+                        allowed: policy.engines.clone(),
+                    },
+                );
                 None
             }
         };
@@ -155,7 +168,10 @@ impl ServerDraft {
 
 fn default_nic(policy: &Policy) -> NicPlan {
     NicPlan {
-        address: policy.network.pool.map_or(AddressPlan::Dhcp, AddressPlan::FromPool),
+        address: policy
+            .network
+            .pool
+            .map_or(AddressPlan::Dhcp, AddressPlan::FromPool),
         bridge: policy.network.bridge.clone(),
         vlan: policy.network.vlan,
         field: "network_config".into(),
@@ -179,7 +195,11 @@ pub(crate) fn understand_nics(
         .iter()
         .enumerate()
         .map(|(index, draft)| {
-            let field = if one { field.to_owned() } else { format!("{field}[{index}]") };
+            let field = if one {
+                field.to_owned()
+            } else {
+                format!("{field}[{index}]")
+            };
             draft.understand(&field, policy, errors)
         })
         .collect();
@@ -187,17 +207,30 @@ pub(crate) fn understand_nics(
 }
 
 impl NetworkDraft {
-    fn understand(&self, field: &str, policy: &Policy, errors: &mut FieldErrors) -> Option<NicPlan> {
+    fn understand(
+        &self,
+        field: &str,
+        policy: &Policy,
+        errors: &mut FieldErrors,
+    ) -> Option<NicPlan> {
         let mut sound = true;
         let mut wrong = |name: &str, reason: Reason| {
             errors.add(format!("{field}.{name}"), reason);
             sound = false;
         };
-        let bridge = self.bridge.clone().unwrap_or_else(|| policy.network.bridge.clone());
+        let bridge = self
+            .bridge
+            .clone()
+            .unwrap_or_else(|| policy.network.bridge.clone());
         // Linux interface names: at most 15 characters.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if bridge.is_empty() || !bridge.chars().all(plain) {
-            wrong("bridge", Reason::Type { expected: "bridge name" });
+            wrong(
+                "bridge",
+                Reason::Type {
+                    expected: "bridge name",
+                },
+            );
         } else if bridge.chars().count() > 15 {
             wrong("bridge", Reason::TooLong { max: 15 });
         }
@@ -236,14 +269,22 @@ impl NetworkDraft {
                 wrong("ip_address", Reason::Required);
                 None
             }
-            (None, None) => {
-                Some(policy.network.pool.map_or(AddressPlan::Dhcp, AddressPlan::FromPool))
-            }
+            (None, None) => Some(
+                policy
+                    .network
+                    .pool
+                    .map_or(AddressPlan::Dhcp, AddressPlan::FromPool),
+            ),
         };
         if !sound {
             return None;
         }
-        address.map(|address| NicPlan { address, bridge, vlan, field: field.to_owned() })
+        address.map(|address| NicPlan {
+            address,
+            bridge,
+            vlan,
+            field: field.to_owned(),
+        })
     }
 
     fn one_address(
@@ -258,7 +299,12 @@ impl NetworkDraft {
             return None;
         };
         if self.subnet.is_none() {
-            wrong("subnet", Reason::Needs { other: "ip_address" });
+            wrong(
+                "subnet",
+                Reason::Needs {
+                    other: "ip_address",
+                },
+            );
         }
         let prefix = prefix?;
         if !StaticAddress::usable(ip, prefix) {
@@ -271,7 +317,11 @@ impl NetworkDraft {
                 wrong("gateway", Reason::OutsideSubnet);
             }
         }
-        Some(AddressPlan::Static(StaticAddress { ip, prefix, gateway }))
+        Some(AddressPlan::Static(StaticAddress {
+            ip,
+            prefix,
+            gateway,
+        }))
     }
 
     fn range(
@@ -295,6 +345,10 @@ impl NetworkDraft {
         if gateway.is_some_and(|gateway| !in_subnet(gateway, range.first(), prefix)) {
             wrong("gateway", Reason::OutsideSubnet);
         }
-        Some(AddressPlan::FromPool(AddressPool { range, prefix, gateway }))
+        Some(AddressPlan::FromPool(AddressPool {
+            range,
+            prefix,
+            gateway,
+        }))
     }
 }

@@ -3,8 +3,8 @@
 use super::delete::{busy, existing};
 use crate::{App, AppError, Ctx, Result};
 use tpm_domain::{
-    Action, Conflict, Error, Event, EventKind, PowerTarget, Server, ServerId, ServerState, TaskKind,
-    TaskToken,
+    Action, Conflict, Error, Event, EventKind, PowerTarget, Server, ServerId, ServerState,
+    TaskKind, TaskToken,
 };
 use tpm_store::NewTask;
 
@@ -45,7 +45,9 @@ impl App {
         }
         match (server.state, target) {
             (ServerState::Running, PowerTarget::Running)
-            | (ServerState::Stopped, PowerTarget::Stopped) => return Ok(PowerOutcome::AlreadyThere),
+            | (ServerState::Stopped, PowerTarget::Stopped) => {
+                return Ok(PowerOutcome::AlreadyThere);
+            }
             _ => check(&server, target)?,
         }
         let token = self.new_task_token();
@@ -88,6 +90,8 @@ fn check(server: &Server, target: PowerTarget) -> Result<()> {
         Ok(())
     } else {
         let state = server.state.as_str();
-        Err(AppError::Refused(Error::Conflict(Conflict::WrongState { state })))
+        Err(AppError::Refused(Error::Conflict(Conflict::WrongState {
+            state,
+        })))
     }
 }

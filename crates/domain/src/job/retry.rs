@@ -15,7 +15,11 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { first: Duration::from_millis(500), cap: Duration::from_secs(30), max_attempts: 8 }
+        Self {
+            first: Duration::from_millis(500),
+            cap: Duration::from_secs(30),
+            max_attempts: 8,
+        }
     }
 }
 
@@ -32,8 +36,12 @@ impl RetryPolicy {
     /// The wait after `attempt`, without an end.
     #[must_use]
     pub fn wait(&self, attempt: u32, random: f64) -> Duration {
-        let doubled = self.first.saturating_mul(1 << attempt.saturating_sub(1).min(20));
-        doubled.min(self.cap).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
+        let doubled = self
+            .first
+            .saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        doubled
+            .min(self.cap)
+            .mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
     }
 }
 
@@ -48,7 +56,9 @@ mod tests {
             cap: Duration::from_millis(350),
             max_attempts: 4,
         };
-        let waits: Vec<_> = (1..=5).map(|n| policy.next(n, 1.0).map(|d| d.as_millis())).collect();
+        let waits: Vec<_> = (1..=5)
+            .map(|n| policy.next(n, 1.0).map(|d| d.as_millis()))
+            .collect();
         assert_eq!(waits, [Some(100), Some(200), Some(350), None, None]);
         assert_eq!(policy.next(1, 0.0), Some(Duration::from_millis(50)));
         assert_eq!(policy.wait(u32::MAX, 1.0), policy.cap);

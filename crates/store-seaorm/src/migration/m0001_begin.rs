@@ -164,6 +164,8 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {
-        Err(DbErr::Migration("the first schema cannot be taken back".into()))
+        Err(DbErr::Migration(
+            "the first schema cannot be taken back".into(),
+        ))
     }
 }

@@ -31,7 +31,9 @@ pub(crate) async fn run(db: &DatabaseConnection) -> Result<(), DbErr> {
     let transaction = db.begin_with_options(options).await?;
     if backend == DbBackend::Postgres {
         let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-        transaction.execute_raw(Statement::from_string(backend, sql)).await?;
+        transaction
+            .execute_raw(Statement::from_string(backend, sql))
+            .await?;
     }
     Migrator::up(&transaction, None).await?;
     transaction.commit().await

@@ -25,16 +25,25 @@ impl<C: ConnectionTrait + Send + Sync> AccountReads for Db<C> {
     }
 
     async fn any_user(&self) -> Result<bool> {
-        Ok(users::Entity::find().count(&self.db).await.map_err(store_error)? > 0)
+        Ok(users::Entity::find()
+            .count(&self.db)
+            .await
+            .map_err(store_error)?
+            > 0)
     }
 
     async fn session(&self, token_digest: &str) -> Result<Option<Session>> {
-        let Some(row) =
-            sessions::Entity::find_by_id(token_digest).one(&self.db).await.map_err(store_error)?
+        let Some(row) = sessions::Entity::find_by_id(token_digest)
+            .one(&self.db)
+            .await
+            .map_err(store_error)?
         else {
             return Ok(None);
         };
-        let user = users::Entity::find_by_id(row.user_id).one(&self.db).await.map_err(store_error)?;
+        let user = users::Entity::find_by_id(row.user_id)
+            .one(&self.db)
+            .await
+            .map_err(store_error)?;
         let Some(user) = user else { return Ok(None) };
         Ok(Some(Session {
             user: rows::user(user)?,
@@ -44,8 +53,10 @@ impl<C: ConnectionTrait + Send + Sync> AccountReads for Db<C> {
     }
 
     async fn throttle(&self, key: &str) -> Result<Throttle> {
-        let row =
-            login_throttle::Entity::find_by_id(key).one(&self.db).await.map_err(store_error)?;
+        let row = login_throttle::Entity::find_by_id(key)
+            .one(&self.db)
+            .await
+            .map_err(store_error)?;
         Ok(row.map_or_else(Throttle::default, |row| Throttle {
             failures: u32::try_from(row.failures).unwrap_or(u32::MAX),
             not_before_ms: row.not_before_ms,
@@ -63,14 +74,20 @@ impl AccountWrites for Db<DatabaseTransaction> {
             created_ms: Set(self.now_ms),
             ..Default::default()
         };
-        let inserted = users::Entity::insert(row).exec(&self.db).await.map_err(store_error)?;
+        let inserted = users::Entity::insert(row)
+            .exec(&self.db)
+            .await
+            .map_err(store_error)?;
         Ok(UserId(inserted.last_insert_id))
     }
 
     async fn set_password_hash(&self, user: UserId, hash: &str) -> Result<()> {
-        self.run("UPDATE users SET password_hash = $1 WHERE id = $2", [hash.into(), user.0.into()])
-            .await
-            .map(|_| ())
+        self.run(
+            "UPDATE users SET password_hash = $1 WHERE id = $2",
+            [hash.into(), user.0.into()],
+        )
+        .await
+        .map(|_| ())
     }
 
     async fn insert_session(&self, token_digest: &str, user: UserId) -> Result<()> {
@@ -98,7 +115,10 @@ impl AccountWrites for Db<DatabaseTransaction> {
 
     async fn delete_session(&self, token_digest: &str) -> Result<bool> {
         let done = self
-            .run("DELETE FROM sessions WHERE token_digest = $1", [token_digest.into()])
+            .run(
+                "DELETE FROM sessions WHERE token_digest = $1",
+                [token_digest.into()],
+            )
             .await?;
         Ok(done.rows_affected() > 0)
     }
@@ -116,7 +136,10 @@ impl AccountWrites for Db<DatabaseTransaction> {
     async fn set_throttle(&self, key: &str, throttle: Throttle) -> Result<()> {
         if throttle.failures == 0 {
             return self
-                .run("DELETE FROM login_throttle WHERE subject = $1", [key.into()])
+                .run(
+                    "DELETE FROM login_throttle WHERE subject = $1",
+                    [key.into()],
+                )
                 .await
                 .map(|_| ());
         }
@@ -124,7 +147,11 @@ impl AccountWrites for Db<DatabaseTransaction> {
             "INSERT INTO login_throttle (subject, failures, not_before_ms) VALUES ($1, $2, $3)
              ON CONFLICT (subject) DO UPDATE
              SET failures = excluded.failures, not_before_ms = excluded.not_before_ms",
-            [key.into(), i64::from(throttle.failures).into(), throttle.not_before_ms.into()],
+            [
+                key.into(),
+                i64::from(throttle.failures).into(),
+                throttle.not_before_ms.into(),
+            ],
         )
         .await
         .map(|_| ())

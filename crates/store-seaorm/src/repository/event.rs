@@ -15,7 +15,10 @@ use tpm_store::{EventWrites, NotificationQuery, NotificationReads, Page, Result}
 #[async_trait]
 impl<C: ConnectionTrait + Send + Sync> NotificationReads for Session<C> {
     async fn notifications(&self, query: &NotificationQuery) -> Result<Page<Notification>> {
-        let total = notifications::Entity::find().count(&self.db).await.map_err(store_error)?;
+        let total = notifications::Entity::find()
+            .count(&self.db)
+            .await
+            .map_err(store_error)?;
         let found = notifications::Entity::find()
             .find_also_related(events::Entity)
             .order_by_desc(notifications::Column::Id)
@@ -27,7 +30,10 @@ impl<C: ConnectionTrait + Send + Sync> NotificationReads for Session<C> {
         let items = found
             .into_iter()
             .map(|(row, event)| {
-                rows::notification(row, event.ok_or_else(|| broken("notification without event"))?)
+                rows::notification(
+                    row,
+                    event.ok_or_else(|| broken("notification without event"))?,
+                )
             })
             .collect::<Result<_>>()?;
         Ok(Page { items, total })
@@ -45,15 +51,24 @@ impl EventWrites for Session<DatabaseTransaction> {
             task_token: Set(event.task.0.clone()),
             ..Default::default()
         };
-        let inserted = events::Entity::insert(row).exec(&self.db).await.map_err(store_error)?;
-        let Some(severity) = event.kind.severity() else { return Ok(()) };
+        let inserted = events::Entity::insert(row)
+            .exec(&self.db)
+            .await
+            .map_err(store_error)?;
+        let Some(severity) = event.kind.severity() else {
+            return Ok(());
+        };
         let row = notifications::ActiveModel {
             event_id: Set(inserted.last_insert_id),
             severity: Set(severity.as_str().into()),
             created_ms: Set(self.now_ms),
             ..Default::default()
         };
-        notifications::Entity::insert(row).exec(&self.db).await.map(|_| ()).map_err(store_error)
+        notifications::Entity::insert(row)
+            .exec(&self.db)
+            .await
+            .map(|_| ())
+            .map_err(store_error)
     }
 
     async fn delete_notification(&self, id: NotificationId) -> Result<bool> {

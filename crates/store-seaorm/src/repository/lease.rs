@@ -32,7 +32,10 @@ impl LeaseWrites for Session<DatabaseTransaction> {
 
     async fn cancel_requested(&self, task: TaskId) -> Result<bool> {
         let row = self
-            .first("SELECT cancel_requested FROM tasks WHERE id = $1", [task.0.into()])
+            .first(
+                "SELECT cancel_requested FROM tasks WHERE id = $1",
+                [task.0.into()],
+            )
             .await?
             .ok_or_else(|| broken("task is gone"))?;
         row.try_get("", "cancel_requested").map_err(store_error)
@@ -217,7 +220,11 @@ impl Session<DatabaseTransaction> {
             "SELECT seq FROM slots WHERE task_id = $1",
             [task.0.into()],
         );
-        let found = self.db.query_all_raw(statement).await.map_err(store_error)?;
+        let found = self
+            .db
+            .query_all_raw(statement)
+            .await
+            .map_err(store_error)?;
         found
             .iter()
             .map(|row| {
@@ -246,7 +253,11 @@ impl Session<DatabaseTransaction> {
         } else {
             (children.progress_sum / children.total.max(1)).min(99)
         };
-        let note = if state.is_final() { TaskNote::Ended } else { TaskNote::Queued };
+        let note = if state.is_final() {
+            TaskNote::Ended
+        } else {
+            TaskNote::Queued
+        };
         self.run(
             "UPDATE tasks SET state = $1, note = $2,
                     progress = CASE WHEN progress < $3 THEN $3 ELSE progress END

@@ -9,11 +9,12 @@ pub(crate) mod task;
 
 use crate::connect::begin;
 use crate::error::broken;
+use crate::session::Session;
 use sea_orm::DatabaseConnection;
 use tpm_store::{Result, UnitOfWork};
 
-/// This installation's name, made by whoever asks first.
-pub(crate) async fn instance_id(db: &DatabaseConnection) -> Result<String> {
+/// Gives this installation a name, unless it has one.
+pub(crate) async fn make_instance_id(db: &DatabaseConnection) -> Result<()> {
     let session = begin(db).await?;
     let fresh = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
     session
@@ -23,11 +24,16 @@ pub(crate) async fn instance_id(db: &DatabaseConnection) -> Result<String> {
             [fresh.into(), session.now_ms.into()],
         )
         .await?;
-    let row = session.first("SELECT instance_id FROM instance WHERE id = 1", []).await?;
-    let id = row
-        .ok_or_else(|| broken("no instance row"))?
+    Box::new(session).commit().await
+}
+
+/// This installation's name.
+pub(crate) async fn instance_id(db: &DatabaseConnection) -> Result<String> {
+    let session = Session::outside(db.clone());
+    let row = session
+        .first("SELECT instance_id FROM instance WHERE id = 1", [])
+        .await?;
+    row.ok_or_else(|| broken("no instance row"))?
         .try_get("", "instance_id")
-        .map_err(crate::error::store_error)?;
-    Box::new(session).commit().await?;
-    Ok(id)
+        .map_err(crate::error::store_error)
 }

@@ -4,7 +4,9 @@ use crate::entity::reservations::{ActiveModel, Column, Entity};
 use crate::error::{broken, store_error};
 use crate::session::Session;
 use async_trait::async_trait;
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use tpm_domain::{ServerId, ServerName, Vmid};
@@ -29,7 +31,10 @@ impl ReservationWrites for Session<DatabaseTransaction> {
     async fn allocate_vmids(&self, range: VmidRange, count: usize) -> Result<Vec<Vmid>> {
         self.lock_reservations().await?;
         let row = self
-            .first("SELECT value FROM counters WHERE name = $1", [VMID_COUNTER.into()])
+            .first(
+                "SELECT value FROM counters WHERE name = $1",
+                [VMID_COUNTER.into()],
+            )
             .await?
             .ok_or_else(|| broken("no vmid counter"))?;
         let given: i64 = row.try_get("", "value").map_err(store_error)?;
@@ -37,7 +42,11 @@ impl ReservationWrites for Session<DatabaseTransaction> {
         // were set back, so numbers known to have been given inside the range are passed over.
         let first = i64::from(range.first.0);
         let last = i64::from(range.last.0);
-        let mut next = if given < first || given > last { first } else { given + 1 };
+        let mut next = if given < first || given > last {
+            first
+        } else {
+            given + 1
+        };
         if given > last || given < first {
             let row = self
                 .first(
@@ -77,7 +86,9 @@ impl ReservationWrites for Session<DatabaseTransaction> {
             .all(&self.db)
             .await
             .map_err(store_error)?;
-        held.iter().map(|text| text.parse().map_err(broken)).collect()
+        held.iter()
+            .map(|text| text.parse().map_err(broken))
+            .collect()
     }
 
     async fn hold(
@@ -116,7 +127,9 @@ impl ReservationWrites for Session<DatabaseTransaction> {
     }
 
     async fn replace_vmid(&self, server: ServerId, range: VmidRange) -> Result<Option<Vmid>> {
-        let Some(vmid) = self.allocate_vmids(range, 1).await?.pop() else { return Ok(None) };
+        let Some(vmid) = self.allocate_vmids(range, 1).await?.pop() else {
+            return Ok(None);
+        };
         self.run(
             "UPDATE reservations SET state = 'quarantine', ended_ms = $1
              WHERE server_id = $2 AND kind = 'vmid' AND state = 'held'",
@@ -131,10 +144,17 @@ impl ReservationWrites for Session<DatabaseTransaction> {
             created_ms: Set(self.now_ms),
             ..Default::default()
         };
-        Entity::insert(row).exec_without_returning(&self.db).await.map_err(store_error)?;
+        Entity::insert(row)
+            .exec_without_returning(&self.db)
+            .await
+            .map_err(store_error)?;
         self.run(
             "UPDATE servers SET vmid = $1, updated_ms = $2 WHERE id = $3",
-            [i64::from(vmid.0).into(), self.now_ms.into(), server.0.into()],
+            [
+                i64::from(vmid.0).into(),
+                self.now_ms.into(),
+                server.0.into(),
+            ],
         )
         .await?;
         Ok(Some(vmid))

@@ -34,7 +34,10 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
             select = select.filter(Column::Role.eq(role));
         }
         if let Some(text) = &query.name_contains {
-            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            let escaped = text
+                .replace('\\', "\\\\")
+                .replace('%', "\\%")
+                .replace('_', "\\_");
             let like = LikeExpr::new(format!("%{escaped}%")).escape('\\');
             select = select.filter(Expr::col(Column::Name).like(like));
         }
@@ -46,7 +49,11 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
             ServerOrder::CreatedAt => Column::CreatedMs,
             ServerOrder::UpdatedAt => Column::UpdatedMs,
         };
-        let order = if query.descending { Order::Desc } else { Order::Asc };
+        let order = if query.descending {
+            Order::Desc
+        } else {
+            Order::Asc
+        };
         let total = select.clone().count(&self.db).await.map_err(store_error)?;
         // SQLite knows no OFFSET without LIMIT.
         let limit = query.limit.unwrap_or(i64::MAX as u64);
@@ -74,7 +81,11 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
             .all(&self.db)
             .await
             .map_err(store_error)?;
-        Ok(names.iter().filter(|name| held.iter().any(|h| h == name.as_str())).cloned().collect())
+        Ok(names
+            .iter()
+            .filter(|name| held.iter().any(|h| h == name.as_str()))
+            .cloned()
+            .collect())
     }
 }
 
@@ -97,7 +108,10 @@ impl ServerWrites for Session<DatabaseTransaction> {
             updated_ms: Set(self.now_ms),
             ..Default::default()
         };
-        let inserted = Entity::insert(row).exec(&self.db).await.map_err(store_error)?;
+        let inserted = Entity::insert(row)
+            .exec(&self.db)
+            .await
+            .map_err(store_error)?;
         Ok(ServerId(inserted.last_insert_id))
     }
 

@@ -30,7 +30,9 @@ pub(crate) async fn children_of<C: ConnectionTrait>(
             [parent.into()],
         )
         .await?;
-    let Some(row) = row else { return Ok(ChildSummary::default()) };
+    let Some(row) = row else {
+        return Ok(ChildSummary::default());
+    };
     let count = |name: &str| -> Result<u32> {
         let number: i64 = row.try_get("", name).map_err(store_error)?;
         u32::try_from(number).map_err(crate::error::broken)
@@ -50,7 +52,11 @@ pub(crate) async fn with_children<C: ConnectionTrait>(
     row: tasks::Model,
 ) -> Result<Task> {
     let bulk = TaskKind::parse(&row.kind).is_some_and(TaskKind::is_bulk);
-    let children = if bulk { Some(children_of(session, row.id).await?) } else { None };
+    let children = if bulk {
+        Some(children_of(session, row.id).await?)
+    } else {
+        None
+    };
     rows::task(row, children)
 }
 
@@ -132,7 +138,11 @@ impl<C: ConnectionTrait + Send + Sync> TaskReads for Session<C> {
 impl TaskWrites for Session<DatabaseTransaction> {
     async fn insert_task(&self, task: &NewTask) -> Result<TaskId> {
         // A bulk is never due: it moves when its children do.
-        let next_run = if task.kind.is_bulk() { None } else { Some(self.now_ms) };
+        let next_run = if task.kind.is_bulk() {
+            None
+        } else {
+            Some(self.now_ms)
+        };
         let row = tasks::ActiveModel {
             token: Set(task.token.0.clone()),
             kind: Set(task.kind.as_str().into()),
@@ -151,7 +161,10 @@ impl TaskWrites for Session<DatabaseTransaction> {
             updated_ms: Set(self.now_ms),
             ..Default::default()
         };
-        let inserted = tasks::Entity::insert(row).exec(&self.db).await.map_err(store_error)?;
+        let inserted = tasks::Entity::insert(row)
+            .exec(&self.db)
+            .await
+            .map_err(store_error)?;
         Ok(TaskId(inserted.last_insert_id))
     }
 
