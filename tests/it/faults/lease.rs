@@ -1,7 +1,7 @@
 //! Two workers on one task: the first is stopped past its lease, the second takes over and finishes, then
 //! the first wakes up. It must write nothing, and one effect is there.
 
-use super::world::{as_asked, ask, ask_create, effects, kind, prepare_alone, quick};
+use super::world::{as_asked, ask, ask_create, effects, kind, prepare, prepare_alone, quick};
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tpm_jobs::{NoFaults, Point, PointHook, PointKind, Verdict};
 use tpm_provisioner::Operation;
 use tpm_pve_simulator::{Fault, FaultKind, HoldAt};
+use tpm_store::Store;
 use tpm_test_support::Stack;
 
 /// Holds the worker once at a moment of a step until it is let go.
@@ -188,6 +189,80 @@ async fn several_workers_share_the_queue() -> anyhow::Result<()> {
         stack.simulator.counters().highest_clones <= 8,
         "{:?}",
         stack.simulator.counters()
+    );
+    stack.stop().await
+}
+
+/// Looks into the store at every moment of every act.
+struct IntentWatch {
+    store: Arc<tpm_store_seaorm::SeaStore>,
+    seen: std::sync::Mutex<Vec<(String, bool)>>,
+}
+
+#[async_trait]
+impl PointHook for IntentWatch {
+    async fn at(&self, point: &Point<'_>) -> Verdict {
+        if matches!(point.kind, PointKind::BeforeAct | PointKind::AfterAct) {
+            let written = self.is_written(point).await.unwrap_or(false);
+            let place = format!("{}/{}/{}", point.task_kind, point.step, point.kind.as_str());
+            self.seen.lock().expect("no panic").push((place, written));
+        }
+        Verdict::Continue
+    }
+}
+
+impl IntentWatch {
+    /// Whether the store says of the step that it is about to be acted on, and how.
+    async fn is_written(&self, point: &Point<'_>) -> anyhow::Result<bool> {
+        let reads = self.store.reads();
+        let tasks = reads
+            .tasks(&tpm_store::TaskQuery {
+                limit: Some(1),
+                ..Default::default()
+            })
+            .await?;
+        let task = tasks.items.first().context("a task")?;
+        let steps = reads.steps(task.id).await?;
+        Ok(steps.iter().any(|step| {
+            step.name == point.step
+                && step.attempt == point.attempt
+                && step.state == tpm_domain::StepState::Unknown
+                && step.intent.is_some()
+        }))
+    }
+}
+
+/// Whatever is done to the outside, what was about to be done is written down before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_intent_is_written_before_the_act() -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    let watch = Arc::new(IntentWatch {
+        store: stack.service.store(),
+        seen: Default::default(),
+    });
+    stack.start_worker_with(watch.clone())?;
+    let subject = prepare(&stack, Operation::Create).await?;
+    for operation in [
+        Operation::Restart,
+        Operation::Stop,
+        Operation::Start,
+        Operation::Destroy,
+    ] {
+        let task = ask(&stack, operation, &subject).await?;
+        stack.client.ended(&task).await?;
+    }
+    let seen = watch.seen.lock().expect("no panic").clone();
+    for act in ACTS {
+        let place = format!("{}/{}/before-act", kind(act.operation), act.step);
+        ensure!(
+            seen.iter().any(|(seen, _)| *seen == place),
+            "never came to {place}"
+        );
+    }
+    let missing: Vec<_> = seen.iter().filter(|(_, written)| !written).collect();
+    ensure!(
+        missing.is_empty(),
+        "acted without a written intent: {missing:?}"
     );
     stack.stop().await
 }
