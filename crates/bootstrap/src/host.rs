@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sysinfo::{Disks, MINIMUM_CPU_UPDATE_INTERVAL, System};
 use tpm_app::{HostResources, HostUse};
 
-/// Measured when asked. The CPU's figure is over the time since it was asked last, so the first answer
-/// has none.
+/// Measured when asked. The CPU's figure is over the time since it was asked last, or since the start.
 pub(crate) struct Machine {
     state: Arc<Mutex<State>>,
     data_dir: PathBuf,

@@ -27,6 +27,8 @@ pub(crate) enum Stop {
     Ended,
     /// The lease has passed to somebody else; nothing was written.
     Stale,
+    /// The worker is stopping; the task is between two checkpoints.
+    Leaving,
     /// A test stopped it.
     Died,
     /// The store does not answer; the lease runs out and the task is claimed again.
@@ -93,6 +95,9 @@ impl<'w> Run<'w> {
     /// Goes on until the task ends or has to wait.
     pub(crate) async fn go(&mut self) -> Stop {
         loop {
+            if self.worker.is_stopping() {
+                return Stop::Leaving;
+            }
             let done = match self.next_step().await {
                 Ok(Some(spec)) => self.step(&spec).await,
                 Ok(None) => self.finish().await,

@@ -11,8 +11,12 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
+use tpm_domain::{Failure, FailureCode, TaskNote};
 use tpm_provisioner::Provisioner;
-use tpm_store::{Claim, Store, VmidRange};
+use tpm_store::{Claim, Lease, Store, StoreError, VmidRange};
+
+/// How long a task waits that no worker can make sense of.
+const SET_ASIDE: Duration = Duration::from_secs(30);
 
 /// Engines by name.
 pub type Engines = HashMap<String, Arc<dyn Provisioner>>;
@@ -62,6 +66,8 @@ impl fmt::Debug for WorkerParts {
 #[derive(Clone, Debug)]
 pub struct Worker {
     parts: Arc<WorkerParts>,
+    /// Cancelled when the worker is to stop: runs end at their next checkpoint.
+    stopping: CancellationToken,
     /// Rings when a run has ended: what it parked may be due before anything the loop knows of.
     parked: Arc<Notify>,
 }
@@ -72,6 +78,7 @@ impl Worker {
     pub fn new(parts: WorkerParts) -> Self {
         Self {
             parts: Arc::new(parts),
+            stopping: CancellationToken::new(),
             parked: Arc::new(Notify::new()),
         }
     }
@@ -94,6 +101,10 @@ impl Worker {
 
     pub(crate) fn hook(&self) -> &dyn PointHook {
         &*self.parts.hook
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
     }
 
     pub(crate) fn random(&self) -> f64 {
@@ -137,6 +148,7 @@ impl Worker {
                 }
             }
         }
+        self.stopping.cancel();
         tracker.close();
         tracker.wait().await;
         if let Err(error) = self.store().queue().surrender(&self.parts.owner).await {
@@ -152,7 +164,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn drain(&self) -> Result<usize, tpm_store::StoreError> {
+    pub async fn drain(&self) -> Result<usize, StoreError> {
         let mut claims = 0;
         loop {
             match self.claim().await? {
@@ -168,7 +180,7 @@ impl Worker {
         }
     }
 
-    async fn claim(&self) -> Result<Option<Claim>, tpm_store::StoreError> {
+    async fn claim(&self) -> Result<Option<Claim>, StoreError> {
         self.store()
             .queue()
             .claim(&self.parts.owner, self.settings().lease)
@@ -190,7 +202,7 @@ impl Worker {
 
     /// One claim, from where it stands as far as it goes.
     async fn work(&self, claim: Claim) {
-        let (id, token) = (claim.task.id, claim.task.token.clone());
+        let (id, token, lease) = (claim.task.id, claim.task.token.clone(), claim.lease.clone());
         self.heartbeat().hold(id);
         let stop = match Run::load(self, claim).await {
             Ok(mut run) => run.go().await,
@@ -198,7 +210,8 @@ impl Worker {
         };
         self.heartbeat().let_go(id);
         match stop {
-            Stop::Parked | Stop::Stale | Stop::Died => {}
+            // Leases that a stopping worker still holds are given back all at once, at its end.
+            Stop::Parked | Stop::Stale | Stop::Died | Stop::Leaving => {}
             Stop::Ended => self.store().queue().wake().await,
             Stop::Store(error) => {
                 tracing::warn!(
@@ -209,7 +222,27 @@ impl Worker {
             }
             Stop::Broken(why) => {
                 tracing::error!(task = %token, why, "a task cannot be carried out");
+                if let Err(error) = self.set_aside(&lease, why).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot set it aside"
+                    );
+                }
             }
         }
+    }
+
+    /// A task that this worker cannot make sense of waits, with the reason in its message: another
+    /// worker, or this one with other settings, may.
+    async fn set_aside(&self, lease: &Lease, why: String) -> Result<(), StoreError> {
+        let tx = self.store().begin().await?;
+        if tx.fence(lease).await? {
+            let failure = Failure::new(FailureCode::Internal, why);
+            tx.save_progress(lease.task, &TaskNote::Retrying { failure }, 0)
+                .await?;
+            tx.park(lease.task, SET_ASIDE, None).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 }

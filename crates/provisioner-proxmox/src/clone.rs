@@ -154,8 +154,14 @@ impl ProxmoxProvisioner {
                 handle: Some(upid.as_str().to_owned()),
                 look_after: Duration::from_millis(100),
             }),
-            // Whose it is, the next look finds out.
-            Err(error) if error.class() == ErrorClass::Exists => Ok(Acted::default()),
+            Err(error) if error.class() == ErrorClass::Exists => {
+                match self.find(call.server, Some(&intent.node)).await? {
+                    // A clone under way, ours, or a stranger's: the next look tells them apart.
+                    Some(_) => Ok(Acted::default()),
+                    // Something we cannot see as a guest: a container, or one we have no rights on.
+                    None => Err(taken(error.text().to_owned())),
+                }
+            }
             Err(error) if error.class() == ErrorClass::Missing => {
                 self.templates.forget(intent.template);
                 let code = FailureCode::TemplateMissing;

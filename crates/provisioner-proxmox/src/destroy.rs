@@ -51,8 +51,11 @@ impl ProxmoxProvisioner {
         }
         match self.owner(call.server, &found.config) {
             Owner::Ours => Ok(Target::Ours(found)),
-            // A stranger under the number of a create that is undone is none of our business.
-            Owner::Stranger(_) if call.undoing => Ok(Target::Gone),
+            // A stranger under the number of a create that is undone, or never made a guest, is none of
+            // our business.
+            Owner::Stranger(_) if call.undoing || call.server.identity.is_none() => {
+                Ok(Target::Gone)
+            }
             Owner::Stranger(both) => Err(conflict(both)),
         }
     }

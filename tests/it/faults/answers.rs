@@ -341,6 +341,54 @@ async fn a_strangers_vmid_is_passed_over() -> anyhow::Result<()> {
     stack.stop().await
 }
 
+/// The number is taken by something that is no guest to us (a container, or a guest we may not see).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_taken_by_what_we_cannot_see_is_passed_over() -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    let taken = status(
+        500,
+        "unable to create VM 10000: config file already exists",
+        false,
+    );
+    let clone = Fault::once("POST", "/nodes/*/qemu/*/clone", taken);
+    stack.simulator.faults().inject(clone);
+    stack.start_worker()?;
+    let (task, subject) = ask_create(&stack).await?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    let server = is_whole(&stack, &subject, "running").await?;
+    ensure!(server["vmid"] == 10_001, "{server:#}");
+    stack.stop().await
+}
+
+/// A create that failed leaves a row; a stranger who gets its number later does not keep it from being
+/// deleted, and is left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_server_is_deleted_past_a_stranger() -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    let no = task_fails("unable to create image: not enough space");
+    stack
+        .simulator
+        .faults()
+        .inject(Fault::once("POST", "/nodes/*/qemu/*/clone", no));
+    stack.start_worker()?;
+    let (task, subject) = ask_create(&stack).await?;
+    ensure!(stack.client.ended(&task).await?["status"] == "failed");
+    stack
+        .simulator
+        .behind_the_back()
+        .create_foreign(10_000, "pve1", "stranger");
+    let before = stack.simulator.foreign_hash("tpm:v1 ");
+    let task = ask(&stack, Operation::Destroy, &subject).await?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    ensure!(
+        stack.simulator.foreign_hash("tpm:v1 ") == before,
+        "the stranger was touched"
+    );
+    stack.stop().await
+}
+
 /// Another guest under our number: neither switched nor deleted, and both identities are told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_guest_is_not_touched() -> anyhow::Result<()> {
