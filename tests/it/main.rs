@@ -4,6 +4,7 @@ mod api;
 mod bad_inputs;
 mod bulk;
 mod faults;
+mod jobs;
 mod main_job;
 mod reference;
 mod store;

@@ -11,6 +11,7 @@ mod heartbeat;
 mod point;
 mod progress;
 mod run;
+mod trouble;
 mod worker;
 
 pub use heartbeat::Heartbeat;

@@ -10,12 +10,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tpm_domain::{
-    Failure, FailureCode, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote, Timestamp,
+    Failure, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote, Timestamp,
 };
-use tpm_provisioner::{
-    Fate, Learned, Observed, OnFailure, Operation, ProvisionError, Provisioner, StepCall, StepSpec,
-    WhenLate,
-};
+use tpm_provisioner::{Learned, Observed, Operation, Provisioner, StepCall, StepSpec};
 use tpm_store::{Claim, SlotAnswer, StoreError, UnitOfWork};
 
 /// Why a run ends before the task does.
@@ -130,7 +127,7 @@ impl<'w> Run<'w> {
         Ok(self.first_open())
     }
 
-    fn first_open(&self) -> Option<StepSpec> {
+    pub(crate) fn first_open(&self) -> Option<StepSpec> {
         let undo = self.claim.undoing;
         self.specs()
             .iter()
@@ -153,7 +150,7 @@ impl<'w> Run<'w> {
     }
 
     /// From here on the task undoes.
-    async fn turn_round(&mut self, failure: Option<Failure>) -> Result<(), Stop> {
+    pub(crate) async fn turn_round(&mut self, failure: Option<Failure>) -> Result<(), Stop> {
         let tx = self.fenced().await?;
         tx.begin_undo(self.claim.task.id, failure.as_ref()).await?;
         for record in &self.claim.steps {
@@ -216,7 +213,7 @@ impl<'w> Run<'w> {
         })
     }
 
-    fn keep(&mut self, record: StepRecord) {
+    pub(crate) fn keep(&mut self, record: StepRecord) {
         let steps = &mut self.claim.steps;
         match steps.iter_mut().find(|known| known.seq == record.seq) {
             Some(known) => *known = record,
@@ -224,7 +221,7 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn elapsed(&self, record: &StepRecord) -> Duration {
+    pub(crate) fn elapsed(&self, record: &StepRecord) -> Duration {
         record
             .started_at
             .map_or(Duration::ZERO, |started| self.now().since(started))
@@ -389,7 +386,7 @@ impl<'w> Run<'w> {
     }
 
     /// Writes the end of a step, what it taught about the server, and the rung it reached.
-    async fn close_step(
+    pub(crate) async fn close_step(
         &mut self,
         spec: &StepSpec,
         mut record: StepRecord,
@@ -445,7 +442,7 @@ impl<'w> Run<'w> {
     }
 
     /// Writes where the step stands and gives the task back for a while.
-    async fn wait(
+    pub(crate) async fn wait(
         &mut self,
         record: StepRecord,
         note: TaskNote,
@@ -461,145 +458,5 @@ impl<'w> Run<'w> {
         tx.park(task, after, slot).await?;
         tx.commit().await?;
         Err(Stop::Parked)
-    }
-
-    /// Sorts an error by its fate. `acted` tells a look's error from an act's.
-    async fn trouble(
-        &mut self,
-        spec: &StepSpec,
-        mut record: StepRecord,
-        error: ProvisionError,
-        acted: bool,
-    ) -> Result<(), Stop> {
-        let mut failure = error.failure.clone();
-        failure.step = Some(spec.name.to_owned());
-        tracing::warn!(
-            task = %self.claim.task.token,
-            server = %self.server.id,
-            vmid = %self.server.vmid,
-            step = spec.name,
-            fate = ?error.fate,
-            error = &error as &dyn std::error::Error,
-            "step did not work out"
-        );
-        if error.settled {
-            record.handle = None;
-        }
-        match error.fate {
-            Fate::Refused => self.fail(spec, record, failure).await,
-            Fate::VmidTaken => self.other_vmid(spec, record, failure).await,
-            _ if self.elapsed(&record) > spec.deadline => {
-                self.late(spec, record, Some(failure)).await
-            }
-            Fate::NotSent | Fate::Busy | Fate::Auth => {
-                // Nothing happened: the attempt is not counted and the place is given up.
-                if acted {
-                    record.attempt = record.attempt.saturating_sub(1);
-                    record.state = StepState::Pending;
-                }
-                let tx = self.fenced().await?;
-                tx.free_slot(self.claim.task.id, record.seq).await?;
-                tx.commit().await?;
-                let after = self.pause(&record, &error);
-                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
-                    .await
-            }
-            Fate::Ask => {
-                let after = self.pause(&record, &error);
-                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
-                    .await
-            }
-        }
-    }
-
-    /// A quarter of the time that has passed, so that it grows; jittered, and not less than asked for.
-    fn pause(&self, record: &StepRecord, error: &ProvisionError) -> Duration {
-        let policy = &self.worker.settings().retry;
-        let grown = (self.elapsed(record) / 4).clamp(policy.first, policy.cap);
-        let least = match error.fate {
-            Fate::Auth => Duration::from_secs(60),
-            _ => error.retry_after.unwrap_or_default(),
-        };
-        grown.mul_f64(0.5 + 0.5 * self.worker.random()).max(least)
-    }
-
-    async fn late(
-        &mut self,
-        spec: &StepSpec,
-        mut record: StepRecord,
-        last: Option<Failure>,
-    ) -> Result<(), Stop> {
-        if spec.when_late == WhenLate::Warn {
-            record.state = StepState::Skipped;
-            return self.close_step(spec, record, None).await;
-        }
-        let failure = last.unwrap_or_else(|| Failure {
-            code: FailureCode::DeadlineExceeded,
-            step: Some(spec.name.to_owned()),
-            detail: Some(format!(
-                "{} attempts in {:?}",
-                record.attempt,
-                self.elapsed(&record)
-            )),
-        });
-        self.fail(spec, record, failure).await
-    }
-
-    /// The VMID is a stranger's: take another one and begin the step anew.
-    async fn other_vmid(
-        &mut self,
-        spec: &StepSpec,
-        mut record: StepRecord,
-        failure: Failure,
-    ) -> Result<(), Stop> {
-        if self.claim.undoing || self.operation != Operation::Create {
-            return self.fail(spec, record, failure).await;
-        }
-        let burnt = self.server.vmid;
-        record.state = StepState::Pending;
-        record.intent = None;
-        record.handle = None;
-        let tx = self.fenced().await?;
-        let fresh = tx
-            .replace_vmid(self.server.id, self.worker.settings().vmids)
-            .await?;
-        let Some(fresh) = fresh else {
-            drop(tx);
-            let failure = Failure {
-                code: FailureCode::VmidsExhausted,
-                step: Some(spec.name.to_owned()),
-                detail: failure.detail,
-            };
-            return self.fail(spec, record, failure).await;
-        };
-        tx.save_step(self.claim.task.id, &record).await?;
-        tx.commit().await?;
-        tracing::warn!(server = %self.server.id, %burnt, %fresh, "vmid belongs to a stranger");
-        self.server.vmid = fresh;
-        self.keep(record);
-        Ok(())
-    }
-
-    /// The step is given up, and with it the task: undone when it is a create, ended otherwise.
-    async fn fail(
-        &mut self,
-        spec: &StepSpec,
-        mut record: StepRecord,
-        failure: Failure,
-    ) -> Result<(), Stop> {
-        record.state = StepState::Failed;
-        record.finished_at = Some(self.now());
-        let tx = self.fenced().await?;
-        tx.save_step(self.claim.task.id, &record).await?;
-        tx.free_slot(self.claim.task.id, record.seq).await?;
-        tx.commit().await?;
-        self.keep(record);
-        if self.operation == Operation::Create
-            && !self.claim.undoing
-            && spec.on_failure == OnFailure::Undo
-        {
-            return self.turn_round(Some(failure)).await;
-        }
-        self.end_failed(failure).await
     }
 }

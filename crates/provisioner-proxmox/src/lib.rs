@@ -66,7 +66,7 @@ impl Provisioner for ProxmoxProvisioner {
         self.steps.of(operation)
     }
 
-    async fn observe(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
+    async fn observe<'a>(&self, call: &StepCall<'a>) -> Result<Observed, ProvisionError> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.observe_clone(call).await,
             (Operation::Create, "configure") => self.observe_configure(call).await,
@@ -83,7 +83,7 @@ impl Provisioner for ProxmoxProvisioner {
         }
     }
 
-    async fn act(&self, call: &StepCall<'_>, intent: &Value) -> Result<Acted, ProvisionError> {
+    async fn act<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Result<Acted, ProvisionError> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.act_clone(call, intent).await,
             (Operation::Create, "configure") => self.act_configure(call).await,

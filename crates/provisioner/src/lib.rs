@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use tpm_domain::{GuestView, Server};
 
 /// An engine.
+#[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Provisioner: Send + Sync {
     /// The engine's name, stored with each server: `direct`, …
@@ -31,15 +32,15 @@ pub trait Provisioner: Send + Sync {
     ///
     /// # Errors
     /// With the [`Fate`] that the world's answer deserves.
-    async fn observe(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError>;
+    async fn observe<'a>(&self, call: &StepCall<'a>) -> Result<Observed, ProvisionError>;
 
     /// Carries out what [`Observed::Needed`] said and was written down since. Safe to repeat.
     ///
     /// # Errors
     /// With the [`Fate`] that the world's answer deserves.
-    async fn act(
+    async fn act<'a>(
         &self,
-        call: &StepCall<'_>,
+        call: &StepCall<'a>,
         intent: &serde_json::Value,
     ) -> Result<Acted, ProvisionError>;
 

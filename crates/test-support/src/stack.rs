@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tpm_bootstrap::{Service, WorkerProcess};
 use tpm_jobs::{NoFaults, PointHook};
+use tpm_provisioner::Provisioner;
 use tpm_pve_simulator::{DEFAULT_SECRET, Simulator, SimulatorConfig};
 use tpm_settings::Settings;
 
@@ -33,6 +34,7 @@ pub struct StackBuilder {
     database: Database,
     environment: HashMap<String, String>,
     simulator: Option<Tweak<SimulatorConfig>>,
+    engine: Option<Arc<dyn Provisioner>>,
 }
 
 impl fmt::Debug for StackBuilder {
@@ -56,6 +58,13 @@ impl StackBuilder {
     pub fn set(mut self, key: &str, value: impl fmt::Display) -> Self {
         self.environment
             .insert(format!("TPM__{key}"), value.to_string());
+        self
+    }
+
+    /// With an engine of the test's own beside the direct one.
+    #[must_use]
+    pub fn engine(mut self, engine: Arc<dyn Provisioner>) -> Self {
+        self.engine = Some(engine);
         self
     }
 
@@ -108,7 +117,10 @@ impl StackBuilder {
         let empty = dir.path().join("empty.toml");
         std::fs::write(&empty, "")?;
         let settings = tpm_settings::load_from(Some(&empty), environment.clone())?;
-        let service = Service::open(settings).await?;
+        let mut service = Service::open(settings).await?;
+        if let Some(engine) = self.engine {
+            service = service.with_engine(engine);
+        }
         let api = service.api().await?;
         let client = Client::new(api.url())?;
         let stop = CancellationToken::new();

@@ -1,0 +1,166 @@
+//! What becomes of a step that did not work out: again later, given up, another number, undone.
+//!
+//! Decides by the error's [`Fate`] and the step's deadline alone; what an error means is the engine's
+//! business.
+
+use crate::run::{Run, Stop};
+use std::time::Duration;
+use tpm_domain::{Failure, FailureCode, StepRecord, StepState, TaskNote};
+use tpm_provisioner::{Fate, OnFailure, Operation, ProvisionError, StepSpec, WhenLate};
+
+/// Refused credentials cost the cluster three seconds each time they are tried.
+const AUTH_PAUSE: Duration = Duration::from_secs(60);
+
+impl Run<'_> {
+    /// Sorts an error by its fate. `acted` tells a look's error from an act's.
+    pub(crate) async fn trouble(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        error: ProvisionError,
+        acted: bool,
+    ) -> Result<(), Stop> {
+        let mut failure = error.failure.clone();
+        failure.step = Some(spec.name.to_owned());
+        tracing::warn!(
+            task = %self.claim.task.token,
+            server = %self.server.id,
+            vmid = %self.server.vmid,
+            step = spec.name,
+            fate = ?error.fate,
+            error = &error as &dyn std::error::Error,
+            "step did not work out"
+        );
+        if error.settled {
+            record.handle = None;
+        }
+        match error.fate {
+            Fate::Refused => self.fail(spec, record, failure).await,
+            Fate::VmidTaken => self.other_vmid(spec, record, failure).await,
+            _ if self.elapsed(&record) > spec.deadline => {
+                self.late(spec, record, Some(failure)).await
+            }
+            Fate::NotSent | Fate::Busy | Fate::Auth => {
+                // Nothing happened: the attempt is not counted and the place is given up.
+                if acted {
+                    record.attempt = record.attempt.saturating_sub(1);
+                    record.state = StepState::Pending;
+                }
+                let tx = self.fenced().await?;
+                tx.free_slot(self.claim.task.id, record.seq).await?;
+                tx.commit().await?;
+                let after = self.pause(&record, &error);
+                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
+                    .await
+            }
+            Fate::Ask => {
+                let after = self.pause(&record, &error);
+                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
+                    .await
+            }
+        }
+    }
+
+    /// A quarter of the time that has passed, so that it grows; jittered, and not less than asked for.
+    fn pause(&self, record: &StepRecord, error: &ProvisionError) -> Duration {
+        let policy = &self.worker.settings().retry;
+        let grown = (self.elapsed(record) / 4).clamp(policy.first, policy.cap);
+        let least = match error.fate {
+            Fate::Auth => AUTH_PAUSE,
+            _ => error.retry_after.unwrap_or_default(),
+        };
+        grown.mul_f64(0.5 + 0.5 * self.worker.random()).max(least)
+    }
+
+    pub(crate) async fn late(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        last: Option<Failure>,
+    ) -> Result<(), Stop> {
+        if spec.when_late == WhenLate::Warn {
+            record.state = StepState::Skipped;
+            return self.close_step(spec, record, None).await;
+        }
+        let failure = last
+            .or_else(|| self.last_trouble(spec))
+            .unwrap_or_else(|| Failure {
+                code: FailureCode::DeadlineExceeded,
+                step: Some(spec.name.to_owned()),
+                detail: Some(format!(
+                    "{} attempts in {:?}",
+                    record.attempt,
+                    self.elapsed(&record)
+                )),
+            });
+        self.fail(spec, record, failure).await
+    }
+
+    /// What the outside said when the step was put off last.
+    fn last_trouble(&self, spec: &StepSpec) -> Option<Failure> {
+        match &self.claim.task.note {
+            TaskNote::Retrying { failure } if failure.step.as_deref() == Some(spec.name) => {
+                Some(failure.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// The VMID is a stranger's: take another one and begin the step anew.
+    async fn other_vmid(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        failure: Failure,
+    ) -> Result<(), Stop> {
+        if self.claim.undoing || self.operation != Operation::Create {
+            return self.fail(spec, record, failure).await;
+        }
+        let burnt = self.server.vmid;
+        record.state = StepState::Pending;
+        record.intent = None;
+        record.handle = None;
+        let tx = self.fenced().await?;
+        let fresh = tx
+            .replace_vmid(self.server.id, self.worker.settings().vmids)
+            .await?;
+        let Some(fresh) = fresh else {
+            drop(tx);
+            let failure = Failure {
+                code: FailureCode::VmidsExhausted,
+                step: Some(spec.name.to_owned()),
+                detail: failure.detail,
+            };
+            return self.fail(spec, record, failure).await;
+        };
+        tx.save_step(self.claim.task.id, &record).await?;
+        tx.commit().await?;
+        tracing::warn!(server = %self.server.id, %burnt, %fresh, "vmid belongs to a stranger");
+        self.server.vmid = fresh;
+        self.keep(record);
+        Ok(())
+    }
+
+    /// The step is given up, and with it the task: undone when it is a create, ended otherwise.
+    async fn fail(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        failure: Failure,
+    ) -> Result<(), Stop> {
+        record.state = StepState::Failed;
+        record.finished_at = Some(self.now());
+        let tx = self.fenced().await?;
+        tx.save_step(self.claim.task.id, &record).await?;
+        tx.free_slot(self.claim.task.id, record.seq).await?;
+        tx.commit().await?;
+        self.keep(record);
+        if self.operation == Operation::Create
+            && !self.claim.undoing
+            && spec.on_failure == OnFailure::Undo
+        {
+            return self.turn_round(Some(failure)).await;
+        }
+        self.end_failed(failure).await
+    }
+}
