@@ -87,7 +87,7 @@ async fn unknown_outcomes_are_repeated_a_limited_number_of_times() -> anyhow::Re
     let (task, _) = stack.client.create("one", json!({})).await?;
     let task = stack.client.ended(&task).await?;
     ensure!(
-        task["status"] == "failed" && task["error"]["code"] == "DEADLINE_EXCEEDED",
+        task["status"] == "failed" && task["error"]["code"] == "PROXMOX_AMBIGUOUS",
         "{task:#}"
     );
     ensure!(task["steps"][0]["attempts"] == 2, "{task:#}");

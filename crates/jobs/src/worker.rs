@@ -5,7 +5,7 @@ use crate::point::PointHook;
 use crate::run::{Run, Stop};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -67,7 +67,7 @@ impl fmt::Debug for WorkerParts {
 pub struct Worker {
     parts: Arc<WorkerParts>,
     /// Cancelled when the worker is to stop: runs end at their next checkpoint.
-    stopping: CancellationToken,
+    stop: Arc<OnceLock<CancellationToken>>,
     /// Rings when a run has ended: what it parked may be due before anything the loop knows of.
     parked: Arc<Notify>,
 }
@@ -78,7 +78,7 @@ impl Worker {
     pub fn new(parts: WorkerParts) -> Self {
         Self {
             parts: Arc::new(parts),
-            stopping: CancellationToken::new(),
+            stop: Arc::new(OnceLock::new()),
             parked: Arc::new(Notify::new()),
         }
     }
@@ -104,7 +104,7 @@ impl Worker {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.is_cancelled()
+        self.stop.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     pub(crate) fn random(&self) -> f64 {
@@ -114,6 +114,7 @@ impl Worker {
     /// Works until `stop`, then lets what is under way come to its next checkpoint and gives back the
     /// rest.
     pub async fn run(&self, stop: CancellationToken) {
+        let stop = self.stop.get_or_init(|| stop).clone();
         let places = Arc::new(Semaphore::new(self.settings().concurrency.max(1)));
         let tracker = TaskTracker::new();
         while !stop.is_cancelled() {
@@ -148,7 +149,6 @@ impl Worker {
                 }
             }
         }
-        self.stopping.cancel();
         tracker.close();
         tracker.wait().await;
         if let Err(error) = self.store().queue().surrender(&self.parts.owner).await {
