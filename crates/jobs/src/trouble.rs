@@ -34,6 +34,11 @@ impl Run<'_> {
         if error.settled {
             record.handle = None;
         }
+        if acted && matches!(error.fate, Fate::NotSent | Fate::Busy | Fate::Auth) {
+            // Nothing happened, so it is not counted.
+            record.attempt = record.attempt.saturating_sub(1);
+            record.state = StepState::Pending;
+        }
         match error.fate {
             Fate::Refused => self.fail(spec, record, failure).await,
             Fate::VmidTaken => self.other_vmid(spec, record, failure).await,
@@ -41,11 +46,7 @@ impl Run<'_> {
                 self.late(spec, record, Some(failure)).await
             }
             Fate::NotSent | Fate::Busy | Fate::Auth => {
-                // Nothing happened: the attempt is not counted and the place is given up.
-                if acted {
-                    record.attempt = record.attempt.saturating_sub(1);
-                    record.state = StepState::Pending;
-                }
+                // The place is given up meanwhile.
                 let tx = self.fenced().await?;
                 tx.free_slot(self.claim.task.id, record.seq).await?;
                 tx.commit().await?;
