@@ -46,10 +46,13 @@ impl Run<'_> {
                 self.late(spec, record, Some(failure)).await
             }
             Fate::NotSent | Fate::Busy | Fate::Auth => {
-                // The place is given up meanwhile.
-                let tx = self.fenced().await?;
-                tx.free_slot(self.claim.task.id, record.seq).await?;
-                tx.commit().await?;
+                // Nothing of it is under way, so its place is given up meanwhile. A look that failed says
+                // nothing about what is under way.
+                if acted || error.settled {
+                    let tx = self.fenced().await?;
+                    tx.free_slot(self.claim.task.id, record.seq).await?;
+                    tx.commit().await?;
+                }
                 let after = self.pause(&record, &error);
                 self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
                     .await

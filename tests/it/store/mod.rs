@@ -1,29 +1,27 @@
 //! The store's promises, on SQLite and on a real PostgreSQL: each test runs on both.
 
+mod queue;
+
 use anyhow::ensure;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
 use tpm_domain::{
     Event, EventKind, Failure, FailureCode, Nic, ServerId, ServerName, ServerSpec, ServerState,
-    StaticAddress, StepRecord, StepState, TaskId, TaskKind, TaskNote, TaskState, TaskToken, UserId,
-    UserRole, Vmid,
+    StaticAddress, TaskToken, UserId, UserRole, Vmid,
 };
 use tpm_store::{
-    Claim, NewServer, NewTask, NotificationQuery, ServerOrder, ServerQuery, SlotAnswer, Store,
-    StoreError, TaskQuery, Throttle, VmidRange,
+    NewServer, NotificationQuery, ServerOrder, ServerQuery, Store, StoreError, Throttle, VmidRange,
 };
 use tpm_store_seaorm::SeaStore;
 use tpm_test_support::Postgres;
 
-const TTL: Duration = Duration::from_millis(300);
 const RANGE: VmidRange = VmidRange {
     first: Vmid(1000),
     last: Vmid(1099),
 };
 
 /// Runs a test on an empty SQLite file and on an empty PostgreSQL database.
-async fn on_both<F>(test: impl Fn(Arc<SeaStore>) -> F) -> anyhow::Result<()>
+pub(crate) async fn on_both<F>(test: impl Fn(Arc<SeaStore>) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -42,14 +40,14 @@ where
     }
 }
 
-async fn person(store: &SeaStore) -> anyhow::Result<UserId> {
+pub(crate) async fn person(store: &SeaStore) -> anyhow::Result<UserId> {
     let tx = store.begin().await?;
     let id = tx.insert_user("admin", "hash", UserRole::Admin).await?;
     tx.commit().await?;
     Ok(id)
 }
 
-fn new_server(name: &str, vmid: u32) -> NewServer {
+pub(crate) fn new_server(name: &str, vmid: u32) -> NewServer {
     let address = StaticAddress {
         ip: Ipv4Addr::new(10, 0, 0, 5),
         prefix: 24,
@@ -71,50 +69,6 @@ fn new_server(name: &str, vmid: u32) -> NewServer {
         engine: "direct".into(),
         vmid: Vmid(vmid),
         created_by: TaskToken(format!("task_{name}")),
-    }
-}
-
-/// A server with a task that is due.
-async fn job(
-    store: &SeaStore,
-    by: UserId,
-    name: &str,
-    vmid: u32,
-) -> anyhow::Result<(ServerId, TaskId)> {
-    let tx = store.begin().await?;
-    let server = tx.insert_server(&new_server(name, vmid)).await?;
-    let task = NewTask {
-        token: TaskToken(format!("task_{name}")),
-        kind: TaskKind::CreateServer,
-        server: Some((server, name.into())),
-        parent: None,
-        requested_by: by,
-    };
-    let task = tx.insert_task(&task).await?;
-    tx.commit().await?;
-    Ok((server, task))
-}
-
-async fn claim(store: &SeaStore, owner: &str) -> anyhow::Result<Claim> {
-    store
-        .queue()
-        .claim(owner, TTL)
-        .await?
-        .ok_or_else(|| anyhow::anyhow!("nothing to claim"))
-}
-
-fn step(seq: u32, state: StepState) -> StepRecord {
-    StepRecord {
-        seq,
-        undo: false,
-        name: format!("s{seq}"),
-        state,
-        attempt: 1,
-        intent: Some("{}".into()),
-        handle: Some("UPID".into()),
-        evidence: None,
-        started_at: Some(tpm_domain::Timestamp(5)),
-        finished_at: None,
     }
 }
 
@@ -288,268 +242,6 @@ async fn simultaneous_reservations_never_share_a_number() -> anyhow::Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_is_exclusive_until_its_lease_is_over() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (_, task) = job(&store, by, "one", 1000).await?;
-        let first = claim(&store, "a").await?;
-        ensure!(first.lease.task == task && first.lease.epoch == 1);
-        ensure!(
-            store.queue().claim("b", TTL).await?.is_none(),
-            "claimed twice"
-        );
-        ensure!(store.queue().renew("a", &[task], TTL).await? == 1);
-        ensure!(
-            store.queue().renew("b", &[task], TTL).await? == 0,
-            "renewed by a stranger"
-        );
-        let wait = store
-            .queue()
-            .next_due()
-            .await?
-            .expect("a lease that runs out");
-        ensure!(wait <= TTL + Duration::from_millis(50), "{wait:?}");
-        tokio::time::sleep(wait + Duration::from_millis(5)).await;
-        let second = claim(&store, "b").await?;
-        ensure!(second.lease.epoch == 2);
-
-        // The first owner wakes up: fenced off, and nothing of its transaction stays.
-        let tx = store.begin().await?;
-        ensure!(!tx.fence(&first.lease).await?, "a stale worker may write");
-        drop(tx);
-        let tx = store.begin().await?;
-        ensure!(tx.fence(&second.lease).await?);
-        tx.save_step(task, &step(0, StepState::Unknown)).await?;
-        tx.save_step(task, &step(0, StepState::Done)).await?;
-        tx.save_progress(task, &TaskNote::Step { step: "s0".into() }, 40)
-            .await?;
-        tx.save_progress(task, &TaskNote::Step { step: "s1".into() }, 30)
-            .await?;
-        tx.park(task, Duration::ZERO, None).await?;
-        tx.commit().await?;
-        let third = claim(&store, "a").await?;
-        ensure!(third.steps == [step(0, StepState::Done)] && third.task.progress == 40);
-        ensure!(store.queue().surrender("a").await? == 1);
-        let fourth = claim(&store, "b").await?;
-        let tx = store.begin().await?;
-        ensure!(tx.fence(&fourth.lease).await?);
-        tx.end_task(task, TaskState::Completed, None).await?;
-        tx.commit().await?;
-        ensure!(
-            store.queue().claim("c", TTL).await?.is_none(),
-            "an ended task was claimed"
-        );
-        ensure!(store.queue().next_due().await?.is_none());
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_workers_claim_each_task_once() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        for n in 0..60 {
-            job(&store, by, &format!("s{n}"), 1000 + n).await?;
-        }
-        let workers: Vec<_> = (0..6)
-            .map(|n| {
-                let store = Arc::clone(&store);
-                tokio::spawn(async move {
-                    let owner = format!("w{n}");
-                    let mut claimed = Vec::new();
-                    while let Some(claim) =
-                        store.queue().claim(&owner, Duration::from_secs(60)).await?
-                    {
-                        claimed.push(claim.lease.task);
-                    }
-                    anyhow::Ok(claimed)
-                })
-            })
-            .collect();
-        let mut all = Vec::new();
-        for worker in workers {
-            all.extend(worker.await??);
-        }
-        // A worker that lost a race may have gone home early; what is left is still there, once.
-        while let Some(claim) = store.queue().claim("last", Duration::from_secs(60)).await? {
-            all.push(claim.lease.task);
-        }
-        let claimed = all.len();
-        all.sort_unstable();
-        all.dedup();
-        ensure!(
-            claimed == 60 && all.len() == 60,
-            "{claimed} claims of {} tasks",
-            all.len()
-        );
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_has_one_active_task() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (server, task) = job(&store, by, "one", 1000).await?;
-        let again = NewTask {
-            token: TaskToken("task_again".into()),
-            kind: TaskKind::DeleteServer,
-            server: Some((server, "one".into())),
-            parent: None,
-            requested_by: by,
-        };
-        let tx = store.begin().await?;
-        let second = tx.insert_task(&again).await;
-        ensure!(
-            matches!(second, Err(StoreError::Constraint(_))),
-            "{second:?}"
-        );
-        drop(tx);
-        let lease = claim(&store, "a").await?.lease;
-        let tx = store.begin().await?;
-        ensure!(tx.fence(&lease).await?);
-        tx.end_task(
-            task,
-            TaskState::Failed,
-            Some(&Failure::new(FailureCode::Internal, "x")),
-        )
-        .await?;
-        tx.insert_task(&again).await?;
-        tx.commit().await?;
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn places_are_limited_and_handed_on() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (_, one) = job(&store, by, "one", 1000).await?;
-        let (_, two) = job(&store, by, "two", 1001).await?;
-        let first = claim(&store, "a").await?;
-        let second = claim(&store, "a").await?;
-        ensure!((first.lease.task, second.lease.task) == (one, two));
-        let tx = store.begin().await?;
-        ensure!(tx.take_slot(one, 0, "clone", 1).await? == SlotAnswer::Taken);
-        ensure!(
-            tx.take_slot(one, 0, "clone", 1).await? == SlotAnswer::Taken,
-            "lost its own place"
-        );
-        ensure!(tx.take_slot(two, 0, "clone", 1).await? == SlotAnswer::Full);
-        tx.park(two, Duration::from_secs(3600), Some("clone"))
-            .await?;
-        tx.commit().await?;
-        ensure!(
-            store.queue().claim("a", TTL).await?.is_none(),
-            "claimed while it waits"
-        );
-        let tx = store.begin().await?;
-        tx.free_slot(one, 0).await?;
-        tx.commit().await?;
-        ensure!(claim(&store, "a").await?.lease.task == two, "was not woken");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let tx = store.begin().await?;
-        let parent = NewTask {
-            token: TaskToken("task_bulk".into()),
-            kind: TaskKind::BulkCreate,
-            server: None,
-            parent: None,
-            requested_by: by,
-        };
-        let parent = tx.insert_task(&parent).await?;
-        for n in 0..8 {
-            let name = format!("s{n}");
-            let server = tx.insert_server(&new_server(&name, 1000 + n)).await?;
-            let task = NewTask {
-                token: TaskToken(format!("task_{name}")),
-                kind: TaskKind::CreateServer,
-                server: Some((server, name)),
-                parent: Some(parent),
-                requested_by: by,
-            };
-            tx.insert_task(&task).await?;
-        }
-        tx.commit().await?;
-        let mut ends = Vec::new();
-        for n in 0..8 {
-            let lease = claim(&store, "a").await?.lease;
-            let store = Arc::clone(&store);
-            ends.push(tokio::spawn(async move {
-                let tx = store.begin().await?;
-                anyhow::ensure!(tx.fence(&lease).await?);
-                let state = if n == 3 {
-                    TaskState::Failed
-                } else {
-                    TaskState::Completed
-                };
-                tx.end_task(lease.task, state, None).await?;
-                tx.commit().await?;
-                anyhow::Ok(())
-            }));
-        }
-        for end in ends {
-            end.await??;
-        }
-        let bulk = store
-            .reads()
-            .task(&TaskToken("task_bulk".into()))
-            .await?
-            .expect("the bulk");
-        ensure!(
-            bulk.state == TaskState::Partial && bulk.progress == 100,
-            "{bulk:?}"
-        );
-        let sum = bulk.children.expect("a sum");
-        ensure!(
-            (sum.total, sum.completed, sum.failed) == (8, 7, 1),
-            "{sum:?}"
-        );
-        let query = TaskQuery {
-            parent: Some(parent),
-            ..Default::default()
-        };
-        ensure!(store.reads().tasks(&query).await?.total == 8);
-        ensure!(
-            store.reads().tasks(&TaskQuery::default()).await?.total == 1,
-            "children are listed"
-        );
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancelling_makes_waiting_tasks_due() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (_, task) = job(&store, by, "one", 1000).await?;
-        claim(&store, "a").await?;
-        let tx = store.begin().await?;
-        tx.park(task, Duration::from_secs(3600), Some("clone"))
-            .await?;
-        tx.commit().await?;
-        let tx = store.begin().await?;
-        ensure!(tx.request_cancel(task).await? == 1);
-        tx.commit().await?;
-        let again = claim(&store, "a").await?;
-        ensure!(again.task.cancel_requested);
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn events_become_notifications_when_people_are_told() -> anyhow::Result<()> {
     on_both(|store| async move {
         let event = |kind| Event {
@@ -652,31 +344,6 @@ async fn migrations_do_not_race() -> anyhow::Result<()> {
     open_many(format!("sqlite://{}", dir.path().join("t.db").display())).await?;
     match tokio::task::block_in_place(Postgres::start)? {
         Ok(postgres) => open_many(tokio::task::block_in_place(|| postgres.database())?).await,
-        Err(missing) => {
-            eprintln!("skipped on PostgreSQL: {missing}");
-            Ok(())
-        }
-    }
-}
-
-/// The bell is heard by a worker in another store, as in another process.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ring_is_heard_across_connections() -> anyhow::Result<()> {
-    async fn rings(url: String) -> anyhow::Result<()> {
-        let (ear, bell) = (SeaStore::open(&url).await?, SeaStore::open(&url).await?);
-        let heard = tokio::spawn(async move { ear.queue().woken().await });
-        // Rung until it is heard: the ear may not be listening yet, which a scan would make up for.
-        while !heard.is_finished() {
-            bell.queue().wake().await;
-            tokio::task::yield_now().await;
-        }
-        heard.await?;
-        Ok(())
-    }
-    let dir = tempfile::tempdir()?;
-    rings(format!("sqlite://{}", dir.path().join("t.db").display())).await?;
-    match tokio::task::block_in_place(Postgres::start)? {
-        Ok(postgres) => rings(tokio::task::block_in_place(|| postgres.database())?).await,
         Err(missing) => {
             eprintln!("skipped on PostgreSQL: {missing}");
             Ok(())
