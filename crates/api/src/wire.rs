@@ -129,25 +129,11 @@ pub(crate) fn task_view(lang: Lang, view: &TaskView) -> Value {
 pub(crate) fn task_log(lang: Lang, view: &TaskView) -> Vec<Value> {
     let mut lines = Vec::new();
     for record in &view.steps {
-        let title = tpm_messages::step_name(lang, &record.name);
-        let prefix = if record.undo {
-            lang.pick("되돌리기: ", "undo: ")
-        } else {
-            ""
-        };
         if let Some(at) = record.started_at {
-            let upid = record
-                .handle
-                .as_deref()
-                .map(|h| format!(" {h}"))
-                .unwrap_or_default();
-            lines.push((
-                at,
-                format!("{prefix}{title}: {}{upid}", lang.pick("시작", "begun")),
-            ));
+            lines.push((at, tpm_messages::step_begun(lang, record)));
         }
         if let Some(at) = record.finished_at {
-            lines.push((at, format!("{prefix}{title}: {}", record.state.as_str())));
+            lines.push((at, tpm_messages::step_ended(lang, record)));
         }
     }
     if let Some(why) = &view.task.failure {

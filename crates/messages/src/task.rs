@@ -2,7 +2,9 @@
 
 use crate::Lang;
 use std::time::Duration;
-use tpm_domain::{ChildSummary, Failure, FailureCode, Task, TaskKind, TaskNote, TaskState};
+use tpm_domain::{
+    ChildSummary, Failure, FailureCode, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState,
+};
 
 /// What is said when a request was accepted or needed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,43 @@ pub fn step_name(lang: Lang, step: &str) -> String {
         other => other,
     };
     known.to_owned()
+}
+
+/// The step's name, with a word before it when it undoes.
+fn log_title(lang: Lang, step: &StepRecord) -> String {
+    let undo = if step.undo {
+        lang.pick("되돌리기: ", "undo: ")
+    } else {
+        ""
+    };
+    format!("{undo}{}", step_name(lang, &step.name))
+}
+
+/// A task's log: a step was begun, and under which name in the outside.
+#[must_use]
+pub fn step_begun(lang: Lang, step: &StepRecord) -> String {
+    let handle = step
+        .handle
+        .as_deref()
+        .map(|handle| format!(" {handle}"))
+        .unwrap_or_default();
+    format!(
+        "{}: {}{handle}",
+        log_title(lang, step),
+        lang.pick("시작", "begun")
+    )
+}
+
+/// A task's log: how a step ended.
+#[must_use]
+pub fn step_ended(lang: Lang, step: &StepRecord) -> String {
+    let how = match step.state {
+        StepState::Done => lang.pick("완료", "done"),
+        StepState::Failed => lang.pick("실패", "failed"),
+        StepState::Skipped => lang.pick("건너뜀", "skipped"),
+        StepState::Pending | StepState::Unknown => lang.pick("진행 중", "going on"),
+    };
+    format!("{}: {how}", log_title(lang, step))
 }
 
 fn code(lang: Lang, code: FailureCode) -> &'static str {
