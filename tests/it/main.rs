@@ -3,6 +3,7 @@
 mod api;
 mod bad_inputs;
 mod bulk;
+mod examples;
 mod faults;
 mod jobs;
 mod main_job;

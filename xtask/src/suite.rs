@@ -45,15 +45,8 @@ const STEPS: &[(&str, Step)] = &[
     }),
     ("docs", |_| {
         let mut cargo = workspace::cargo();
-        // Its one file would lie where the library `tpm_api` has its documentation.
         cargo
-            .args([
-                "doc",
-                "--workspace",
-                "--no-deps",
-                "--exclude",
-                "tpm-bin-api",
-            ])
+            .args(["doc", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "-Dwarnings");
         workspace::run(&mut cargo).map(|()| None)
     }),

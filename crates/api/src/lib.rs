@@ -2,7 +2,7 @@
 //!
 //! The only crate that knows axum and status codes. It asks use cases and shapes their answers; it
 //! decides nothing, holds no SQL and calls nothing outside. Domain types never go over the wire
-//! themselves: [`wire`](mod@wire) has the shapes.
+//! themselves: `wire` has the shapes.
 
 mod body;
 mod error;

@@ -1,10 +1,10 @@
 //! The worker: takes due tasks and carries them out, step by step, so that it may be killed anywhere.
 //!
-//! Every step goes the same way ([`run`]): look at the world; when the effect is there, write down the
+//! Every step goes the same way (`run.rs`): look at the world; when the effect is there, write down the
 //! evidence; otherwise write down the intent, act, write down what was begun, and look again. Before
 //! every write the lease is checked inside the transaction, so a worker that lost it writes nothing.
 //! What a step does to the outside is the engine's business; what a task means to people is in
-//! [`mod@finish`]. No HTTP and no SQL here.
+//! `finish.rs`. No HTTP and no SQL here.
 
 mod finish;
 mod heartbeat;
