@@ -1,6 +1,9 @@
 //! The api process: answers people and programs.
 
+use std::process::ExitCode;
+use tpm_bootstrap::cli;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tpm_bootstrap::cli::run_api().await
+async fn main() -> ExitCode {
+    cli::ended(cli::run_api().await)
 }

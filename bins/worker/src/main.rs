@@ -1,6 +1,9 @@
 //! The worker process: carries out tasks.
 
+use std::process::ExitCode;
+use tpm_bootstrap::cli;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tpm_bootstrap::cli::run_worker().await
+async fn main() -> ExitCode {
+    cli::ended(cli::run_worker().await)
 }

@@ -2,8 +2,9 @@
 
 use crate::{Service, init_telemetry};
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use tpm_jobs::PointHook;
 
 /// Arguments of both binaries.
 #[derive(Clone, Debug, Parser)]
-#[command(version, about)]
+#[command(version)]
 pub struct Arguments {
     /// Settings file; without it config/local.toml is read when it exists.
     #[arg(long)]
@@ -21,12 +22,33 @@ pub struct Arguments {
     pub ready_file: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// Reads the process's arguments; prints help or what is wrong with them, and ends the process then.
+    fn read(about: &'static str) -> Self {
+        let matches = Self::command().about(about).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// What a binary ends with: an error is told on one line (or several, for settings), without a
+/// backtrace.
+pub fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// The api binary.
 ///
 /// # Errors
 /// When it cannot start, or its listener fails.
 pub async fn run_api() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let arguments =
+        Arguments::read("Answers people and programs; what they ask for, a worker does");
     let service = open(&arguments).await?;
     let stop = stop_on_signal()?;
     let mut api = service.api().await?;
@@ -55,7 +77,7 @@ pub async fn run_worker() -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot start.
 pub async fn run_worker_with(hook: Arc<dyn PointHook>) -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read("Carries out what was asked of the api");
     let service = open(&arguments).await?;
     let stop = stop_on_signal()?;
     let worker = service.worker_with(hook)?;
