@@ -7,5 +7,6 @@ mod examples;
 mod faults;
 mod jobs;
 mod main_job;
+mod power;
 mod reference;
 mod store;

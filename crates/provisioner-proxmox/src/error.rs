@@ -42,9 +42,9 @@ pub(crate) fn of_write(error: &Error) -> ProvisionError {
     match error.class() {
         ErrorClass::NotSent => convert(error, Fate::NotSent, FailureCode::ProxmoxUnreachable),
         ErrorClass::Busy => convert(error, Fate::Busy, FailureCode::ProxmoxBusy),
-        ErrorClass::Rejected | ErrorClass::Exists => {
-            convert(error, Fate::Refused, FailureCode::ProxmoxRefused)
-        }
+        ErrorClass::Rejected => convert(error, Fate::Refused, FailureCode::ProxmoxRefused),
+        // Only a clone makes something under a number.
+        ErrorClass::Exists => convert(error, Fate::VmidTaken, FailureCode::ProxmoxRefused),
         ErrorClass::Ambiguous => convert(error, Fate::Ask, FailureCode::ProxmoxAmbiguous),
         ErrorClass::Auth => convert(error, Fate::Auth, FailureCode::ProxmoxAuth),
         ErrorClass::Missing => convert(error, Fate::Refused, FailureCode::GuestMissing),

@@ -52,7 +52,10 @@ impl SeaStore {
     async fn connect(url: &str, migrate: bool) -> Result<Self> {
         let sqlite = url.starts_with("sqlite:");
         let (write, read) = if sqlite {
-            (connect_sqlite(url, 1).await?, connect_sqlite(url, 4).await?)
+            (
+                connect_sqlite(url, Use::Write).await?,
+                connect_sqlite(url, Use::Read).await?,
+            )
         } else {
             let mut options = ConnectOptions::new(url);
             options
@@ -96,10 +99,10 @@ impl SeaStore {
 
 /// Switching a new file to WAL answers "locked" at once when another process is doing the same, without
 /// the wait that is set for everything else.
-async fn connect_sqlite(url: &str, connections: u32) -> Result<DatabaseConnection> {
+async fn connect_sqlite(url: &str, for_what: Use) -> Result<DatabaseConnection> {
     let began = std::time::Instant::now();
     loop {
-        match Database::connect(sqlite_options(url, connections))
+        match Database::connect(sqlite_options(url, for_what))
             .await
             .map_err(store_error)
         {
@@ -116,12 +119,21 @@ fn sqlite_path(url: &str) -> PathBuf {
     PathBuf::from(path.split('?').next().unwrap_or(path))
 }
 
-fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
+/// SQLite has one writer and any number of readers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Read,
+    Write,
+}
+
+fn sqlite_options(url: &str, for_what: Use) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(connections)
+        .max_connections(if for_what == Use::Write { 1 } else { 4 })
         .min_connections(1)
         .acquire_timeout(PATIENCE)
+        // A file does not hang up.
+        .test_before_acquire(false)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|options| {
             options
@@ -130,10 +142,12 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(PATIENCE)
-        })
-        .map_sqlx_sqlite_before_acquire(|connection, _| {
+        });
+    if for_what == Use::Write {
+        options.map_sqlx_sqlite_before_acquire(|connection, _| {
             Box::pin(is_outside_a_transaction(connection))
         });
+    }
     options
 }
 

@@ -56,6 +56,10 @@ fn survivable(act: &Act) -> Vec<(&'static str, FaultKind)> {
             status(500, "cluster not ready - no quorum?", false),
         ),
     ];
+    if matches!(act.step, "configure" | "resize") {
+        let changed = "checksum mismatch (file change by other user?)";
+        faults.push(("changed by others meanwhile", status(500, changed, false)));
+    }
     if act.step != "configure" {
         faults.extend([
             ("no worker", FaultKind::NoWorkerUpid),
@@ -283,6 +287,51 @@ async fn an_agent_that_never_answers_is_a_warning() -> anyhow::Result<()> {
     stack.stop().await
 }
 
+/// The disk of the template is larger than the one asked for: told before anything is tried, and undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_is_never_shrunk() -> anyhow::Result<()> {
+    let mut stack = quick().set("ROLES__WEB__MIN_DISK_GB", 1).start().await?;
+    stack.start_worker()?;
+    let (task, _) = stack
+        .client
+        .create("small", serde_json::json!({ "disk_size": 4 }))
+        .await?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "failed", "{task:#}");
+    let said = task["error"]["message"].as_str().unwrap_or_default();
+    ensure!(said.contains("shrinking disks is not supported"), "{said}");
+    ensure!(marked(&stack).is_empty(), "left over");
+    ensure!(super::world::effects(&stack, "resize").is_empty());
+    stack.stop().await
+}
+
+/// A clone whose task was killed leaves a locked stub that only root can remove: the number is given up and
+/// another one taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stub_that_a_killed_clone_left_costs_its_number() -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    stack.start_worker()?;
+    let hold = FaultKind::Hold {
+        at: tpm_pve_simulator::HoldAt::TaskEffect,
+    };
+    let held = Fault::once("POST", "/nodes/*/qemu/*/clone", hold);
+    let held = stack.simulator.faults().inject(held);
+    let (task, subject) = ask_create(&stack).await?;
+    stack.simulator.faults().wait_until_held(held).await;
+    let upid = loop {
+        let now = stack.client.get(&format!("/api/tasks/{task}")).await?.body;
+        if let Some(upid) = now["steps"][0]["upid"].as_str() {
+            break upid.to_owned();
+        }
+    };
+    stack.simulator.behind_the_back().kill_task(&upid);
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    let server = is_whole(&stack, &subject, "running").await?;
+    ensure!(server["vmid"] == 10_001, "{server:#}");
+    stack.stop().await
+}
+
 /// Questions that fail are asked again, whatever they are about.
 #[tokio::test(flavor = "multi_thread")]
 async fn looks_that_fail_are_repeated() -> anyhow::Result<()> {
@@ -341,24 +390,25 @@ async fn a_strangers_vmid_is_passed_over() -> anyhow::Result<()> {
     stack.stop().await
 }
 
-/// The number is taken by something that is no guest to us (a container, or a guest we may not see).
+/// The number is taken by something that is no guest to us (a container, or a guest we may not see): told
+/// at once, or by the task when it is on another node.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_taken_by_what_we_cannot_see_is_passed_over() -> anyhow::Result<()> {
-    let mut stack = quick().start().await?;
-    let taken = status(
-        500,
-        "unable to create VM 10000: config file already exists",
-        false,
-    );
-    let clone = Fault::once("POST", "/nodes/*/qemu/*/clone", taken);
-    stack.simulator.faults().inject(clone);
-    stack.start_worker()?;
-    let (task, subject) = ask_create(&stack).await?;
-    let task = stack.client.ended(&task).await?;
-    ensure!(task["status"] == "completed", "{task:#}");
-    let server = is_whole(&stack, &subject, "running").await?;
-    ensure!(server["vmid"] == 10_001, "{server:#}");
-    stack.stop().await
+    let at_once = "unable to create VM 10000: config file already exists";
+    let by_task = "clone failed: close (rename) atomic file '/etc/pve/nodes/pve2/qemu-server/10000.conf' failed: File exists";
+    for kind in [status(500, at_once, false), task_fails(by_task)] {
+        let mut stack = quick().start().await?;
+        let clone = Fault::once("POST", "/nodes/*/qemu/*/clone", kind);
+        stack.simulator.faults().inject(clone);
+        stack.start_worker()?;
+        let (task, subject) = ask_create(&stack).await?;
+        let task = stack.client.ended(&task).await?;
+        ensure!(task["status"] == "completed", "{task:#}");
+        let server = is_whole(&stack, &subject, "running").await?;
+        ensure!(server["vmid"] == 10_001, "{server:#}");
+        stack.stop().await?;
+    }
+    Ok(())
 }
 
 /// A create that failed leaves a row; a stranger who gets its number later does not keep it from being

@@ -88,6 +88,53 @@ async fn a_worker_killed_anywhere_loses_nothing() -> anyhow::Result<()> {
         .map(|_| ())
 }
 
+/// The worker killed while it waits for the agent: the wait is a row, and goes on in another worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_wait_for_the_agent_survives_its_worker() -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    let silent = FaultKind::Status {
+        code: 500,
+        reason: "QEMU guest agent is not running".into(),
+        body: None,
+        applied: false,
+    };
+    let ping = Fault::once("POST", "/nodes/*/qemu/*/agent/ping", silent).times(0);
+    let ping = stack.simulator.faults().inject(ping);
+    let (task, subject) = ask_create(&stack).await?;
+    let nowhere = stack.dir.path().join("never");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stoppable-worker"));
+    command
+        .envs(&stack.environment)
+        .env("TPM_STOP_AT", "nowhere")
+        .env("TPM_STOPPED_FILE", &nowhere)
+        .env("TPM__LOG__FILTER", "error")
+        .current_dir(stack.dir.path());
+    let mut worker = Program::start(&mut command)?;
+    loop {
+        let now = stack.client.get(&format!("/api/tasks/{task}")).await?.body;
+        let waiting = now["steps"].as_array().is_some_and(|steps| {
+            steps
+                .iter()
+                .any(|step| step["step"] == "agent" && step["status"] == "pending")
+        });
+        if waiting {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    worker.kill()?;
+    stack.simulator.faults().remove(ping);
+    stack.start_worker()?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    super::world::is_whole(&stack, &subject, "running").await?;
+    ensure!(
+        super::world::effects(&stack, "start").len() == 1,
+        "started twice"
+    );
+    stack.stop().await
+}
+
 /// Dies once, at the first moment of this kind while undoing.
 struct DieOnce {
     step: &'static str,

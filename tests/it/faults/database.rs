@@ -83,7 +83,7 @@ async fn a_database_that_is_cut_off_at_any_step_costs_nothing() -> anyhow::Resul
     let postgres = match tokio::task::block_in_place(Postgres::start)? {
         Ok(postgres) => Arc::new(postgres),
         Err(missing) => {
-            eprintln!("skipped: {missing}");
+            tpm_test_support::say(&format!("skipped: {missing}"));
             return Ok(());
         }
     };
@@ -112,7 +112,7 @@ async fn several_workers_on_postgresql() -> anyhow::Result<()> {
     let postgres = match tokio::task::block_in_place(Postgres::start)? {
         Ok(postgres) => postgres,
         Err(missing) => {
-            eprintln!("skipped: {missing}");
+            tpm_test_support::say(&format!("skipped: {missing}"));
             return Ok(());
         }
     };
@@ -211,7 +211,7 @@ async fn a_full_disk_refuses_writes_and_heals() -> anyhow::Result<()> {
             !std::env::var("CI").is_ok_and(|ci| ci == "true"),
             "CI may not skip it: cannot mount a tmpfs"
         );
-        eprintln!("skipped: this user cannot mount a tmpfs");
+        tpm_test_support::say("skipped: this user cannot mount a tmpfs");
         return Ok(());
     };
     let url = format!("sqlite://{}", disk.0.path().join("m.db").display());

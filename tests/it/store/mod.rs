@@ -34,7 +34,7 @@ where
             test(Arc::new(SeaStore::open(&url).await?)).await
         }
         Err(missing) => {
-            eprintln!("skipped on PostgreSQL: {missing}");
+            tpm_test_support::say(&format!("skipped on PostgreSQL: {missing}"));
             Ok(())
         }
     }
@@ -345,7 +345,7 @@ async fn migrations_do_not_race() -> anyhow::Result<()> {
     match tokio::task::block_in_place(Postgres::start)? {
         Ok(postgres) => open_many(tokio::task::block_in_place(|| postgres.database())?).await,
         Err(missing) => {
-            eprintln!("skipped on PostgreSQL: {missing}");
+            tpm_test_support::say(&format!("skipped on PostgreSQL: {missing}"));
             Ok(())
         }
     }

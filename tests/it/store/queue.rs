@@ -339,7 +339,7 @@ async fn a_ring_is_heard_across_connections() -> anyhow::Result<()> {
     match tokio::task::block_in_place(Postgres::start)? {
         Ok(postgres) => rings(tokio::task::block_in_place(|| postgres.database())?).await,
         Err(missing) => {
-            eprintln!("skipped on PostgreSQL: {missing}");
+            tpm_test_support::say(&format!("skipped on PostgreSQL: {missing}"));
             Ok(())
         }
     }

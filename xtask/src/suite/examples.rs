@@ -3,6 +3,7 @@
 use crate::workspace;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,18 +16,22 @@ const DONE_WITHIN: Duration = Duration::from_secs(120);
 /// When one fails or does not end.
 pub(super) fn run() -> anyhow::Result<Option<String>> {
     let metadata = workspace::metadata()?;
+    workspace::run(workspace::cargo().args([
+        "build",
+        "--workspace",
+        "--bins",
+        "--tests",
+        "--examples",
+    ]))?;
     for (package, example) in found(&metadata) {
         println!("example {example} of {package}");
-        let mut cargo = workspace::cargo();
-        cargo.args([
-            "run",
-            "--quiet",
-            "--package",
-            &package,
-            "--example",
-            &example,
-        ]);
-        run_within(&mut cargo).with_context(|| format!("example {example} of {package}"))?;
+        // As the whole workspace builds it: run by its package alone, cargo would build half of it anew.
+        let target = metadata["target_directory"]
+            .as_str()
+            .context("target_directory")?;
+        let built = Path::new(target).join("debug/examples").join(&example);
+        run_within(&mut Command::new(built))
+            .with_context(|| format!("example {example} of {package}"))?;
     }
     Ok(None)
 }

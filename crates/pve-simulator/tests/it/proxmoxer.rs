@@ -5,12 +5,11 @@ use std::process::Command;
 use tpm_pve_simulator::{DEFAULT_SECRET, Simulator, SimulatorConfig};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 async fn proxmoxer_walks_a_guest_through_its_life() {
     let Ok(python) = std::env::var("TPM_PROXMOXER_PYTHON") else {
         let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
         assert!(!in_ci, "TPM_PROXMOXER_PYTHON must be set where CI=true");
-        println!("skipped: proxmoxer (set TPM_PROXMOXER_PYTHON)");
+        crate::say("skipped: proxmoxer (set TPM_PROXMOXER_PYTHON)");
         return;
     };
     let simulator = Simulator::start(SimulatorConfig::for_tests())

@@ -455,22 +455,18 @@ impl Replay {
         }
     }
 
-    #[expect(
-        clippy::print_stdout,
-        reason = "the numbers are what this test is read for"
-    )]
     fn report(&self) {
         let simulated = self.matching + self.differing.len();
         let total: usize = self.recordings.values().map(Vec::len).sum();
-        println!(
+        crate::say(&format!(
             "recordings: {total} exchanges, {simulated} simulated, {} match, {} differ",
             self.matching,
             self.differing.len()
-        );
+        ));
         let mut unexplained = Vec::new();
         for (name, found) in &self.differing {
             match KNOWN.iter().find(|(known, _)| known == name) {
-                Some((_, reason)) => println!("  known: {name}: {reason}"),
+                Some((_, reason)) => crate::say(&format!("  known: {name}: {reason}")),
                 None => unexplained.push(format!("{name}: {}", found.join("; "))),
             }
         }

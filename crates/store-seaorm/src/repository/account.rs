@@ -33,18 +33,14 @@ impl<C: ConnectionTrait + Send + Sync> AccountReads for Db<C> {
     }
 
     async fn session(&self, token_digest: &str) -> Result<Option<Session>> {
-        let Some(row) = sessions::Entity::find_by_id(token_digest)
-            .one(&self.db)
-            .await
-            .map_err(store_error)?
-        else {
-            return Ok(None);
-        };
-        let user = users::Entity::find_by_id(row.user_id)
+        let found = sessions::Entity::find_by_id(token_digest)
+            .find_also_related(users::Entity)
             .one(&self.db)
             .await
             .map_err(store_error)?;
-        let Some(user) = user else { return Ok(None) };
+        let Some((row, Some(user))) = found else {
+            return Ok(None);
+        };
         Ok(Some(Session {
             user: rows::user(user)?,
             created_at: Timestamp(row.created_ms),
