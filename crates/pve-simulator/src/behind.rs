@@ -179,7 +179,8 @@ impl BehindTheBack<'_> {
         }
     }
 
-    /// Kills the worker of a running task: its exit becomes `unexpected status`.
+    /// Kills the worker of a running task (-9): its exit becomes `unexpected status`, and what it was in
+    /// the middle of stays as it is, locks of configurations included.
     pub fn kill_task(&self, upid: &str) {
         self.0.tasks.with(|records| {
             if let Some(record) = records
@@ -188,7 +189,7 @@ impl BehindTheBack<'_> {
             {
                 record.exit = Some(("unexpected status".into(), self.0.clock.now()));
                 record.log.clear();
-                record.cancel.cancel();
+                record.kill.cancel();
             }
         });
     }

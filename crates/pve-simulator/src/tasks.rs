@@ -31,6 +31,9 @@ pub(crate) struct Record {
     pub(crate) exit: Option<(String, i64)>,
     #[serde(skip)]
     pub(crate) cancel: CancellationToken,
+    /// Ends the task where it stands.
+    #[serde(skip)]
+    pub(crate) kill: CancellationToken,
 }
 
 impl Record {
@@ -236,6 +239,7 @@ where
     Fut: Future<Output = Result<(), String>> + Send + 'static,
 {
     let cancel = CancellationToken::new();
+    let kill = CancellationToken::new();
     let starttime = sim.clock.now();
     let pid = sim.next_pid();
     let pstart = 100_000 + sim.clock.up_millis() / 10;
@@ -258,6 +262,7 @@ where
             log: Vec::new(),
             exit: None,
             cancel: cancel.clone(),
+            kill: kill.clone(),
         });
     });
     sim.ledger.task_began(
@@ -271,7 +276,7 @@ where
         effects: effects.clone(),
         cancel,
     };
-    tokio::spawn(async move {
+    let working = async move {
         // an interruption while held is seen by the body, which knows how to clean up
         let _ = task.hold(task.effects.start_hold.as_deref()).await;
         let outcome = body(task.clone()).await;
@@ -283,6 +288,14 @@ where
             task.warn(text);
         }
         finish(&task, outcome);
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            // dropped where it stands: nothing is cleaned up
+            () = kill.cancelled() => {}
+            () = working => {}
+        }
     });
     upid
 }

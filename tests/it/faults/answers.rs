@@ -327,8 +327,26 @@ async fn a_stub_that_a_killed_clone_left_costs_its_number() -> anyhow::Result<()
     stack.simulator.behind_the_back().kill_task(&upid);
     let task = stack.client.ended(&task).await?;
     ensure!(task["status"] == "completed", "{task:#}");
-    let server = is_whole(&stack, &subject, "running").await?;
-    ensure!(server["vmid"] == 10_001, "{server:#}");
+    let server = stack.client.server(subject.id).await?;
+    ensure!(
+        server["vmid"] == 10_001 && server["status"] == "running",
+        "{server:#}"
+    );
+    let state = |vmid: u32| {
+        let guests = marked(&stack);
+        let guest = guests.iter().find(|guest| guest.vmid == vmid);
+        guest.map(|guest| (guest.status.clone(), guest.config.contains_key("lock")))
+    };
+    ensure!(
+        state(10_000) == Some(("stopped".into(), true)),
+        "{:?}",
+        state(10_000)
+    );
+    ensure!(
+        state(10_001) == Some(("running".into(), false)),
+        "{:?}",
+        state(10_001)
+    );
     stack.stop().await
 }
 

@@ -3,7 +3,8 @@
 //! The target exists from the first moment as a locked stub; its name, description and pool only
 //! come at the end, and a failure takes it away again.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -83,10 +84,9 @@ pub(super) async fn clone(c: &Context) -> Handled {
         "qmclone",
         &source,
         move |task| async move {
-            width.fetch_add(1, Ordering::SeqCst);
+            let _counted = Counted::new(width);
             let mut created = Vec::new();
             let outcome = run(&task, &plan, &storage, &mut created).await;
-            width.fetch_sub(1, Ordering::SeqCst);
             outcome.map_err(|reason| {
                 let mut world = task.sim.world();
                 for volid in &created {
@@ -106,6 +106,22 @@ pub(super) async fn clone(c: &Context) -> Handled {
         },
     );
     Ok(json!(upid).into())
+}
+
+/// Counts a clone as under way for as long as it lives, also when its task is killed.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(width: Arc<AtomicUsize>) -> Self {
+        width.fetch_add(1, Ordering::SeqCst);
+        Self(width)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 fn exists(newid: u32) -> Failure {
