@@ -3,6 +3,7 @@
 use crate::{Service, init_telemetry};
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
+use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub async fn run_api() -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let mut api = service.api().await?;
     if let Some(password) = api.take_made_up_password() {
-        show_once(&password);
+        show_once(password.expose_secret());
     }
     let url = api.url();
     tracing::info!(url, "api is ready");

@@ -6,7 +6,7 @@ use crate::probes::{NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
 use crate::{engine, policy};
 use anyhow::Context;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -156,7 +156,7 @@ impl Service {
             listener,
             router,
             address,
-            made_up,
+            made_up: made_up.map(Into::into),
         })
     }
 
@@ -188,7 +188,7 @@ pub struct Api {
     listener: TcpListener,
     router: axum::Router,
     address: SocketAddr,
-    made_up: Option<String>,
+    made_up: Option<SecretString>,
 }
 
 impl Api {
@@ -199,7 +199,7 @@ impl Api {
     }
 
     /// The first person's password when it was made up just now. It is stored nowhere: show it.
-    pub fn take_made_up_password(&mut self) -> Option<String> {
+    pub fn take_made_up_password(&mut self) -> Option<SecretString> {
         self.made_up.take()
     }
 

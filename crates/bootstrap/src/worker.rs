@@ -3,6 +3,7 @@
 use crate::engine::database_url;
 use crate::policy::vmids;
 use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -18,7 +19,8 @@ pub struct WorkerProcess {
     worker: Worker,
     heartbeat: Arc<Heartbeat>,
     owner: String,
-    database: String,
+    /// May hold a password.
+    database: SecretString,
 }
 
 impl WorkerProcess {
@@ -53,7 +55,7 @@ impl WorkerProcess {
             worker,
             heartbeat,
             owner,
-            database: database_url(settings),
+            database: database_url(settings).into(),
         })
     }
 
@@ -107,7 +109,7 @@ impl WorkerProcess {
                     }
                 };
                 runtime.block_on(async move {
-                    let store = match SeaStore::open_again(&database).await {
+                    let store = match SeaStore::open_again(database.expose_secret()).await {
                         Ok(store) => store,
                         Err(error) => {
                             let _ = ready.send(Err(error.into()));
