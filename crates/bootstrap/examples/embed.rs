@@ -1,5 +1,5 @@
 //! The service inside a program of one's own, with an engine of one's own: api and worker run in this
-//! process, and the servers they make live in a map.
+//! process, and the servers they make live in a map, for as long as the process does.
 //!
 //! `cargo run -p tpm-bootstrap --example embed`
 
@@ -21,9 +21,18 @@ use tpm_bootstrap::embed::provisioner::{
 };
 use tpm_bootstrap::embed::settings;
 
-/// Guests in a map: a number, and whether it is on.
+const PASSWORD: &str = "an example's password";
+
+/// A guest: whether it is on, and how often it was switched on, which is how a restart shows.
+#[derive(Clone, Copy)]
+struct Guest {
+    on: bool,
+    boots: u64,
+}
+
+/// Guests by number.
 struct MemoryEngine {
-    guests: Mutex<BTreeMap<Vmid, bool>>,
+    guests: Mutex<BTreeMap<Vmid, Guest>>,
     steps: HashMap<Operation, Vec<StepSpec>>,
 }
 
@@ -46,9 +55,9 @@ impl MemoryEngine {
         let steps = HashMap::from([
             (Operation::Create, vec![make, on.clone()]),
             (Operation::Destroy, vec![step("destroy", None)]),
-            (Operation::Start, vec![on.clone()]),
+            (Operation::Start, vec![on]),
             (Operation::Stop, vec![step("stop", None)]),
-            (Operation::Restart, vec![on]),
+            (Operation::Restart, vec![step("restart", None)]),
         ]);
         Self {
             guests: Mutex::new(BTreeMap::new()),
@@ -56,17 +65,25 @@ impl MemoryEngine {
         }
     }
 
-    fn guests(&self) -> MutexGuard<'_, BTreeMap<Vmid, bool>> {
+    fn guests(&self) -> MutexGuard<'_, BTreeMap<Vmid, Guest>> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn unknown(step: &str) -> ProvisionError {
-    ProvisionError::new(
-        Fate::Refused,
-        FailureCode::Internal,
-        format!("no step {step}"),
-    )
+    let detail = format!("no step {step}");
+    ProvisionError::new(Fate::Refused, FailureCode::Internal, detail)
+}
+
+fn missing(vmid: Vmid) -> ProvisionError {
+    let detail = format!("no guest {vmid}");
+    ProvisionError::new(Fate::Refused, FailureCode::GuestMissing, detail)
+}
+
+/// The boots a restart found when it was first looked at: written down before the act, so that a restart
+/// that is asked for again after a crash is known from one that has not happened.
+fn boots_before(intent: &Value) -> Option<u64> {
+    intent["boots"].as_u64()
 }
 
 #[async_trait]
@@ -84,46 +101,70 @@ impl Provisioner for MemoryEngine {
 
     /// Is the step's effect there? Asked before every act, and again after a crash.
     async fn observe<'a>(&self, call: &StepCall<'a>) -> Result<Observed, ProvisionError> {
-        let guest = self.guests().get(&call.server.vmid).copied();
-        let there = match call.step {
-            "make" => guest.is_some(),
-            "start" => guest == Some(true),
-            "stop" => guest == Some(false),
-            "destroy" => guest.is_none(),
-            other => return Err(unknown(other)),
+        let vmid = call.server.vmid;
+        let guest = self.guests().get(&vmid).copied();
+        let there = match (call.step, guest) {
+            ("make", guest) => guest.is_some(),
+            ("destroy", guest) => guest.is_none(),
+            ("start" | "stop" | "restart", None) => return Err(missing(vmid)),
+            ("start", Some(guest)) => guest.on,
+            ("stop", Some(guest)) => !guest.on,
+            ("restart", Some(guest)) => {
+                let before = call.intent.and_then(boots_before).unwrap_or(guest.boots);
+                if guest.boots == before {
+                    return Ok(Observed::Needed(json!({ "boots": before })));
+                }
+                guest.on
+            }
+            (other, _) => return Err(unknown(other)),
         };
         if !there {
-            return Ok(Observed::Needed(json!({ "vmid": call.server.vmid })));
+            return Ok(Observed::Needed(json!({ "vmid": vmid })));
         }
         let learned = Learned {
             node: Some(NodeName("here".into())),
             ..Learned::default()
         };
         Ok(Observed::Done {
-            evidence: json!({ "guest": guest }),
+            evidence: json!({ "on": guest.map(|guest| guest.on) }),
             learned,
         })
     }
 
     /// Makes the effect be there. May be asked for twice, so it says what is, not what changes.
-    async fn act<'a>(&self, call: &StepCall<'a>, _intent: &Value) -> Result<Acted, ProvisionError> {
+    async fn act<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Result<Acted, ProvisionError> {
         let vmid = call.server.vmid;
+        let mut guests = self.guests();
         match call.step {
-            "make" => drop(self.guests().entry(vmid).or_insert(false)),
-            "start" => drop(self.guests().insert(vmid, true)),
-            "stop" => drop(self.guests().insert(vmid, false)),
-            "destroy" => drop(self.guests().remove(&vmid)),
+            "make" => {
+                let off = Guest {
+                    on: false,
+                    boots: 0,
+                };
+                guests.entry(vmid).or_insert(off);
+            }
+            "destroy" => drop(guests.remove(&vmid)),
+            step @ ("start" | "stop" | "restart") => {
+                let guest = guests.get_mut(&vmid).ok_or_else(|| missing(vmid))?;
+                let boots = match step {
+                    "start" => !guest.on,
+                    "restart" => boots_before(intent) == Some(guest.boots),
+                    _ => false,
+                };
+                guest.on = step != "stop";
+                guest.boots += u64::from(boots);
+            }
             other => return Err(unknown(other)),
         }
         Ok(Acted::default())
     }
 
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {
-        let on = self.guests().get(&server.vmid).copied();
-        Ok(on.map(|on| GuestView {
+        let guest = self.guests().get(&server.vmid).copied();
+        Ok(guest.map(|guest| GuestView {
             vmid: server.vmid,
             node: NodeName("here".into()),
-            power: if on {
+            power: if guest.on {
                 PowerState::Running
             } else {
                 PowerState::Stopped
@@ -136,18 +177,19 @@ impl Provisioner for MemoryEngine {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let file = dir.path().join("embedded.toml");
-    std::fs::write(
-        &file,
-        format!(
-            "data_dir = {:?}\nengine = \"memory\"\n\
-             [api]\nlisten = \"127.0.0.1:0\"\n\
-             [auth]\nadmin_password = \"an example's password\"\n\
-             [proxmox]\nendpoints = []\n",
-            dir.path()
-        ),
-    )?;
-    let settings = settings::load_from(Some(&file), HashMap::new())?;
+    // The settings as the binaries have them, from a file and the environment; here the file is empty, and
+    // the environment is one of our own. Without endpoints there is no Proxmox VE.
+    let file = dir.path().join("empty.toml");
+    std::fs::write(&file, "")?;
+    let environment = [
+        ("TPM__DATA_DIR", dir.path().display().to_string()),
+        ("TPM__ENGINE", "memory".into()),
+        ("TPM__PROXMOX__ENDPOINTS", String::new()),
+        ("TPM__API__LISTEN", "127.0.0.1:0".into()),
+        ("TPM__AUTH__ADMIN_PASSWORD", PASSWORD.into()),
+    ];
+    let environment = environment.map(|(key, value)| (key.to_owned(), value));
+    let settings = settings::load_from(Some(&file), HashMap::from(environment))?;
     let service = Service::open(settings)
         .await?
         .with_engine(Arc::new(MemoryEngine::new()));
@@ -170,7 +212,7 @@ async fn main() -> anyhow::Result<()> {
 /// Asks the api as any client would, and waits until the server runs.
 async fn create_one(url: &str) -> anyhow::Result<Value> {
     let http = reqwest::Client::builder().cookie_store(true).build()?;
-    let login = json!({ "username": "admin", "password": "an example's password" });
+    let login = json!({ "username": "admin", "password": PASSWORD });
     http.post(format!("{url}/api/auth/login"))
         .json(&login)
         .send()
