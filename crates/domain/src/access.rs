@@ -34,6 +34,14 @@ pub enum Action {
     ReadNotifications,
     /// Remove notifications.
     DeleteNotifications,
+    /// See projects and what they have.
+    ReadProjects,
+    /// Create and change projects.
+    WriteProjects,
+    /// See networks and who holds which address.
+    ReadNetworks,
+    /// Create, change and remove networks.
+    WriteNetworks,
     /// See how the service and what it depends on are doing.
     ReadSystem,
 }
@@ -44,10 +52,13 @@ impl UserRole {
     pub fn may(self, action: Action) -> bool {
         use Action::*;
         match self {
-            Self::Admin | Self::Operator => true,
+            Self::Admin => true,
+            Self::Operator => !matches!(action, WriteProjects),
             Self::Viewer => match action {
-                ReadServers | ReadTasks | ReadNotifications | ReadSystem => true,
-                WriteServers | CancelTasks | DeleteNotifications => false,
+                ReadServers | ReadTasks | ReadNotifications | ReadProjects | ReadNetworks
+                | ReadSystem => true,
+                WriteServers | CancelTasks | DeleteNotifications | WriteProjects
+                | WriteNetworks => false,
             },
         }
     }

@@ -1,6 +1,6 @@
 //! Why a request is refused, independent of any transport.
 
-use crate::TaskToken;
+use crate::{NodeName, QuotaShortage, TaskToken, Unfit};
 use std::fmt;
 
 /// What is wrong with one field.
@@ -53,6 +53,27 @@ pub enum Reason {
     IsGateway,
     /// The same value twice in one request.
     Duplicate,
+    /// More addresses than a network may have.
+    RangeTooLarge {
+        /// Most addresses.
+        max: u64,
+    },
+    /// Not a moment in RFC 3339 form.
+    Moment,
+    /// A moment that has passed.
+    Past,
+    /// Nothing of that name exists.
+    NoSuch,
+    /// Disks only grow.
+    Shrinks {
+        /// The size it has.
+        from: i64,
+    },
+    /// At least one of these fields is needed.
+    OneNeeded {
+        /// The fields.
+        of: &'static [&'static str],
+    },
     /// Cannot stand together with another field.
     Excludes {
         /// The other field.
@@ -127,6 +148,10 @@ pub enum ResourceKind {
     Task,
     /// A notification.
     Notification,
+    /// A project.
+    Project,
+    /// A network.
+    Network,
 }
 
 /// Something there is not enough of.
@@ -145,6 +170,20 @@ pub enum Shortage {
         pool: String,
         /// How many more would be needed.
         missing: usize,
+    },
+    /// Room on the nodes.
+    Capacity {
+        /// Servers that found no place.
+        missing: usize,
+        /// Why each node could not take the first of them.
+        nodes: Vec<(NodeName, Unfit)>,
+    },
+    /// What a project may have.
+    Quota {
+        /// The project's name.
+        project: String,
+        /// Every bound that would be passed.
+        bounds: Vec<QuotaShortage>,
     },
 }
 
@@ -175,6 +214,30 @@ pub enum Conflict {
     },
     /// The task has already ended.
     TaskEnded,
+    /// Nothing of the task failed.
+    NothingToRetry,
+    /// The project or network of that name exists.
+    LabelTaken {
+        /// The name.
+        name: String,
+    },
+    /// Another network has some of these addresses.
+    NetworkOverlaps {
+        /// That network.
+        network: String,
+    },
+    /// Servers hold addresses of the network.
+    NetworkInUse {
+        /// How many.
+        addresses: usize,
+    },
+    /// The project has more than that already.
+    QuotaBelowUse {
+        /// `servers`, `cpu`, `memory` or `disk`.
+        resource: &'static str,
+        /// What it has.
+        used: u64,
+    },
 }
 
 /// A refusal that the caller may be told in full.
@@ -207,6 +270,13 @@ pub enum Error {
         /// Seconds until it is worth trying again.
         retry_after_secs: u64,
     },
+    /// The cluster was never seen so far, so nothing can be promised on it.
+    ClusterUnseen {
+        /// Seconds until it is worth trying again.
+        retry_after_secs: u64,
+    },
+    /// The idempotency key was used for another request.
+    KeyReused,
     /// The disk is full.
     StorageFull,
 }
@@ -233,6 +303,8 @@ impl fmt::Display for Error {
             Self::NotFound { kind, id } => write!(f, "{kind:?} {id} not found"),
             Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),
             Self::Unavailable { .. } => f.write_str("store unavailable"),
+            Self::ClusterUnseen { .. } => f.write_str("cluster not seen so far"),
+            Self::KeyReused => f.write_str("idempotency key used for another request"),
             Self::StorageFull => f.write_str("storage full"),
         }
     }

@@ -1,6 +1,8 @@
 //! What happened, and which of it people are told.
 
-use crate::{Failure, PowerTarget, ServerId, TaskToken, Timestamp};
+use crate::{
+    Failure, NodeName, OnExpiry, PowerTarget, ServerId, TaskToken, Timestamp, Vmid,
+};
 use serde::{Deserialize, Serialize};
 
 /// How a notification is meant.
@@ -73,8 +75,91 @@ pub enum EventKind {
         /// Why.
         failure: Failure,
     },
+    /// Other cores, memory or disk were asked for.
+    ChangeRequested,
+    /// The guest is as asked; `restart` tells that some of it applies from the next start on.
+    Changed {
+        /// Whether a restart is needed.
+        restart: bool,
+    },
+    /// The guest is not as asked.
+    ChangeFailed {
+        /// Why.
+        failure: Failure,
+    },
     /// A task other than a create was cancelled.
     Cancelled,
+    /// The guest is gone although nobody asked for it.
+    GuestMissing,
+    /// A guest that was missing, or not known, is there again.
+    GuestFound,
+    /// Another guest stands under the server's VMID.
+    IdentityConflict {
+        /// Both identities.
+        failure: Failure,
+    },
+    /// Somebody moved the guest.
+    Moved {
+        /// From this node.
+        from: NodeName,
+        /// To this one.
+        to: NodeName,
+    },
+    /// Somebody switched the guest.
+    PowerSeen {
+        /// Whether it runs now.
+        running: bool,
+    },
+    /// Somebody changed the guest by hand.
+    Drifted {
+        /// `name: wanted, found`.
+        fields: Vec<String>,
+    },
+    /// The node was lost before the guest was made; it goes to another one.
+    PlacedAgain {
+        /// The lost node.
+        from: NodeName,
+        /// The new one.
+        to: NodeName,
+    },
+    /// A guest was left over by a create that is over, and is removed.
+    OrphanFound {
+        /// Its number.
+        vmid: Vmid,
+    },
+    /// That guest is gone.
+    OrphanRemoved {
+        /// Its number.
+        vmid: Vmid,
+    },
+    /// That guest could not be removed.
+    OrphanLeft {
+        /// Its number.
+        vmid: Vmid,
+        /// Why.
+        failure: Failure,
+    },
+    /// Somebody else's guest stands in our range of numbers; the number is not used.
+    ForeignInRange {
+        /// Its number.
+        vmid: Vmid,
+    },
+    /// The server was taken off the list, whatever became of its guest.
+    Forgotten,
+    /// A lost server is made again.
+    RecreateRequested,
+    /// The server's time is over soon.
+    ExpiresSoon {
+        /// When.
+        at: Timestamp,
+        /// What happens then.
+        action: OnExpiry,
+    },
+    /// The server's time is over: it is switched off, or deleted.
+    Expired {
+        /// What is done now.
+        action: OnExpiry,
+    },
     /// Leftovers could not be removed; a person has to look.
     NeedsOperator {
         /// What is known.
@@ -87,13 +172,35 @@ impl EventKind {
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         match self {
-            Self::CreateRequested | Self::DeleteRequested | Self::PowerRequested { .. } => None,
-            Self::Created | Self::Deleted | Self::PowerChanged { .. } => Some(Severity::Success),
-            Self::CreateCancelled | Self::Cancelled => Some(Severity::Info),
-            Self::CreatedWithoutAgent => Some(Severity::Warning),
+            Self::CreateRequested
+            | Self::DeleteRequested
+            | Self::PowerRequested { .. }
+            | Self::ChangeRequested
+            | Self::RecreateRequested => None,
+            Self::Created | Self::Deleted | Self::PowerChanged { .. } | Self::Changed { .. } => {
+                Some(Severity::Success)
+            }
+            Self::CreateCancelled
+            | Self::Cancelled
+            | Self::GuestFound
+            | Self::Moved { .. }
+            | Self::PowerSeen { .. }
+            | Self::PlacedAgain { .. }
+            | Self::OrphanRemoved { .. }
+            | Self::Forgotten => Some(Severity::Info),
+            Self::CreatedWithoutAgent
+            | Self::Drifted { .. }
+            | Self::OrphanFound { .. }
+            | Self::ForeignInRange { .. }
+            | Self::ExpiresSoon { .. }
+            | Self::Expired { .. } => Some(Severity::Warning),
             Self::CreateFailed { .. }
             | Self::DeleteFailed { .. }
             | Self::PowerFailed { .. }
+            | Self::ChangeFailed { .. }
+            | Self::GuestMissing
+            | Self::IdentityConflict { .. }
+            | Self::OrphanLeft { .. }
             | Self::NeedsOperator { .. } => Some(Severity::Error),
         }
     }
@@ -104,12 +211,12 @@ impl EventKind {
 pub struct Event {
     /// What.
     pub kind: EventKind,
-    /// To which server.
-    pub server: ServerId,
-    /// The server's name at that moment.
+    /// To which server; `None` when to none of ours.
+    pub server: Option<ServerId>,
+    /// The server's name at that moment, or the foreign guest's.
     pub server_name: String,
-    /// By which task.
-    pub task: TaskToken,
+    /// By which task; `None` when by none.
+    pub task: Option<TaskToken>,
 }
 
 /// A notification's number.

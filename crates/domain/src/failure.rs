@@ -22,6 +22,10 @@ pub enum FailureCode {
     IdentityConflict,
     /// The guest is gone.
     GuestMissing,
+    /// The node a server was to be made on is gone.
+    NodeLost,
+    /// No node can take the server any more.
+    NoCapacity,
     /// A step did not come to its end in time.
     DeadlineExceeded,
     /// No free VMID in the configured range.
@@ -34,7 +38,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// Every code, in the order above.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ProxmoxRefused,
         Self::ProxmoxUnreachable,
         Self::ProxmoxBusy,
@@ -43,6 +47,8 @@ impl FailureCode {
         Self::TemplateMissing,
         Self::IdentityConflict,
         Self::GuestMissing,
+        Self::NodeLost,
+        Self::NoCapacity,
         Self::DeadlineExceeded,
         Self::VmidsExhausted,
         Self::UndoFailed,
@@ -61,6 +67,8 @@ impl FailureCode {
             Self::TemplateMissing => "TEMPLATE_MISSING",
             Self::IdentityConflict => "IDENTITY_CONFLICT",
             Self::GuestMissing => "GUEST_MISSING",
+            Self::NodeLost => "NODE_LOST",
+            Self::NoCapacity => "NO_CAPACITY",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::VmidsExhausted => "VMIDS_EXHAUSTED",
             Self::UndoFailed => "UNDO_FAILED",

@@ -20,6 +20,9 @@ pub enum PowerState {
 pub struct Identity {
     /// `uuid` of the `smbios1` option; stays for the life of the guest.
     pub smbios_uuid: Option<String>,
+    /// `vmgenid`: Proxmox VE gives a new one when a guest is cloned, restored or rolled back.
+    #[serde(default)]
+    pub vmgenid: Option<String>,
     /// Our signed mark's text, as it stands in the description.
     pub mark: String,
     /// `ctime` of the `meta` option: Unix seconds.
@@ -39,13 +42,15 @@ impl Identity {
     /// Whether `found` is the guest that this identity was recorded of.
     ///
     /// # Errors
-    /// [`IdentityMismatch`] with both sides' texts when the mark or the SMBIOS uuid differ.
+    /// [`IdentityMismatch`] with both sides' texts when the mark, the SMBIOS uuid or the vmgenid differ.
     pub fn check(&self, found: &Self) -> Result<(), IdentityMismatch> {
-        let uuid_differs = match (&self.smbios_uuid, &found.smbios_uuid) {
-            (Some(ours), theirs) => theirs.as_ref() != Some(ours),
-            (None, _) => false,
+        let differs = |ours: &Option<String>, theirs: &Option<String>| {
+            ours.is_some() && ours.as_ref() != theirs.as_ref()
         };
-        if self.mark != found.mark || uuid_differs {
+        if self.mark != found.mark
+            || differs(&self.smbios_uuid, &found.smbios_uuid)
+            || differs(&self.vmgenid, &found.vmgenid)
+        {
             return Err(IdentityMismatch {
                 expected: self.describe(),
                 found: found.describe(),
@@ -58,12 +63,13 @@ impl Identity {
     #[must_use]
     pub fn describe(&self) -> String {
         let uuid = self.smbios_uuid.as_deref().unwrap_or("-");
+        let generation = self.vmgenid.as_deref().unwrap_or("-");
         let mark = if self.mark.is_empty() {
             "-"
         } else {
             &self.mark
         };
-        format!("uuid={uuid} mark={mark}")
+        format!("uuid={uuid} vmgenid={generation} mark={mark}")
     }
 }
 
@@ -87,6 +93,7 @@ mod tests {
     fn identity(uuid: Option<&str>, mark: &str) -> Identity {
         Identity {
             smbios_uuid: uuid.map(Into::into),
+            vmgenid: None,
             mark: mark.into(),
             created_secs: None,
         }
@@ -100,7 +107,17 @@ mod tests {
         assert!(ours.check(&identity(None, "m")).is_err());
         assert!(ours.check(&identity(Some("a"), "")).is_err());
         let mismatch = ours.check(&identity(Some("b"), "m")).unwrap_err();
-        assert_eq!(mismatch.expected, "uuid=a mark=m");
-        assert_eq!(mismatch.found, "uuid=b mark=m");
+        assert_eq!(mismatch.expected, "uuid=a vmgenid=- mark=m");
+        let renewed = Identity {
+            vmgenid: Some("h".into()),
+            ..identity(Some("a"), "m")
+        };
+        let recorded = Identity {
+            vmgenid: Some("g".into()),
+            ..identity(Some("a"), "m")
+        };
+        assert!(recorded.check(&renewed).is_err());
+        assert!(identity(Some("a"), "m").check(&renewed).is_ok());
+        assert_eq!(mismatch.found, "uuid=b vmgenid=- mark=m");
     }
 }

@@ -8,6 +8,16 @@ use std::fmt;
 #[serde(transparent)]
 pub struct ServerId(pub i64);
 
+/// The database's number of a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProjectId(pub i64);
+
+/// The database's number of a network whose addresses are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NetworkId(pub i64);
+
 /// The database's number of a task. People see the [`TaskToken`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -52,4 +62,6 @@ macro_rules! display_inner {
         }
     )*};
 }
-display_inner!(ServerId, TaskId, TaskToken, Vmid, NodeName);
+display_inner!(
+    ServerId, ProjectId, NetworkId, TaskId, TaskToken, Vmid, NodeName
+);

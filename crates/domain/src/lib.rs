@@ -5,7 +5,9 @@
 //! store has its own); they are what every other crate agrees on.
 
 mod access;
+mod address_network;
 mod clock;
+mod cluster;
 mod error;
 mod event;
 mod failure;
@@ -14,21 +16,35 @@ mod ids;
 pub mod job;
 mod mark;
 mod network;
+mod placement;
+mod project;
 mod server;
 mod task;
 
 pub use access::{Action, Actor, UserId, UserRole};
+pub use address_network::{DEFAULT_NETWORK, MAX_NETWORK_SIZE, Network, NetworkSpec};
 pub use clock::{Clock, Timestamp};
+pub use cluster::{
+    ClusterPicture, ForeignAddress, GuestEntry, NodeView, StorageView, Survey, TemplateView,
+};
 pub use error::{Conflict, Error, FieldError, FieldErrors, Reason, ResourceKind, Shortage};
 pub use event::{Event, EventKind, Notification, NotificationId, Severity};
 pub use failure::{Failure, FailureCode};
 pub use guest::{GuestView, Identity, IdentityMismatch, PowerState};
-pub use ids::{NodeName, ServerId, TaskId, TaskToken, Vmid};
+pub use ids::{NetworkId, NodeName, ProjectId, ServerId, TaskId, TaskToken, Vmid};
 pub use mark::{MARK_PREFIX, Mark, MarkParseError, find_mark_line};
 pub use network::{
     AddressPlan, AddressPool, Ipv4Range, Nic, RangeError, StaticAddress, in_subnet, subnet_size,
 };
-pub use server::{PowerTarget, Rung, RungReached, Server, ServerName, ServerSpec, ServerState};
+pub use placement::{
+    Placement, PlacementAsk, PlacementReason, PlacementRules, PlacementWish, Promised, Spread,
+    Unfit, free_on, limits_of, place,
+};
+pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
+pub use server::{
+    Expiry, ExpiryStage, OnExpiry, PowerTarget, Rung, RungReached, Server, ServerName, ServerSpec,
+    ServerState,
+};
 pub use task::{
-    ChildSummary, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState, parent_state,
+    BulkPolicy, ChildSummary, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState, parent_state,
 };

@@ -3,7 +3,6 @@
 //! IPv4 only; a request for IPv6 is refused where it is parsed, not silently dropped.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -58,6 +57,24 @@ impl Ipv4Range {
     #[must_use]
     pub fn last(&self) -> Ipv4Addr {
         self.last
+    }
+
+    /// Whether an address lies in it.
+    #[must_use]
+    pub fn contains(&self, ip: Ipv4Addr) -> bool {
+        (self.first..=self.last).contains(&ip)
+    }
+
+    /// Whether two ranges share an address.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// How many addresses it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        u64::from(u32::from(self.last)) - u64::from(u32::from(self.first)) + 1
     }
 
     /// Every address, lowest first.
@@ -148,13 +165,13 @@ pub struct AddressPool {
 
 impl AddressPool {
     /// Up to `count` free addresses in order, skipping the network's own address, its broadcast, its
-    /// gateway and everything in `taken`.
+    /// gateway and everything that is taken.
     #[must_use]
-    pub fn pick(&self, count: usize, taken: &BTreeSet<Ipv4Addr>) -> Vec<StaticAddress> {
+    pub fn pick(&self, count: usize, is_taken: impl Fn(Ipv4Addr) -> bool) -> Vec<StaticAddress> {
         self.range
             .addresses()
             .filter(|ip| StaticAddress::usable(*ip, self.prefix))
-            .filter(|ip| Some(*ip) != self.gateway && !taken.contains(ip))
+            .filter(|ip| Some(*ip) != self.gateway && !is_taken(*ip))
             .take(count)
             .map(|ip| StaticAddress {
                 ip,
@@ -174,12 +191,16 @@ pub struct Nic {
     pub vlan: Option<u16>,
     /// The reserved address; `None` is DHCP.
     pub address: Option<StaticAddress>,
+    /// DNS servers for cloud-init; those of the settings when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<Ipv4Addr>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn ip(text: &str) -> Ipv4Addr {
         text.parse().unwrap()
@@ -209,7 +230,7 @@ mod tests {
             gateway: Some(ip("10.0.0.1")),
         };
         let taken = BTreeSet::from([ip("10.0.0.3")]);
-        let got: Vec<_> = pool.pick(9, &taken).iter().map(|a| a.ip).collect();
+        let got: Vec<_> = pool.pick(9, |ip| taken.contains(&ip)).iter().map(|a| a.ip).collect();
         assert_eq!(
             got,
             [
@@ -242,7 +263,7 @@ mod tests {
             let taken: BTreeSet<_> =
                 taken.iter().map(|n| Ipv4Addr::from(first.saturating_add(u32::from(*n)))).collect();
             let pool = AddressPool { range, prefix, gateway: Some(Ipv4Addr::from(first)) };
-            let picked = pool.pick(count, &taken);
+            let picked = pool.pick(count, |ip| taken.contains(&ip));
             let distinct: BTreeSet<_> = picked.iter().map(|a| a.ip).collect();
             prop_assert_eq!(distinct.len(), picked.len());
             for address in &picked {

@@ -1,6 +1,8 @@
 //! A server: what was asked for, what it is now, and how far its start has come.
 
-use crate::{Failure, Identity, Nic, NodeName, ServerId, TaskToken, Timestamp, Vmid};
+use crate::{
+    Failure, Identity, Nic, NodeName, Placement, ProjectId, ServerId, TaskToken, Timestamp, Vmid,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -57,11 +59,13 @@ pub enum ServerState {
     Missing,
     /// Not known, because what was asked could not be settled.
     Unknown,
+    /// Another guest stands under its VMID: nothing is done to it.
+    IdentityConflict,
 }
 
 impl ServerState {
     /// Every state, in the order above.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Creating,
         Self::Running,
         Self::Stopped,
@@ -70,6 +74,7 @@ impl ServerState {
         Self::Error,
         Self::Missing,
         Self::Unknown,
+        Self::IdentityConflict,
     ];
 
     /// The state's name on the wire and in the database.
@@ -84,6 +89,7 @@ impl ServerState {
             Self::Error => "error",
             Self::Missing => "missing",
             Self::Unknown => "unknown",
+            Self::IdentityConflict => "identity_conflict",
         }
     }
 
@@ -104,6 +110,83 @@ pub enum PowerTarget {
     Stopped,
     /// Off and on again.
     Restarted,
+}
+
+/// What happens to a server when its time is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExpiry {
+    /// It is switched off and stays.
+    #[default]
+    Stop,
+    /// It is switched off, and deleted a while later.
+    Delete,
+}
+
+impl OnExpiry {
+    /// Both, in the order above.
+    pub const ALL: [Self; 2] = [Self::Stop, Self::Delete];
+
+    /// The word on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// How far the end of a server's time has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExpiryStage {
+    /// Nothing was done.
+    #[default]
+    Waiting,
+    /// People were warned.
+    Warned,
+    /// It was switched off.
+    Stopped,
+    /// Its removal was asked for.
+    Deleted,
+}
+
+impl ExpiryStage {
+    const ALL: [Self; 4] = [Self::Waiting, Self::Warned, Self::Stopped, Self::Deleted];
+
+    /// The word in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Warned => "warned",
+            Self::Stopped => "stopped",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The stage of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// When a server's time is over, and what happens then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiry {
+    /// The moment; `None` is never.
+    pub at: Option<Timestamp>,
+    /// What happens then.
+    pub action: OnExpiry,
+    /// How far it has come.
+    pub stage: ExpiryStage,
 }
 
 /// A rung of the ladder that a new server climbs.
@@ -169,8 +252,16 @@ pub struct Server {
     pub id: ServerId,
     /// Its name and hostname.
     pub name: ServerName,
+    /// Whose it is.
+    pub project: ProjectId,
     /// What was asked for.
     pub spec: ServerSpec,
+    /// Where it was put and why; `None` for engines without nodes.
+    pub placement: Option<Placement>,
+    /// When its time is over.
+    pub expiry: Expiry,
+    /// Options that somebody changed on the guest by hand, as `name: wanted, found`.
+    pub drift: Vec<String>,
     /// Where it stands.
     pub state: ServerState,
     /// Which engine makes and changes it.
@@ -196,6 +287,14 @@ pub struct Server {
 }
 
 impl Server {
+    /// The node that its guest is on, or will be.
+    #[must_use]
+    pub fn place(&self) -> Option<&NodeName> {
+        self.node
+            .as_ref()
+            .or_else(|| self.placement.as_ref().map(|placement| &placement.node))
+    }
+
     /// The address a person would use: the one seen, else the one reserved.
     #[must_use]
     pub fn address(&self) -> Option<std::net::IpAddr> {

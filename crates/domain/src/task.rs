@@ -17,22 +17,31 @@ pub enum TaskKind {
     StopServer,
     /// Restarts one server.
     RestartServer,
+    /// Changes one server's cores, memory or disk.
+    ChangeServer,
+    /// Removes a guest of ours that was left over by a create that is over.
+    RemoveOrphan,
     /// Summarizes the creation of several servers.
     BulkCreate,
     /// Summarizes the removal of several servers.
     BulkDelete,
+    /// Summarizes the switching of several servers.
+    BulkPower,
 }
 
 impl TaskKind {
     /// Every kind, in the order above.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::CreateServer,
         Self::DeleteServer,
         Self::StartServer,
         Self::StopServer,
         Self::RestartServer,
+        Self::ChangeServer,
+        Self::RemoveOrphan,
         Self::BulkCreate,
         Self::BulkDelete,
+        Self::BulkPower,
     ];
 
     /// The kind on the wire and in the database.
@@ -44,8 +53,11 @@ impl TaskKind {
             Self::StartServer => "start_server",
             Self::StopServer => "stop_server",
             Self::RestartServer => "restart_server",
+            Self::ChangeServer => "change_server",
+            Self::RemoveOrphan => "remove_orphan",
             Self::BulkCreate => "bulk_create",
             Self::BulkDelete => "bulk_delete",
+            Self::BulkPower => "bulk_power",
         }
     }
 
@@ -58,7 +70,7 @@ impl TaskKind {
     /// Whether it only summarizes its children and does nothing itself.
     #[must_use]
     pub fn is_bulk(self) -> bool {
-        matches!(self, Self::BulkCreate | Self::BulkDelete)
+        matches!(self, Self::BulkCreate | Self::BulkDelete | Self::BulkPower)
     }
 
     /// The power it aims at, for the tasks that change power.
@@ -68,8 +80,55 @@ impl TaskKind {
             Self::StartServer => Some(PowerTarget::Running),
             Self::StopServer => Some(PowerTarget::Stopped),
             Self::RestartServer => Some(PowerTarget::Restarted),
-            Self::CreateServer | Self::DeleteServer | Self::BulkCreate | Self::BulkDelete => None,
+            Self::CreateServer
+            | Self::DeleteServer
+            | Self::ChangeServer
+            | Self::RemoveOrphan
+            | Self::BulkCreate
+            | Self::BulkDelete
+            | Self::BulkPower => None,
         }
+    }
+
+    /// The task that brings the power to `target`.
+    #[must_use]
+    pub fn of_power(target: PowerTarget) -> Self {
+        match target {
+            PowerTarget::Running => Self::StartServer,
+            PowerTarget::Stopped => Self::StopServer,
+            PowerTarget::Restarted => Self::RestartServer,
+        }
+    }
+}
+
+/// What becomes of a bulk when one of its servers fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BulkPolicy {
+    /// The others are made.
+    #[default]
+    Keep,
+    /// The others are undone: all of them are there in the end, or none.
+    AllOrNothing,
+}
+
+impl BulkPolicy {
+    /// Both, in the order above.
+    pub const ALL: [Self; 2] = [Self::Keep, Self::AllOrNothing];
+
+    /// The word on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::AllOrNothing => "all_or_nothing",
+        }
+    }
+
+    /// The policy of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
     }
 }
 
@@ -166,6 +225,12 @@ pub struct ChildSummary {
     pub failed: u32,
     /// Cancelled.
     pub cancelled: u32,
+    /// Made, and taken back because another one failed; not counted as completed.
+    pub undone: u32,
+    /// Taking back is under way.
+    pub undoing: u32,
+    /// Taking back did not work out.
+    pub undo_failed: u32,
     /// Sum of their progress, each 0 to 100.
     pub progress_sum: u32,
 }
@@ -185,6 +250,10 @@ pub struct Task {
     pub server_name: Option<String>,
     /// The bulk it belongs to.
     pub parent: Option<TaskId>,
+    /// For a bulk: what becomes of the others when one fails.
+    pub policy: BulkPolicy,
+    /// What only this task knows, as JSON text: what a change was before, which guest is left over.
+    pub payload: Option<String>,
     /// Who asked for it.
     pub requested_by: UserId,
     /// How far it is.
@@ -282,10 +351,14 @@ pub fn parent_state(children: &ChildSummary) -> TaskState {
         completed,
         failed,
         cancelled,
+        undone,
+        undoing,
+        undo_failed,
         progress_sum,
     } = *children;
-    if completed + failed + cancelled < total {
-        return if progress_sum > 0 || completed + failed + cancelled > 0 {
+    let ended = completed + failed + cancelled + undone + undo_failed;
+    if ended < total || undoing > 0 {
+        return if progress_sum > 0 || ended > 0 {
             TaskState::Running
         } else {
             TaskState::Pending
@@ -293,7 +366,7 @@ pub fn parent_state(children: &ChildSummary) -> TaskState {
     }
     if completed == total {
         TaskState::Completed
-    } else if completed > 0 {
+    } else if completed > 0 || undo_failed > 0 {
         TaskState::Partial
     } else if failed > 0 {
         TaskState::Failed
@@ -314,7 +387,7 @@ mod tests {
                 completed,
                 failed,
                 cancelled,
-                progress_sum: 0,
+                ..ChildSummary::default()
             };
             assert_eq!(parent_state(&children), expected, "{children:?}");
         };

@@ -5,17 +5,25 @@
 //! No SQL here, and no policy: who may do what and what happens next is decided above.
 
 mod account;
+mod cluster;
 mod error;
 mod event;
+mod idempotency;
+mod network;
+mod project;
 pub mod queue;
 mod reservation;
 mod server;
 mod task;
 
 pub use account::{AccountReads, AccountWrites, Session, Throttle, User};
+pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads};
-pub use queue::{Claim, JobQueue, Lease, LeaseWrites, SlotAnswer};
+pub use idempotency::{IdempotencyWrites, Remembered};
+pub use network::{NetworkReads, NetworkWrites};
+pub use project::{ProjectReads, ProjectWrites};
+pub use queue::{Claim, JobQueue, Lease, LeaseWrites, SlotAnswer, SlotNeed};
 pub use reservation::{ReservationWrites, VmidRange};
 pub use server::{NewServer, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 pub use task::{NewTask, TaskQuery, TaskReads, TaskWrites};
@@ -33,14 +41,42 @@ pub struct Page<T> {
 }
 
 /// Every question that changes nothing.
-pub trait Reads: ServerReads + TaskReads + NotificationReads + AccountReads {}
+pub trait Reads:
+    ServerReads
+    + TaskReads
+    + NotificationReads
+    + AccountReads
+    + ProjectReads
+    + NetworkReads
+    + ClusterReads
+{
+}
 
-impl<T: ServerReads + TaskReads + NotificationReads + AccountReads> Reads for T {}
+impl<T> Reads for T where
+    T: ServerReads
+        + TaskReads
+        + NotificationReads
+        + AccountReads
+        + ProjectReads
+        + NetworkReads
+        + ClusterReads
+{
+}
 
 /// One transaction. Dropping it without [`commit`](Self::commit) leaves the database as it was.
 #[async_trait]
 pub trait UnitOfWork:
-    Reads + ServerWrites + TaskWrites + EventWrites + AccountWrites + ReservationWrites + LeaseWrites
+    Reads
+    + ServerWrites
+    + TaskWrites
+    + EventWrites
+    + AccountWrites
+    + ReservationWrites
+    + LeaseWrites
+    + ProjectWrites
+    + NetworkWrites
+    + ClusterWrites
+    + IdempotencyWrites
 {
     /// The database's time when the transaction began; what it writes is dated so.
     fn now(&self) -> Timestamp;

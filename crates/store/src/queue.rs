@@ -10,6 +10,7 @@
 use crate::Result;
 use async_trait::async_trait;
 use std::time::Duration;
+use tpm_domain::job::Width;
 use tpm_domain::{Failure, StepRecord, Task, TaskId, TaskNote, TaskState, Timestamp};
 
 /// The right to work on a task, for a while.
@@ -38,20 +39,29 @@ pub struct Claim {
     pub steps: Vec<StepRecord>,
 }
 
-/// Whether one of a limited number of places was free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One of a limited number of places that a step needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotNeed {
+    /// What there are only a few places of.
+    pub name: String,
+    /// How many there are.
+    pub limit: u32,
+}
+
+/// Whether places were free.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SlotAnswer {
-    /// Taken; it is freed when the step ends.
+    /// All taken; they are freed when the step ends.
     Taken,
-    /// All are in use.
-    Full,
+    /// None taken: this one was full.
+    Full(String),
 }
 
 /// Taking tasks.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Claims the task that has been due for longest and is nobody's, or whose owner's lease is over.
-    /// Exactly one of any number of simultaneous callers gets it.
+    /// Claims a task that is due and nobody's, or whose owner's lease is over: the one with the smallest
+    /// turn, of these the one that has been due for longest. Exactly one of any number of simultaneous callers gets it.
     async fn claim(&self, owner: &str, ttl: Duration) -> Result<Option<Claim>>;
     /// Extends those leases of `owner` that it still holds; returns how many.
     async fn renew(&self, owner: &str, tasks: &[TaskId], ttl: Duration) -> Result<u64>;
@@ -59,6 +69,9 @@ pub trait JobQueue: Send + Sync {
     async fn surrender(&self, owner: &str) -> Result<u64>;
     /// Time until the next task falls due or a lease runs out; `None` when nothing is waiting.
     async fn next_due(&self) -> Result<Option<Duration>>;
+    /// Takes the turn of periodic work called `name`; `true` for one caller of all processes, at most once
+    /// in `every`.
+    async fn take_turn(&self, name: &str, every: Duration) -> Result<bool>;
     /// Comes back when somebody may have made work, or never: it is a hint, not a promise.
     async fn woken(&self);
     /// Tells sleeping workers that there is work. Called after the commit that made it.
@@ -75,11 +88,15 @@ pub trait LeaseWrites: Send + Sync {
     async fn cancel_requested(&self, task: TaskId) -> Result<bool>;
     /// Writes a step, new or changed.
     async fn save_step(&self, task: TaskId, step: &StepRecord) -> Result<()>;
-    /// Takes one of `limit` places called `slot` for a step; a step that has one keeps it.
-    async fn take_slot(&self, task: TaskId, seq: u32, slot: &str, limit: u32)
-    -> Result<SlotAnswer>;
-    /// Frees a step's place and makes the next task that waits for it due.
-    async fn free_slot(&self, task: TaskId, seq: u32) -> Result<()>;
+    /// Takes one place of each need for a step, or none at all; a step that has them keeps them.
+    async fn take_slots(&self, task: TaskId, seq: u32, needs: &[SlotNeed]) -> Result<SlotAnswer>;
+    /// Frees a step's places, and for each makes one task that waits for it due: of those waiting, one
+    /// whose bulk has the fewest such places, the oldest first. Returns the names of the places.
+    async fn free_slots(&self, task: TaskId, seq: u32) -> Result<Vec<String>>;
+    /// What was learned of a slot's best width, and whether anybody waits for a place.
+    async fn width(&self, slot: &str) -> Result<(Option<Width>, bool)>;
+    /// Writes down what was learned of a slot's best width.
+    async fn save_width(&self, slot: &str, width: &Width) -> Result<()>;
     /// Writes what the task is doing and how far it is; progress never goes back.
     async fn save_progress(&self, task: TaskId, note: &TaskNote, progress: u8) -> Result<()>;
     /// Turns the task round: from now on it undoes, because of `failure` or a cancel (`None`).

@@ -2,7 +2,9 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
-use tpm_domain::{ServerId, StepRecord, Task, TaskId, TaskKind, TaskState, TaskToken, UserId};
+use tpm_domain::{
+    BulkPolicy, ServerId, StepRecord, Task, TaskId, TaskKind, TaskState, TaskToken, UserId,
+};
 
 /// Which tasks, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,63 @@ pub struct NewTask {
     pub parent: Option<TaskId>,
     /// Who asked.
     pub requested_by: UserId,
+    /// For a bulk: what becomes of the others when one fails.
+    pub policy: BulkPolicy,
+    /// Its place in its bulk, from 0: of two tasks that are due, the one with the smaller turn is taken
+    /// first, so that a large bulk does not keep a single request waiting.
+    pub turn: u32,
+    /// What only this task knows, as JSON text.
+    pub payload: Option<String>,
+}
+
+impl NewTask {
+    /// A task of its own, on a server.
+    #[must_use]
+    pub fn on(
+        kind: TaskKind,
+        token: TaskToken,
+        server: (ServerId, String),
+        requested_by: UserId,
+    ) -> Self {
+        Self {
+            token,
+            kind,
+            server: Some(server),
+            parent: None,
+            requested_by,
+            policy: BulkPolicy::Keep,
+            turn: 0,
+            payload: None,
+        }
+    }
+
+    /// A bulk, which only summarizes.
+    #[must_use]
+    pub fn bulk(
+        kind: TaskKind,
+        token: TaskToken,
+        policy: BulkPolicy,
+        requested_by: UserId,
+    ) -> Self {
+        Self {
+            token,
+            kind,
+            server: None,
+            parent: None,
+            requested_by,
+            policy,
+            turn: 0,
+            payload: None,
+        }
+    }
+
+    /// The same as a part of a bulk.
+    #[must_use]
+    pub fn in_bulk(mut self, parent: Option<TaskId>, turn: usize) -> Self {
+        self.parent = parent;
+        self.turn = u32::try_from(turn).unwrap_or(u32::MAX);
+        self
+    }
 }
 
 /// Questions about tasks.
@@ -41,6 +100,10 @@ pub struct NewTask {
 pub trait TaskReads: Send + Sync {
     /// One task, by its public name.
     async fn task(&self, token: &TaskToken) -> Result<Option<Task>>;
+    /// One task, by its number.
+    async fn task_by_id(&self, id: TaskId) -> Result<Option<Task>>;
+    /// Who asked for the task that made a server.
+    async fn requester(&self, token: &TaskToken) -> Result<Option<UserId>>;
     /// A page of tasks, newest first; children in the order they were asked for.
     async fn tasks(&self, query: &TaskQuery) -> Result<Page<Task>>;
     /// A task's steps in order.
