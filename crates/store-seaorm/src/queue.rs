@@ -48,12 +48,12 @@ impl JobQueue for SeaQueue {
             DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
             _ => "",
         };
-        // Due and nobody's, or held by an owner whose lease is over. Longest due first.
+        // Due and nobody's, or held by an owner whose lease is over. Small turns first, then longest due.
         let pick = format!(
             "SELECT id, epoch FROM tasks
              WHERE next_run_ms IS NOT NULL AND next_run_ms <= $1
                AND (owner IS NULL OR lease_until_ms < $1)
-             ORDER BY next_run_ms, id LIMIT 1 {skip}"
+             ORDER BY turn, next_run_ms, id LIMIT 1 {skip}"
         );
         let Some(row) = session.first(&pick, [session.now_ms.into()]).await? else {
             return Ok(None);
@@ -156,6 +156,20 @@ impl JobQueue for SeaQueue {
             None => None,
         };
         Ok(wait.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+    }
+
+    async fn take_turn(&self, name: &str, every: Duration) -> Result<bool> {
+        let session = self.outside();
+        // Compare-and-set by one statement: of all who ask, one finds the turn due.
+        let sql = format!(
+            "INSERT INTO turns (name, next_ms) VALUES ($1, {now} + $2)
+             ON CONFLICT (name) DO UPDATE SET next_ms = {now} + $2 WHERE turns.next_ms <= {now}",
+            now = now_sql(session.backend)
+        );
+        let done = session
+            .run(&sql, [name.into(), millis(every).into()])
+            .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     async fn woken(&self) {

@@ -1,15 +1,21 @@
 //! Rows to domain and back. A row that cannot be understood is an error, never a default.
 
-use crate::entity::{events, notifications, servers, steps, tasks, users};
+use crate::entity::{events, networks, notifications, projects, servers, steps, tasks, users};
 use crate::error::broken;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tpm_domain::{
-    ChildSummary, Event, Notification, NotificationId, Server, ServerId, ServerName, ServerSpec,
-    ServerState, Severity, StepRecord, StepState, Task, TaskId, TaskKind, TaskState, TaskToken,
-    Timestamp, UserId, UserRole, Vmid,
+    BulkPolicy, ChildSummary, Event, Expiry, ExpiryStage, Ipv4Range, Network, NetworkId,
+    NetworkSpec, Notification, NotificationId, OnExpiry, Project, ProjectId, Quota, Server,
+    ServerId, ServerName, ServerSpec, ServerState, Severity, StepRecord, StepState, Task, TaskId,
+    TaskKind, TaskState, TaskToken, Timestamp, Usage, UserId, UserRole, Vmid,
 };
 use tpm_store::{Result, User};
+
+/// `events.server_id` of what happened to no server of ours.
+pub(crate) const NO_SERVER: i64 = 0;
+/// `events.task_token` of what no task did.
+pub(crate) const NO_TASK: &str = "";
 
 pub(crate) fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(broken)
@@ -27,6 +33,59 @@ fn small(what: &str, number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| broken(format!("{what}: {number}")))
 }
 
+/// A count or size, which the schema keeps from being negative.
+pub(crate) fn size(what: &str, number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|_| broken(format!("{what}: {number}")))
+}
+
+/// A number of ours as the database keeps it.
+pub(crate) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn project(row: projects::Model) -> Result<Project> {
+    let bound = |limit: Option<i64>| limit.map(|n| size("projects.max", n)).transpose();
+    Ok(Project {
+        id: ProjectId(row.id),
+        name: ServerName::new(&row.name).ok_or_else(|| broken("projects.name"))?,
+        description: row.description,
+        quota: Quota {
+            servers: bound(row.max_servers)?,
+            cpu: bound(row.max_cpu)?,
+            memory_mb: bound(row.max_memory_mb)?,
+            disk_gb: bound(row.max_disk_gb)?,
+        },
+        usage: Usage {
+            servers: size("projects.used", row.used_servers)?,
+            cpu: size("projects.used", row.used_cpu)?,
+            memory_mb: size("projects.used", row.used_memory_mb)?,
+            disk_gb: size("projects.used", row.used_disk_gb)?,
+        },
+        created_at: Timestamp(row.created_ms),
+        updated_at: Timestamp(row.updated_ms),
+    })
+}
+
+pub(crate) fn network(row: networks::Model) -> Result<Network> {
+    let address = |text: &str| text.parse().map_err(|_| broken("networks: address"));
+    let range = Ipv4Range::new(address(&row.first)?, address(&row.last)?);
+    Ok(Network {
+        id: NetworkId(row.id),
+        name: ServerName::new(&row.name).ok_or_else(|| broken("networks.name"))?,
+        spec: NetworkSpec {
+            range: range.map_err(broken)?,
+            prefix: u8::try_from(row.prefix).map_err(broken)?,
+            gateway: row.gateway.as_deref().map(address).transpose()?,
+            dns: from_json("networks.dns", &row.dns)?,
+            bridge: row.bridge,
+            vlan: row.vlan.map(u16::try_from).transpose().map_err(broken)?,
+            exclusions: from_json("networks.exclusions", &row.exclusions)?,
+        },
+        created_at: Timestamp(row.created_ms),
+        updated_at: Timestamp(row.updated_ms),
+    })
+}
+
 pub(crate) fn server(row: servers::Model) -> Result<Server> {
     Ok(Server {
         id: ServerId(row.id),
@@ -38,6 +97,15 @@ pub(crate) fn server(row: servers::Model) -> Result<Server> {
             disk_gb: small("servers.disk_gb", row.disk_gb)?,
             nics: from_json("servers.nics", &row.nics)?,
         },
+        project: ProjectId(row.project_id),
+        placement: from_json_opt("servers.placement", row.placement.as_deref())?,
+        expiry: Expiry {
+            at: row.expires_ms.map(Timestamp),
+            action: OnExpiry::parse(&row.on_expiry).ok_or_else(|| broken("servers.on_expiry"))?,
+            stage: ExpiryStage::parse(&row.expiry_stage)
+                .ok_or_else(|| broken("servers.expiry_stage"))?,
+        },
+        drift: from_json("servers.drift", &row.drift)?,
         state: ServerState::parse(&row.state).ok_or_else(|| broken("servers.state"))?,
         engine: row.engine,
         vmid: small("servers.vmid", row.vmid).map(Vmid)?,
@@ -63,6 +131,8 @@ pub(crate) fn task(row: tasks::Model, children: Option<ChildSummary>) -> Result<
         server: row.server_id.map(ServerId),
         server_name: row.server_name,
         parent: row.parent_id.map(TaskId),
+        policy: BulkPolicy::parse(&row.policy).ok_or_else(|| broken("tasks.policy"))?,
+        payload: row.payload,
         requested_by: UserId(row.requested_by),
         state: TaskState::parse(&row.state).ok_or_else(|| broken("tasks.state"))?,
         progress: u8::try_from(row.progress).map_err(|_| broken("tasks.progress"))?,
@@ -130,9 +200,9 @@ pub(crate) fn notification(
         id: NotificationId(row.id),
         event: Event {
             kind: from_json("events.kind", &event.kind)?,
-            server: ServerId(event.server_id),
+            server: (event.server_id != NO_SERVER).then_some(ServerId(event.server_id)),
             server_name: event.server_name,
-            task: TaskToken(event.task_token),
+            task: (event.task_token != NO_TASK).then_some(TaskToken(event.task_token)),
         },
         severity,
         created_at: Timestamp(row.created_ms),

@@ -99,6 +99,8 @@ pub trait LeaseWrites: Send + Sync {
     async fn save_width(&self, slot: &str, width: &Width) -> Result<()>;
     /// Writes what the task is doing and how far it is; progress never goes back.
     async fn save_progress(&self, task: TaskId, note: &TaskNote, progress: u8) -> Result<()>;
+    /// The finished tasks of a bulk that no task takes back, in the order asked for.
+    async fn to_take_back(&self, bulk: TaskId) -> Result<Vec<Task>>;
     /// Turns the task round: from now on it undoes, because of `failure` or a cancel (`None`).
     async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()>;
     /// Gives the lease back; the task is due again after `after`.
@@ -108,6 +110,8 @@ pub trait LeaseWrites: Send + Sync {
         after: Duration,
         waiting_for_slot: Option<&str>,
     ) -> Result<()>;
+    /// Brings a bulk's state, note and progress up to date with its tasks.
+    async fn refresh_bulk(&self, bulk: TaskId) -> Result<()>;
     /// Ends the task and brings its bulk up to date.
     async fn end_task(
         &self,

@@ -43,6 +43,8 @@ pub struct NewTask {
     pub turn: u32,
     /// What only this task knows, as JSON text.
     pub payload: Option<String>,
+    /// The task of the same bulk that this one takes back.
+    pub undoes: Option<TaskId>,
 }
 
 impl NewTask {
@@ -63,6 +65,7 @@ impl NewTask {
             policy: BulkPolicy::Keep,
             turn: 0,
             payload: None,
+            undoes: None,
         }
     }
 
@@ -83,6 +86,7 @@ impl NewTask {
             policy,
             turn: 0,
             payload: None,
+            undoes: None,
         }
     }
 

@@ -2,11 +2,17 @@
 #![expect(unreachable_pub, reason = "SeaORM's derive demands `pub` items")]
 
 pub(crate) mod events;
+pub(crate) mod foreign_addresses;
 pub(crate) mod login_throttle;
+pub(crate) mod networks;
+pub(crate) mod nodes;
 pub(crate) mod notifications;
+pub(crate) mod projects;
 pub(crate) mod reservations;
 pub(crate) mod servers;
 pub(crate) mod sessions;
 pub(crate) mod steps;
+pub(crate) mod storages;
 pub(crate) mod tasks;
+pub(crate) mod templates;
 pub(crate) mod users;

@@ -16,6 +16,13 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::servers::Entity",
+        from = "Column::ServerId",
+        to = "super::servers::Column::Id"
+    )]
+    Server,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -25,6 +25,15 @@ pub struct Model {
     pub created_ms: i64,
     pub updated_ms: i64,
     pub deleted_ms: Option<i64>,
+    pub project_id: i64,
+    pub holds: bool,
+    pub place: Option<String>,
+    pub storage: Option<String>,
+    pub placement: Option<String>,
+    pub drift: String,
+    pub expires_ms: Option<i64>,
+    pub on_expiry: String,
+    pub expiry_stage: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

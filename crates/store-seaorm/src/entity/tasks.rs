@@ -26,6 +26,10 @@ pub struct Model {
     pub waiting_slot: Option<String>,
     pub created_ms: i64,
     pub updated_ms: i64,
+    pub policy: String,
+    pub turn: i64,
+    pub payload: Option<String>,
+    pub undoes: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

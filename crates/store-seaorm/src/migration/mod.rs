@@ -1,6 +1,7 @@
 //! The schema, step by step. A migration that has been released is never edited.
 
 mod m0001_begin;
+mod m0002_fleet;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -16,7 +17,10 @@ struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_begin::Migration)]
+        vec![
+            Box::new(m0001_begin::Migration),
+            Box::new(m0002_fleet::Migration),
+        ]
     }
 }
 

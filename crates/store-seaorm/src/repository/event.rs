@@ -46,9 +46,12 @@ impl EventWrites for Session<DatabaseTransaction> {
         let row = events::ActiveModel {
             at_ms: Set(self.now_ms),
             kind: Set(rows::to_json(&event.kind)?),
-            server_id: Set(event.server.0),
+            server_id: Set(event.server.map_or(rows::NO_SERVER, |id| id.0)),
             server_name: Set(event.server_name.clone()),
-            task_token: Set(event.task.0.clone()),
+            task_token: Set(event
+                .task
+                .as_ref()
+                .map_or_else(|| rows::NO_TASK.to_owned(), |token| token.0.clone())),
             ..Default::default()
         };
         let inserted = events::Entity::insert(row)

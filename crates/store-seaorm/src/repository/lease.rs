@@ -1,16 +1,19 @@
 //! What a worker writes about the task it holds.
 
-use crate::entity::steps;
+use crate::entity::{steps, tasks};
 use crate::error::{broken, store_error};
 use crate::repository::task::children_of;
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement,
+};
 use std::time::Duration;
-use tpm_domain::{Failure, StepRecord, TaskId, TaskNote, TaskState, parent_state};
-use tpm_store::{Lease, LeaseWrites, Result, SlotAnswer};
+use tpm_domain::job::Width;
+use tpm_domain::{Failure, StepRecord, Task, TaskId, TaskNote, TaskState, parent_state};
+use tpm_store::{Lease, LeaseWrites, Result, SlotAnswer, SlotNeed};
 
 #[async_trait]
 impl LeaseWrites for Session<DatabaseTransaction> {
@@ -75,61 +78,133 @@ impl LeaseWrites for Session<DatabaseTransaction> {
             .map_err(store_error)
     }
 
-    async fn take_slot(
-        &self,
-        task: TaskId,
-        seq: u32,
-        slot: &str,
-        limit: u32,
-    ) -> Result<SlotAnswer> {
-        // One counter row per slot serializes those who count; see `lock_reservations`.
-        self.run(
-            "INSERT INTO counters (name, value) VALUES ($1, 0)
-             ON CONFLICT (name) DO UPDATE SET value = counters.value",
-            [format!("slot:{slot}").into()],
-        )
-        .await?;
-        let row = self
-            .first(
-                "SELECT COUNT(*) AS used,
-                        COUNT(CASE WHEN task_id = $2 AND seq = $3 THEN 1 END) AS mine
-                 FROM slots WHERE slot = $1",
-                [slot.into(), task.0.into(), i64::from(seq).into()],
+    async fn take_slots(&self, task: TaskId, seq: u32, needs: &[SlotNeed]) -> Result<SlotAnswer> {
+        // In one order, so that two tasks never wait for each other.
+        let mut needs: Vec<&SlotNeed> = needs.iter().collect();
+        needs.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut missing = Vec::new();
+        for need in needs {
+            // One counter row per slot serializes those who count; see `lock_reservations`.
+            self.run(
+                "INSERT INTO counters (name, value) VALUES ($1, 0)
+                 ON CONFLICT (name) DO UPDATE SET value = counters.value",
+                [format!("slot:{}", need.name).into()],
             )
-            .await?
-            .ok_or_else(|| broken("no count"))?;
-        let used: i64 = row.try_get("", "used").map_err(store_error)?;
-        let mine: i64 = row.try_get("", "mine").map_err(store_error)?;
-        if mine > 0 {
-            return Ok(SlotAnswer::Taken);
+            .await?;
+            let row = self
+                .first(
+                    "SELECT COUNT(*) AS used,
+                            COUNT(CASE WHEN task_id = $2 AND seq = $3 THEN 1 END) AS mine
+                     FROM slots WHERE slot = $1",
+                    [
+                        need.name.clone().into(),
+                        task.0.into(),
+                        i64::from(seq).into(),
+                    ],
+                )
+                .await?
+                .ok_or_else(|| broken("no count"))?;
+            let used: i64 = row.try_get("", "used").map_err(store_error)?;
+            let mine: i64 = row.try_get("", "mine").map_err(store_error)?;
+            if mine > 0 {
+                continue;
+            }
+            if used >= i64::from(need.limit) {
+                return Ok(SlotAnswer::Full(need.name.clone()));
+            }
+            missing.push(&need.name);
         }
-        if used >= i64::from(limit) {
-            return Ok(SlotAnswer::Full);
+        for slot in missing {
+            self.run(
+                "INSERT INTO slots (task_id, seq, slot) VALUES ($1, $2, $3)",
+                [task.0.into(), i64::from(seq).into(), slot.clone().into()],
+            )
+            .await?;
         }
-        self.run(
-            "INSERT INTO slots (task_id, seq, slot) VALUES ($1, $2, $3)",
-            [task.0.into(), i64::from(seq).into(), slot.into()],
-        )
-        .await?;
         Ok(SlotAnswer::Taken)
     }
 
-    async fn free_slot(&self, task: TaskId, seq: u32) -> Result<()> {
+    async fn free_slots(&self, task: TaskId, seq: u32) -> Result<Vec<String>> {
+        let statement = Statement::from_sql_and_values(
+            self.backend,
+            "DELETE FROM slots WHERE task_id = $1 AND seq = $2 RETURNING slot",
+            [task.0.into(), i64::from(seq).into()],
+        );
         let freed = self
-            .first(
-                "DELETE FROM slots WHERE task_id = $1 AND seq = $2 RETURNING slot",
-                [task.0.into(), i64::from(seq).into()],
+            .db
+            .query_all_raw(statement)
+            .await
+            .map_err(store_error)?;
+        let mut names = freed
+            .iter()
+            .map(|row| row.try_get("", "slot").map_err(store_error))
+            .collect::<Result<Vec<String>>>()?;
+        names.sort();
+        for slot in &names {
+            // Of those who wait, one whose bulk has the fewest places; then the oldest.
+            self.run(
+                "UPDATE tasks SET next_run_ms = $1, waiting_slot = NULL WHERE id = (
+                    SELECT w.id FROM tasks w
+                    LEFT JOIN (
+                        SELECT COALESCE(o.parent_id, o.id) AS bulk, COUNT(*) AS places
+                        FROM slots s JOIN tasks o ON o.id = s.task_id
+                        WHERE s.slot = $2 GROUP BY COALESCE(o.parent_id, o.id)
+                    ) held ON held.bulk = COALESCE(w.parent_id, w.id)
+                    WHERE w.waiting_slot = $2
+                    ORDER BY COALESCE(held.places, 0), w.turn, w.id LIMIT 1)",
+                [self.now_ms.into(), slot.clone().into()],
             )
             .await?;
-        let Some(freed) = freed else { return Ok(()) };
-        let slot: String = freed.try_get("", "slot").map_err(store_error)?;
+        }
+        Ok(names)
+    }
+
+    async fn width(&self, slot: &str) -> Result<(Option<Width>, bool)> {
+        let row = self
+            .first("SELECT width FROM widths WHERE slot = $1", [slot.into()])
+            .await?;
+        let known = row
+            .map(|row| {
+                let text: String = row.try_get("", "width").map_err(store_error)?;
+                rows::from_json("widths.width", &text)
+            })
+            .transpose()?;
+        let waiting = self
+            .first(
+                "SELECT 1 AS n FROM tasks WHERE waiting_slot = $1 LIMIT 1",
+                [slot.into()],
+            )
+            .await?;
+        Ok((known, waiting.is_some()))
+    }
+
+    async fn save_width(&self, slot: &str, width: &Width) -> Result<()> {
         self.run(
-            "UPDATE tasks SET next_run_ms = $1, waiting_slot = NULL
-             WHERE id = (SELECT id FROM tasks WHERE waiting_slot = $2 ORDER BY id LIMIT 1)",
-            [self.now_ms.into(), slot.into()],
+            "INSERT INTO widths (slot, width) VALUES ($1, $2)
+             ON CONFLICT (slot) DO UPDATE SET width = $2",
+            [slot.into(), rows::to_json(width)?.into()],
         )
         .await
         .map(|_| ())
+    }
+
+    async fn to_take_back(&self, bulk: TaskId) -> Result<Vec<Task>> {
+        let statement = Statement::from_sql_and_values(
+            self.backend,
+            "SELECT * FROM tasks t
+             WHERE parent_id = $1 AND undoes IS NULL AND state = 'completed'
+               AND NOT EXISTS (SELECT 1 FROM tasks u WHERE u.undoes = t.id)
+             ORDER BY id",
+            [bulk.0.into()],
+        );
+        tasks::Entity::find()
+            .from_raw_sql(statement)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?
+            .into_iter()
+            .map(|row| rows::task(row, None))
+            .collect()
     }
 
     async fn save_progress(&self, task: TaskId, note: &TaskNote, progress: u8) -> Result<()> {
@@ -184,6 +259,41 @@ impl LeaseWrites for Session<DatabaseTransaction> {
         .map(|_| ())
     }
 
+    async fn refresh_bulk(&self, bulk: TaskId) -> Result<()> {
+        // This update locks the bulk's row, so that of two children that end at once the second one
+        // counts the first.
+        self.run(
+            "UPDATE tasks SET updated_ms = $1 WHERE id = $2",
+            [self.now_ms.into(), bulk.0.into()],
+        )
+        .await?;
+        let children = children_of(self, bulk.0).await?;
+        let state = parent_state(&children);
+        let progress = if state.is_final() {
+            100
+        } else {
+            (children.progress_sum / children.total.max(1)).min(99)
+        };
+        let note = match (state.is_final(), children.undoing) {
+            (true, _) => TaskNote::Ended,
+            (false, 0) => TaskNote::Queued,
+            (false, _) => TaskNote::Undoing,
+        };
+        self.run(
+            "UPDATE tasks SET state = $1, note = $2,
+                    progress = CASE WHEN progress < $3 THEN $3 ELSE progress END
+             WHERE id = $4",
+            [
+                state.as_str().into(),
+                rows::to_json(&note)?.into(),
+                i64::from(progress).into(),
+                bulk.0.into(),
+            ],
+        )
+        .await
+        .map(|_| ())
+    }
+
     async fn end_task(
         &self,
         task: TaskId,
@@ -206,7 +316,7 @@ impl LeaseWrites for Session<DatabaseTransaction> {
         .await?;
         // Whatever places the task still had.
         for seq in self.slots_of(task).await? {
-            self.free_slot(task, seq).await?;
+            self.free_slots(task, seq).await?;
         }
         self.refresh_parent(task).await
     }
@@ -214,10 +324,9 @@ impl LeaseWrites for Session<DatabaseTransaction> {
 
 impl Session<DatabaseTransaction> {
     async fn slots_of(&self, task: TaskId) -> Result<Vec<u32>> {
-        use sea_orm::ConnectionTrait;
-        let statement = sea_orm::Statement::from_sql_and_values(
+        let statement = Statement::from_sql_and_values(
             self.backend,
-            "SELECT seq FROM slots WHERE task_id = $1",
+            "SELECT DISTINCT seq FROM slots WHERE task_id = $1",
             [task.0.into()],
         );
         let found = self
@@ -234,42 +343,20 @@ impl Session<DatabaseTransaction> {
             .collect()
     }
 
-    /// Brings the bulk that a task belongs to up to date. The first update locks the bulk's row, so
-    /// that of two children that end at once the second one counts the first.
+    /// Brings the bulk that a task belongs to up to date.
     async fn refresh_parent(&self, child: TaskId) -> Result<()> {
-        let locked = self
+        let row = self
             .first(
-                "UPDATE tasks SET updated_ms = $1
-                 WHERE id = (SELECT parent_id FROM tasks WHERE id = $2) RETURNING id",
-                [self.now_ms.into(), child.0.into()],
+                "SELECT parent_id FROM tasks WHERE id = $1 AND parent_id IS NOT NULL",
+                [child.0.into()],
             )
             .await?;
-        let Some(locked) = locked else { return Ok(()) };
-        let parent: i64 = locked.try_get("", "id").map_err(store_error)?;
-        let children = children_of(self, parent).await?;
-        let state = parent_state(&children);
-        let progress = if state.is_final() {
-            100
-        } else {
-            (children.progress_sum / children.total.max(1)).min(99)
-        };
-        let note = if state.is_final() {
-            TaskNote::Ended
-        } else {
-            TaskNote::Queued
-        };
-        self.run(
-            "UPDATE tasks SET state = $1, note = $2,
-                    progress = CASE WHEN progress < $3 THEN $3 ELSE progress END
-             WHERE id = $4",
-            [
-                state.as_str().into(),
-                rows::to_json(&note)?.into(),
-                i64::from(progress).into(),
-                parent.into(),
-            ],
-        )
-        .await
-        .map(|_| ())
+        match row {
+            Some(row) => {
+                let parent: i64 = row.try_get("", "parent_id").map_err(store_error)?;
+                self.refresh_bulk(TaskId(parent)).await
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! The repository traits, one file per resource, on a pool or on a transaction.
 
 mod account;
+mod cluster;
 mod event;
+mod idempotency;
 mod lease;
+mod network;
+mod project;
 mod reservation;
 mod server;
 pub(crate) mod task;

@@ -5,14 +5,56 @@ use crate::error::{broken, store_error};
 use crate::session::Session;
 use async_trait::async_trait;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    QueryFilter, QuerySelect, Statement, sea_query::ExprTrait,
 };
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use tpm_domain::{ServerId, ServerName, Vmid};
-use tpm_store::{ReservationWrites, Result, VmidRange};
+use tpm_store::{ClusterReads, ReservationWrites, Result, VmidRange};
 
 const VMID_COUNTER: &str = "vmid";
+
+/// Numbers that are looked at in one question.
+const WINDOW: i64 = 256;
+
+impl Session<DatabaseTransaction> {
+    /// The numbers from `from` to `to` that may not be given: held, resting, or somebody else's.
+    async fn blocked(&self, from: i64, to: i64, rest: Duration) -> Result<BTreeSet<i64>> {
+        let rested = self.now_ms - i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
+        let in_use: Vec<String> = Entity::find()
+            .select_only()
+            .column(Column::Value)
+            .filter(Column::Kind.eq("vmid"))
+            .filter(Column::Value.is_in((from..=to).map(|n| n.to_string())))
+            .filter(
+                Condition::any()
+                    .add(Column::State.eq("held"))
+                    .add(ExprTrait::and(
+                        Column::State.eq("quarantine"),
+                        Column::EndedMs.gt(rested),
+                    )),
+            )
+            .into_tuple()
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        let mut blocked = in_use
+            .iter()
+            .map(|text| text.parse().map_err(broken))
+            .collect::<Result<BTreeSet<i64>>>()?;
+        let burnt = Statement::from_sql_and_values(
+            self.backend,
+            "SELECT vmid FROM burnt_vmids WHERE vmid BETWEEN $1 AND $2",
+            [from.into(), to.into()],
+        );
+        for row in self.db.query_all_raw(burnt).await.map_err(store_error)? {
+            blocked.insert(row.try_get("", "vmid").map_err(store_error)?);
+        }
+        Ok(blocked)
+    }
+}
 
 #[async_trait]
 impl ReservationWrites for Session<DatabaseTransaction> {
@@ -38,40 +80,42 @@ impl ReservationWrites for Session<DatabaseTransaction> {
             .await?
             .ok_or_else(|| broken("no vmid counter"))?;
         let given: i64 = row.try_get("", "value").map_err(store_error)?;
-        // A counter that stands beyond the range (the range was moved down) would reuse numbers if it
-        // were set back, so numbers known to have been given inside the range are passed over.
-        let first = i64::from(range.first.0);
-        let last = i64::from(range.last.0);
-        let mut next = if given < first || given > last {
-            first
-        } else {
+        let (first, last) = (i64::from(range.first.0), i64::from(range.last.0));
+        // From behind the number given last to the end, then once round from the beginning. A counter
+        // beyond the range (the range was moved) begins at the beginning: what was given is passed over.
+        let next = if (first..last).contains(&given) {
             given + 1
+        } else {
+            first
         };
-        if given > last || given < first {
-            let row = self
-                .first(
-                    "SELECT MAX(CAST(value AS BIGINT)) AS top FROM reservations
-                     WHERE kind = 'vmid' AND CAST(value AS BIGINT) BETWEEN $1 AND $2",
-                    [first.into(), last.into()],
-                )
-                .await?;
-            let top: Option<i64> = match row {
-                Some(row) => row.try_get("", "top").map_err(store_error)?,
-                None => None,
-            };
-            next = top.map_or(first, |top| top + 1);
+        let mut vmids = Vec::with_capacity(count);
+        for (from, to) in [(next, last), (first, next - 1)] {
+            let mut at = from;
+            while vmids.len() < count && at <= to {
+                let end = std::cmp::min(to, at + WINDOW - 1);
+                let blocked = self.blocked(at, end, range.quarantine).await?;
+                let free = (at..=end).filter(|n| !blocked.contains(n));
+                let more = count - vmids.len();
+                vmids.extend(free.take(more).filter_map(|n| u32::try_from(n).ok().map(Vmid)));
+                at = end + 1;
+            }
         }
-        let wanted = i64::try_from(count).map_err(broken)?;
-        let end = (next + wanted - 1).min(last);
-        let vmids: Vec<Vmid> = (next..=end)
-            .filter_map(|number| u32::try_from(number).ok().and_then(Vmid::new))
-            .collect();
         if let Some(top) = vmids.last() {
             self.run(
                 "UPDATE counters SET value = $1 WHERE name = $2",
                 [i64::from(top.0).into(), VMID_COUNTER.into()],
             )
             .await?;
+            // What is given again has left its quarantine.
+            let values = vmids.iter().map(ToString::to_string);
+            Entity::update_many()
+                .col_expr(Column::State, "released".into())
+                .filter(Column::Kind.eq("vmid"))
+                .filter(Column::State.eq("quarantine"))
+                .filter(Column::Value.is_in(values))
+                .exec(&self.db)
+                .await
+                .map_err(store_error)?;
         }
         Ok(vmids)
     }
@@ -86,9 +130,13 @@ impl ReservationWrites for Session<DatabaseTransaction> {
             .all(&self.db)
             .await
             .map_err(store_error)?;
-        held.iter()
+        let mut taken = held
+            .iter()
             .map(|text| text.parse().map_err(broken))
-            .collect()
+            .collect::<Result<BTreeSet<Ipv4Addr>>>()?;
+        let foreign = self.foreign_addresses().await?;
+        taken.extend(foreign.into_iter().map(|found| found.ip));
+        Ok(taken)
     }
 
     async fn hold(
@@ -111,8 +159,13 @@ impl ReservationWrites for Session<DatabaseTransaction> {
         Entity::insert_many(rows)
             .exec_without_returning(&self.db)
             .await
-            .map(|_| ())
-            .map_err(store_error)
+            .map_err(store_error)?;
+        self.run(
+            "UPDATE servers SET holds = $1 WHERE id = $2 AND NOT holds",
+            [true.into(), server.0.into()],
+        )
+        .await
+        .map(|_| ())
     }
 
     async fn release(&self, server: ServerId) -> Result<()> {
@@ -122,8 +175,24 @@ impl ReservationWrites for Session<DatabaseTransaction> {
              WHERE server_id = $2 AND state = 'held'",
             [self.now_ms.into(), server.0.into()],
         )
+        .await?;
+        self.run(
+            "UPDATE servers SET holds = $1 WHERE id = $2 AND holds",
+            [false.into(), server.0.into()],
+        )
         .await
         .map(|_| ())
+    }
+
+    async fn is_quarantined(&self, vmid: Vmid) -> Result<bool> {
+        let row = self
+            .first(
+                "SELECT 1 AS n FROM reservations
+                 WHERE kind = 'vmid' AND value = $1 AND state = 'quarantine'",
+                [vmid.to_string().into()],
+            )
+            .await?;
+        Ok(row.is_some())
     }
 
     async fn replace_vmid(&self, server: ServerId, range: VmidRange) -> Result<Option<Vmid>> {

@@ -7,11 +7,14 @@ use crate::session::Session;
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction,
-    EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait,
+    DatabaseTransaction, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
-use tpm_domain::{Server, ServerId, ServerName, ServerState};
-use tpm_store::{NewServer, Page, Result, ServerOrder, ServerQuery, ServerReads, ServerWrites};
+use tpm_domain::{ExpiryStage, OnExpiry, Server, ServerId, ServerName, ServerState, Timestamp};
+use tpm_store::{
+    NewServer, Page, Result, ServerOrder, ServerQuery, ServerReads, ServerWrites, TaskReads,
+};
 
 #[async_trait]
 impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
@@ -29,6 +32,9 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
         let mut select = Entity::find().filter(Column::DeletedMs.is_null());
         if let Some(state) = query.state {
             select = select.filter(Column::State.eq(state.as_str()));
+        }
+        if let Some(project) = query.project {
+            select = select.filter(Column::ProjectId.eq(project.0));
         }
         if let Some(role) = &query.role {
             select = select.filter(Column::Role.eq(role));
@@ -69,6 +75,45 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
         Ok(Page { items, total })
     }
 
+    async fn server_ever(&self, id: ServerId) -> Result<Option<Server>> {
+        Entity::find_by_id(id.0)
+            .one(&self.db)
+            .await
+            .map_err(store_error)?
+            .map(rows::server)
+            .transpose()
+    }
+
+    async fn servers_with_guests(&self) -> Result<Vec<Server>> {
+        let found = Entity::find()
+            .filter(Column::DeletedMs.is_null())
+            .filter(Column::Holds.eq(true))
+            .order_by_asc(Column::Vmid)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        found.into_iter().map(rows::server).collect()
+    }
+
+    async fn expiring(&self, before: Timestamp) -> Result<Vec<Server>> {
+        let done = Condition::any()
+            .add(Column::ExpiryStage.eq(ExpiryStage::Deleted.as_str()))
+            .add(
+                Column::ExpiryStage
+                    .eq(ExpiryStage::Stopped.as_str())
+                    .and(Column::OnExpiry.eq(OnExpiry::Stop.as_str())),
+            );
+        let found = Entity::find()
+            .filter(Column::DeletedMs.is_null())
+            .filter(Column::ExpiresMs.lt(before.0))
+            .filter(done.not())
+            .order_by_asc(Column::ExpiresMs)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        found.into_iter().map(rows::server).collect()
+    }
+
     async fn names_taken(&self, names: &[ServerName]) -> Result<Vec<ServerName>> {
         use crate::entity::reservations;
         let held: Vec<String> = reservations::Entity::find()
@@ -101,6 +146,15 @@ impl ServerWrites for Session<DatabaseTransaction> {
             nics: Set(rows::to_json(&server.spec.nics)?),
             state: Set(ServerState::Creating.as_str().into()),
             engine: Set(server.engine.clone()),
+            project_id: Set(server.project.0),
+            holds: Set(true),
+            place: Set(server.placement.as_ref().map(|p| p.node.0.clone())),
+            storage: Set(server.placement.as_ref().map(|p| p.storage.clone())),
+            placement: Set(server.placement.as_ref().map(rows::to_json).transpose()?),
+            drift: Set("[]".into()),
+            expires_ms: Set(server.expiry.at.map(|at| at.0)),
+            on_expiry: Set(server.expiry.action.as_str().into()),
+            expiry_stage: Set(server.expiry.stage.as_str().into()),
             vmid: Set(server.vmid.0.into()),
             created_by: Set(server.created_by.0.clone()),
             readiness: Set("[]".into()),
@@ -123,7 +177,17 @@ impl ServerWrites for Session<DatabaseTransaction> {
             disk_gb: Set(server.spec.disk_gb.into()),
             nics: Set(rows::to_json(&server.spec.nics)?),
             state: Set(server.state.as_str().into()),
+            vmid: Set(server.vmid.0.into()),
+            created_by: Set(server.created_by.0.clone()),
+            project_id: Set(server.project.0),
             node: Set(server.node.as_ref().map(ToString::to_string)),
+            place: Set(server.place().map(ToString::to_string)),
+            storage: Set(server.placement.as_ref().map(|p| p.storage.clone())),
+            placement: Set(server.placement.as_ref().map(rows::to_json).transpose()?),
+            drift: Set(rows::to_json(&server.drift)?),
+            expires_ms: Set(server.expiry.at.map(|at| at.0)),
+            on_expiry: Set(server.expiry.action.as_str().into()),
+            expiry_stage: Set(server.expiry.stage.as_str().into()),
             identity: Set(server.identity.as_ref().map(rows::to_json).transpose()?),
             ip_address: Set(server.ip_address.map(|ip| ip.to_string())),
             problem: Set(server.problem.as_ref().map(rows::to_json).transpose()?),
@@ -132,6 +196,20 @@ impl ServerWrites for Session<DatabaseTransaction> {
             ..Default::default()
         };
         row.update(&self.db).await.map(|_| ()).map_err(store_error)
+    }
+
+    async fn idle_server(&self, id: ServerId) -> Result<Option<Server>> {
+        let lock = match self.backend {
+            DbBackend::Postgres => "FOR UPDATE",
+            // The transaction is the only writer already.
+            _ => "",
+        };
+        let sql = format!("SELECT id FROM servers WHERE id = $1 AND deleted_ms IS NULL {lock}");
+        if self.first(&sql, [id.0.into()]).await?.is_none() || self.active_task(id).await?.is_some()
+        {
+            return Ok(None);
+        }
+        self.server(id).await
     }
 
     async fn delete_server(&self, id: ServerId) -> Result<()> {

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use tpm_domain::{
     ChildSummary, ServerId, StepRecord, Task, TaskId, TaskKind, TaskNote, TaskState, TaskToken,
+    UserId,
 };
 use tpm_store::{NewTask, Page, Result, TaskQuery, TaskReads, TaskWrites};
 
@@ -21,11 +22,17 @@ pub(crate) async fn children_of<C: ConnectionTrait>(
 ) -> Result<ChildSummary> {
     let row = session
         .first(
-            "SELECT COUNT(*) AS total,
-                    COUNT(CASE WHEN state = 'completed' THEN 1 END) AS completed,
-                    COUNT(CASE WHEN state = 'failed' THEN 1 END) AS failed,
-                    COUNT(CASE WHEN state = 'cancelled' THEN 1 END) AS cancelled,
-                    CAST(COALESCE(SUM(progress), 0) AS BIGINT) AS progress
+            "SELECT COUNT(CASE WHEN undoes IS NULL THEN 1 END) AS total,
+                    COUNT(CASE WHEN undoes IS NULL AND state = 'completed' THEN 1 END) AS completed,
+                    COUNT(CASE WHEN undoes IS NULL AND state = 'failed' THEN 1 END) AS failed,
+                    COUNT(CASE WHEN undoes IS NULL AND state = 'cancelled' THEN 1 END) AS cancelled,
+                    COUNT(CASE WHEN undoes IS NOT NULL AND state = 'completed' THEN 1 END) AS undone,
+                    COUNT(CASE WHEN undoes IS NOT NULL AND state IN ('pending', 'running')
+                          THEN 1 END) AS undoing,
+                    COUNT(CASE WHEN undoes IS NOT NULL AND state IN ('failed', 'cancelled')
+                          THEN 1 END) AS undo_failed,
+                    CAST(COALESCE(SUM(CASE WHEN undoes IS NULL THEN progress END), 0) AS BIGINT)
+                        AS progress
              FROM tasks WHERE parent_id = $1",
             [parent.into()],
         )
@@ -37,11 +44,17 @@ pub(crate) async fn children_of<C: ConnectionTrait>(
         let number: i64 = row.try_get("", name).map_err(store_error)?;
         u32::try_from(number).map_err(crate::error::broken)
     };
+    let (undone, undoing, undo_failed) =
+        (count("undone")?, count("undoing")?, count("undo_failed")?);
     Ok(ChildSummary {
         total: count("total")?,
-        completed: count("completed")?,
+        // What is or was taken back had completed before.
+        completed: count("completed")?.saturating_sub(undone + undoing + undo_failed),
         failed: count("failed")?,
         cancelled: count("cancelled")?,
+        undone,
+        undoing,
+        undo_failed,
         progress_sum: count("progress")?,
     })
 }
@@ -72,6 +85,28 @@ impl<C: ConnectionTrait + Send + Sync> TaskReads for Session<C> {
             Some(row) => with_children(self, row).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    async fn task_by_id(&self, id: TaskId) -> Result<Option<Task>> {
+        let row = tasks::Entity::find_by_id(id.0)
+            .one(&self.db)
+            .await
+            .map_err(store_error)?;
+        match row {
+            Some(row) => with_children(self, row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn requester(&self, token: &TaskToken) -> Result<Option<UserId>> {
+        let row = self
+            .first(
+                "SELECT requested_by FROM tasks WHERE token = $1",
+                [token.0.clone().into()],
+            )
+            .await?;
+        row.map(|row| row.try_get("", "requested_by").map(UserId).map_err(store_error))
+            .transpose()
     }
 
     async fn tasks(&self, query: &TaskQuery) -> Result<Page<Task>> {
@@ -150,6 +185,10 @@ impl TaskWrites for Session<DatabaseTransaction> {
             server_name: Set(task.server.as_ref().map(|(_, name)| name.clone())),
             parent_id: Set(task.parent.map(|id| id.0)),
             requested_by: Set(task.requested_by.0),
+            policy: Set(task.policy.as_str().into()),
+            turn: Set(task.turn.into()),
+            payload: Set(task.payload.clone()),
+            undoes: Set(task.undoes.map(|id| id.0)),
             state: Set(TaskState::Pending.as_str().into()),
             progress: Set(0),
             note: Set(rows::to_json(&TaskNote::Queued)?),
