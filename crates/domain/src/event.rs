@@ -1,8 +1,6 @@
 //! What happened, and which of it people are told.
 
-use crate::{
-    Failure, NodeName, OnExpiry, PowerTarget, ServerId, TaskToken, Timestamp, Vmid,
-};
+use crate::{Failure, NodeName, OnExpiry, PowerTarget, ServerId, TaskToken, Timestamp, Vmid};
 use serde::{Deserialize, Serialize};
 
 /// How a notification is meant.

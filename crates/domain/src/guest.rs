@@ -84,6 +84,10 @@ pub struct GuestView {
     pub power: PowerState,
     /// The mark found on it, when it carries one of ours.
     pub mark: Option<Mark>,
+    /// Both identities, when it is not the guest that was made.
+    pub conflict: Option<String>,
+    /// What is not as the server's row says: `name: wanted, found`.
+    pub drift: Vec<String>,
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub use network::{
     AddressPlan, AddressPool, Ipv4Range, Nic, RangeError, StaticAddress, in_subnet, subnet_size,
 };
 pub use placement::{
-    Placement, PlacementAsk, PlacementReason, PlacementRules, PlacementWish, Promised, Spread,
-    Unfit, free_on, limits_of, place,
+    Placement, PlacementAsk, PlacementPolicy, PlacementReason, PlacementRules, PlacementWish,
+    Promised, Spread, Unfit, free_on, limits_of, place,
 };
 pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
 pub use server::{
@@ -46,5 +46,6 @@ pub use server::{
     ServerState,
 };
 pub use task::{
-    BulkPolicy, ChildSummary, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState, parent_state,
+    BulkPolicy, ChildSummary, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState,
+    parent_state,
 };

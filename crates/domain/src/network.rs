@@ -230,7 +230,11 @@ mod tests {
             gateway: Some(ip("10.0.0.1")),
         };
         let taken = BTreeSet::from([ip("10.0.0.3")]);
-        let got: Vec<_> = pool.pick(9, |ip| taken.contains(&ip)).iter().map(|a| a.ip).collect();
+        let got: Vec<_> = pool
+            .pick(9, |ip| taken.contains(&ip))
+            .iter()
+            .map(|a| a.ip)
+            .collect();
         assert_eq!(
             got,
             [

@@ -1,6 +1,6 @@
 //! On which node a new server goes, and why: a pure function of what was seen and what is reserved.
 
-use crate::{ClusterPicture, NodeName, NodeView, TemplateView, Vmid};
+use crate::{ClusterPicture, NodeName, NodeView, ServerSpec, TemplateView, Vmid};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,6 +58,49 @@ pub struct PlacementWish {
     /// Away from others of the role.
     #[serde(default)]
     pub spread: Spread,
+}
+
+/// How servers of an engine are placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacementPolicy {
+    /// How much may be promised.
+    pub rules: PlacementRules,
+    /// Whether disks are copied, and may then go to another storage than the template's.
+    pub full_clone: bool,
+    /// The storage for copies; the template's when `None`.
+    pub storage: Option<String>,
+    /// The templates of each role, the preferred one first.
+    pub templates: BTreeMap<String, Vec<Vmid>>,
+}
+
+impl PlacementPolicy {
+    /// Chooses a node for a server, as [`place`] does.
+    ///
+    /// # Errors
+    /// Why each node could not take it.
+    pub fn place(
+        &self,
+        picture: &ClusterPicture,
+        promised: &mut Promised,
+        spec: &ServerSpec,
+        wish: &PlacementWish,
+    ) -> Result<Placement, Vec<(NodeName, Unfit)>> {
+        let ask = PlacementAsk {
+            role: &spec.role,
+            cpu: spec.cpu,
+            memory_mb: spec.memory_mb,
+            disk_gb: spec.disk_gb,
+            templates: self
+                .templates
+                .get(&spec.role)
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
+            full_clone: self.full_clone,
+            storage: self.storage.as_deref(),
+            wish,
+        };
+        place(picture, &self.rules, promised, &ask)
+    }
 }
 
 /// A server that needs a place.
@@ -312,10 +355,7 @@ impl Promised {
             .filter(|s| s.name == storage && (shared || s.node == *node))
             .map(|s| s.node.clone());
         for node in nodes {
-            *self
-                .storages
-                .entry((node, storage.to_owned()))
-                .or_default() += u64::from(disk_gb);
+            *self.storages.entry((node, storage.to_owned())).or_default() += u64::from(disk_gb);
         }
     }
 }

@@ -3,18 +3,18 @@
 use crate::point::PointKind;
 use crate::run::{Run, Stop};
 use tpm_domain::{
-    Event, EventKind, Failure, FailureCode, PowerState, PowerTarget, ServerState, StepState,
-    TaskState,
+    Event, EventKind, Failure, FailureCode, PowerState, PowerTarget, Server, ServerSpec,
+    ServerState, StepState, TaskState,
 };
 use tpm_provisioner::Operation;
 
 impl Run<'_> {
-    fn event(&self, kind: EventKind) -> Event {
+    pub(crate) fn event(&self, kind: EventKind) -> Event {
         Event {
             kind,
-            server: self.server.id,
+            server: Some(self.server.id),
             server_name: self.server.name.to_string(),
-            task: self.claim.task.token.clone(),
+            task: Some(self.claim.task.token.clone()),
         }
     }
 
@@ -34,8 +34,10 @@ impl Run<'_> {
         }
         match self.operation {
             Operation::Create => self.finish_created().await,
-            Operation::Destroy => self.finish_destroyed().await,
+            Operation::Destroy if self.is_about_the_server() => self.finish_destroyed().await,
+            Operation::Destroy => self.finish_orphan().await,
             Operation::Start | Operation::Stop | Operation::Restart => self.finish_power().await,
+            Operation::Change => self.finish_changed().await,
         }
     }
 
@@ -56,8 +58,7 @@ impl Run<'_> {
         let tx = self.fenced().await?;
         tx.save_server(&server).await?;
         tx.add_event(&self.event(kind)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Completed, None)
-            .await?;
+        self.end(&tx, TaskState::Completed, None).await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
@@ -67,8 +68,38 @@ impl Run<'_> {
         tx.release(self.server.id).await?;
         tx.delete_server(self.server.id).await?;
         tx.add_event(&self.event(EventKind::Deleted)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Completed, None)
+        self.end(&tx, TaskState::Completed, None).await?;
+        tx.commit().await?;
+        Err(Stop::Ended)
+    }
+
+    /// A left-over guest is gone; the server it was once to be is not touched.
+    async fn finish_orphan(&mut self) -> Result<(), Stop> {
+        let vmid = self.server.vmid;
+        let tx = self.fenced().await?;
+        tx.add_event(&self.event(EventKind::OrphanRemoved { vmid }))
             .await?;
+        self.end(&tx, TaskState::Completed, None).await?;
+        tx.commit().await?;
+        Err(Stop::Ended)
+    }
+
+    async fn finish_changed(&mut self) -> Result<(), Stop> {
+        let mut server = self.server.clone();
+        server.state = self.seen_state().await;
+        server.problem = None;
+        server.drift.clear();
+        let restart = self.claim.steps.iter().any(|step| {
+            let evidence = step.evidence.as_deref();
+            let evidence =
+                evidence.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+            evidence.is_some_and(|value| value["restart"] == true)
+        });
+        let tx = self.fenced().await?;
+        tx.save_server(&server).await?;
+        tx.add_event(&self.event(EventKind::Changed { restart }))
+            .await?;
+        self.end(&tx, TaskState::Completed, None).await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
@@ -85,15 +116,13 @@ impl Run<'_> {
         tx.save_server(&server).await?;
         tx.add_event(&self.event(EventKind::PowerChanged { target }))
             .await?;
-        tx.end_task(self.claim.task.id, TaskState::Completed, None)
-            .await?;
+        self.end(&tx, TaskState::Completed, None).await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
 
     /// Nothing is left of a create that failed or was cancelled.
     async fn finish_undone(&mut self) -> Result<(), Stop> {
-        let task = self.claim.task.id;
         let tx = self.fenced().await?;
         tx.release(self.server.id).await?;
         match self.claim.task.failure.clone() {
@@ -101,7 +130,7 @@ impl Run<'_> {
                 tx.delete_server(self.server.id).await?;
                 tx.add_event(&self.event(EventKind::CreateCancelled))
                     .await?;
-                tx.end_task(task, TaskState::Cancelled, None).await?;
+                self.end(&tx, TaskState::Cancelled, None).await?;
             }
             Some(failure) => {
                 let mut server = self.server.clone();
@@ -114,7 +143,7 @@ impl Run<'_> {
                     failure: failure.clone(),
                 }))
                 .await?;
-                tx.end_task(task, TaskState::Failed, Some(&failure)).await?;
+                self.end(&tx, TaskState::Failed, Some(&failure)).await?;
             }
         }
         tx.commit().await?;
@@ -125,11 +154,13 @@ impl Run<'_> {
     pub(crate) async fn end_cancelled(&mut self) -> Result<(), Stop> {
         let mut server = self.server.clone();
         server.state = self.seen_state().await;
+        self.take_back_change(&mut server);
         let tx = self.fenced().await?;
-        tx.save_server(&server).await?;
+        if self.is_about_the_server() {
+            tx.save_server(&server).await?;
+        }
         tx.add_event(&self.event(EventKind::Cancelled)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Cancelled, None)
-            .await?;
+        self.end(&tx, TaskState::Cancelled, None).await?;
         tx.commit().await?;
         Err(Stop::Ended)
     }
@@ -150,8 +181,19 @@ impl Run<'_> {
                 },
                 left,
             )
+        } else if !self.is_about_the_server() {
+            (
+                EventKind::OrphanLeft {
+                    vmid: server.vmid,
+                    failure: failure.clone(),
+                },
+                failure,
+            )
         } else if self.operation == Operation::Destroy {
-            server.state = ServerState::Error;
+            server.state = match failure.code {
+                FailureCode::IdentityConflict => ServerState::IdentityConflict,
+                _ => ServerState::Error,
+            };
             (
                 EventKind::DeleteFailed {
                     failure: failure.clone(),
@@ -160,32 +202,52 @@ impl Run<'_> {
             )
         } else {
             server.state = match failure.code {
-                FailureCode::IdentityConflict => ServerState::Error,
+                FailureCode::IdentityConflict => ServerState::IdentityConflict,
                 FailureCode::GuestMissing => ServerState::Missing,
                 _ => self.seen_state().await,
             };
-            let target = self.target();
-            (
+            let why = failure.clone();
+            let kind = if self.operation == Operation::Change {
+                self.take_back_change(&mut server);
+                EventKind::ChangeFailed { failure: why }
+            } else if self.operation == Operation::Create {
+                EventKind::CreateFailed { failure: why }
+            } else {
+                let target = self.target();
                 EventKind::PowerFailed {
                     target,
-                    failure: failure.clone(),
-                },
-                failure,
-            )
+                    failure: why,
+                }
+            };
+            (kind, failure)
         };
         server.problem = Some(shown.clone());
         let tx = self.fenced().await?;
-        tx.save_server(&server).await?;
+        if self.is_about_the_server() {
+            tx.save_server(&server).await?;
+        }
         tx.add_event(&self.event(kind)).await?;
-        tx.end_task(self.claim.task.id, TaskState::Failed, Some(&shown))
-            .await?;
+        self.end(&tx, TaskState::Failed, Some(&shown)).await?;
         tx.commit().await?;
         Err(Stop::Ended)
+    }
+
+    /// A change that was not made, or not wholly: the row says again what it said before, and what the
+    /// guest has beyond that is shown as drift.
+    fn take_back_change(&self, server: &mut Server) {
+        if self.operation != Operation::Change {
+            return;
+        }
+        let before = self.claim.task.payload.as_deref();
+        if let Some(spec) = before.and_then(|text| serde_json::from_str::<ServerSpec>(text).ok()) {
+            server.spec = spec;
+        }
     }
 
     /// What the guest is now; `unknown` when nobody can say.
     async fn seen_state(&self) -> ServerState {
         match self.engine.look(&self.server).await {
+            Ok(Some(view)) if view.conflict.is_some() => ServerState::IdentityConflict,
             Ok(Some(view)) => match view.power {
                 PowerState::Running => ServerState::Running,
                 PowerState::Stopped => ServerState::Stopped,

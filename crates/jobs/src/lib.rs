@@ -3,17 +3,29 @@
 //! Every step goes the same way (`run.rs`): look at the world; when the effect is there, write down the
 //! evidence; otherwise write down the intent, act, write down what was begun, and look again. Before
 //! every write the lease is checked inside the transaction, so a worker that lost it writes nothing.
+//! Beside the tasks, one worker at a time makes the rounds (`rounds.rs`): looks at the cluster, compares it
+//! with what should be there, and ends what has run out.
+//!
 //! What a step does to the outside is the engine's business; what a task means to people is in
 //! `finish.rs`. No HTTP and no SQL here.
 
+mod bulk;
+mod expiry;
 mod finish;
 mod heartbeat;
+mod orphan;
+mod picture;
 mod point;
 mod progress;
+mod rounds;
 mod run;
+mod slots;
+mod sweep;
 mod trouble;
 mod worker;
 
 pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
+pub use rounds::{LookError, Rounds};
+pub use sweep::Swept;
 pub use worker::{Engines, Worker, WorkerParts, WorkerSettings};

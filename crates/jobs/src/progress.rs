@@ -36,7 +36,6 @@ mod tests {
             deadline: Duration::from_secs(1),
             when_late: WhenLate::Fail,
             on_failure: OnFailure::Undo,
-            slot: None,
         }
     }
 

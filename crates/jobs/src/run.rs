@@ -3,17 +3,23 @@
 //! The order inside [`Run::step`] is what makes a crash harmless: look, intent, act, evidence.
 //! Refuses to act without a written intent, and to write without the fence.
 
+use crate::orphan;
 use crate::point::{Point, PointKind, Verdict};
 use crate::progress::percent;
+use crate::slots;
 use crate::worker::Worker;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tpm_domain::{
     Failure, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote, Timestamp,
 };
-use tpm_provisioner::{Learned, Observed, Operation, Provisioner, StepCall, StepSpec};
+use tpm_provisioner::{Learned, Observed, Operation, Provisioner, Slot, StepCall, StepSpec};
 use tpm_store::{Claim, SlotAnswer, StoreError, UnitOfWork};
+
+/// A transaction of the store.
+pub(crate) type Tx = Box<dyn UnitOfWork + Send + Sync>;
 
 /// Why a run ends before the task does.
 #[derive(Debug)]
@@ -44,16 +50,18 @@ impl From<StoreError> for Stop {
 pub(crate) fn operation(kind: TaskKind) -> Option<Operation> {
     match kind {
         TaskKind::CreateServer => Some(Operation::Create),
-        TaskKind::DeleteServer => Some(Operation::Destroy),
+        TaskKind::DeleteServer | TaskKind::RemoveOrphan => Some(Operation::Destroy),
+        TaskKind::ChangeServer => Some(Operation::Change),
         TaskKind::StartServer => Some(Operation::Start),
         TaskKind::StopServer => Some(Operation::Stop),
         TaskKind::RestartServer => Some(Operation::Restart),
-        TaskKind::BulkCreate | TaskKind::BulkDelete => None,
+        TaskKind::BulkCreate | TaskKind::BulkDelete | TaskKind::BulkPower => None,
     }
 }
 
-/// How long somebody who waits for a place waits at most before looking again by itself.
-const SLOT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long somebody who waits for a place waits at most before looking again by itself. Places that are
+/// freed wake who waits in the same transaction, so this is for what nobody foresaw.
+const SLOT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A claimed task and what is known of it.
 pub(crate) struct Run<'w> {
@@ -74,7 +82,16 @@ impl<'w> Run<'w> {
         let id = task
             .server
             .ok_or_else(|| Stop::Broken("task without server".into()))?;
-        let server = worker.store().reads().server(id).await?;
+        let reads = worker.store().reads();
+        let server = match task.kind {
+            TaskKind::RemoveOrphan => {
+                let server = reads.server_ever(id).await?;
+                server
+                    .map(|server| orphan::as_server(task, server))
+                    .transpose()?
+            }
+            _ => reads.server(id).await?,
+        };
         let server = server.ok_or_else(|| Stop::Broken(format!("server {id} is gone")))?;
         let engine = worker
             .engine(&server.engine)
@@ -121,10 +138,26 @@ impl<'w> Run<'w> {
 
     /// The step that is next, after a look at whether the task is to stop.
     async fn next_step(&mut self) -> Result<Option<StepSpec>, Stop> {
-        if self.claim.task.cancel_requested && !self.claim.undoing {
+        let open = self.first_open();
+        if self.is_cancelled() && !open.as_ref().is_some_and(|spec| self.is_settling(spec)) {
             return self.cancel().await.map(|()| self.first_open());
         }
-        Ok(self.first_open())
+        Ok(open)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.claim.task.cancel_requested && !self.claim.undoing
+    }
+
+    /// Whether a step of something that is not undone was acted on and what came of it is not known: a
+    /// task that is to stop waits until it is. What undoes a create waits for that by itself.
+    fn is_settling(&self, spec: &StepSpec) -> bool {
+        self.operation != Operation::Create
+            && self.claim.steps.iter().any(|record| {
+                record.undo == self.claim.undoing
+                    && record.name == spec.name
+                    && record.state == StepState::Unknown
+            })
     }
 
     pub(crate) fn first_open(&self) -> Option<StepSpec> {
@@ -154,7 +187,7 @@ impl<'w> Run<'w> {
         let tx = self.fenced().await?;
         tx.begin_undo(self.claim.task.id, failure.as_ref()).await?;
         for record in &self.claim.steps {
-            tx.free_slot(self.claim.task.id, record.seq).await?;
+            tx.free_slots(self.claim.task.id, record.seq).await?;
         }
         tx.commit().await?;
         self.claim.task.failure = failure;
@@ -163,7 +196,7 @@ impl<'w> Run<'w> {
     }
 
     /// A transaction in which the lease was checked.
-    pub(crate) async fn fenced(&self) -> Result<Box<dyn UnitOfWork + Send + Sync>, Stop> {
+    pub(crate) async fn fenced(&self) -> Result<Tx, Stop> {
         let tx = self.worker.store().begin().await?;
         if tx.fence(&self.claim.lease).await? {
             Ok(tx)
@@ -255,6 +288,8 @@ impl<'w> Run<'w> {
                 self.wait(record, note, within.unwrap_or(0), after, None)
                     .await
             }
+            // What was begun has come to nothing, and the task is to stop.
+            Ok(Observed::Needed(_)) if self.is_cancelled() => self.cancel().await,
             Ok(Observed::Needed(intent)) => {
                 let patient = self.worker.settings().retry.max_attempts;
                 if record.attempt >= patient || self.elapsed(&record) > spec.deadline {
@@ -264,14 +299,15 @@ impl<'w> Run<'w> {
                 record.attempt += 1;
                 record.intent = Some(intent.to_string());
                 record.handle = None;
-                if !self.write_intent(spec, &record).await? {
+                let slots = self.engine.slots(&self.call(&record, None), &intent);
+                if let Some(full) = self.write_intent(spec, &record, &slots).await? {
                     record.attempt -= 1;
                     record.state = StepState::Pending;
+                    record.intent = None;
                     let note = TaskNote::WaitingForSlot {
                         step: spec.name.to_owned(),
                     };
-                    let slot = spec.slot.map(|(name, _)| name);
-                    return self.wait(record, note, 0, SLOT_PATIENCE, slot).await;
+                    return self.wait(record, note, 0, SLOT_PATIENCE, Some(&full)).await;
                 }
                 self.act(spec, record, &intent).await
             }
@@ -279,7 +315,11 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn call<'a>(&'a self, record: &'a StepRecord, intent: Option<&'a Value>) -> StepCall<'a> {
+    pub(crate) fn call<'a>(
+        &'a self,
+        record: &'a StepRecord,
+        intent: Option<&'a Value>,
+    ) -> StepCall<'a> {
         StepCall {
             operation: if self.claim.undoing {
                 Operation::Destroy
@@ -297,8 +337,13 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Writes what is about to be done; `false` when there is no place for it now.
-    async fn write_intent(&mut self, spec: &StepSpec, record: &StepRecord) -> Result<bool, Stop> {
+    /// Writes what is about to be done; the name of what there is no place of now.
+    async fn write_intent(
+        &mut self,
+        spec: &StepSpec,
+        record: &StepRecord,
+        slots: &[Slot],
+    ) -> Result<Option<String>, Stop> {
         let task = self.claim.task.id;
         let tx = self.fenced().await?;
         if tx.cancel_requested(task).await? {
@@ -313,10 +358,11 @@ impl<'w> Run<'w> {
                 return Err(Stop::Parked);
             }
         }
-        if let Some((slot, limit)) = spec.slot
-            && tx.take_slot(task, record.seq, slot, limit).await? == SlotAnswer::Full
-        {
-            return Ok(false);
+        if !slots.is_empty() {
+            let needs = slots::needs(&tx, slots).await?;
+            if let SlotAnswer::Full(name) = tx.take_slots(task, record.seq, &needs).await? {
+                return Ok(Some(name));
+            }
         }
         tx.save_step(task, record).await?;
         let note = TaskNote::Step {
@@ -326,7 +372,7 @@ impl<'w> Run<'w> {
         tx.save_progress(task, &note, self.shown(progress)).await?;
         tx.commit().await?;
         self.keep(record.clone());
-        Ok(true)
+        Ok(None)
     }
 
     /// Undoing shows no progress of its own: progress never goes back.
@@ -415,6 +461,13 @@ impl<'w> Run<'w> {
                 took_ms,
             });
         }
+        let intent: Option<Value> = record
+            .intent
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let places = intent.map_or_else(Vec::new, |intent| {
+            self.engine.slots(&self.call(&record, None), &intent)
+        });
         self.keep(record.clone());
         let progress = percent(self.specs(), &self.claim.steps, self.claim.undoing, 0);
         let next = self
@@ -429,16 +482,24 @@ impl<'w> Run<'w> {
         };
         let tx = self.fenced().await?;
         tx.save_step(task, &record).await?;
-        tx.free_slot(task, record.seq).await?;
-        tx.save_server(&server).await?;
+        let freed = tx.free_slots(task, record.seq).await?;
+        slots::ended(&tx, &places, &freed, self.server.id).await?;
+        if self.is_about_the_server() {
+            tx.save_server(&server).await?;
+        }
         tx.save_progress(task, &note, self.shown(progress)).await?;
         self.claim.task.cancel_requested = tx.cancel_requested(task).await?;
         tx.commit().await?;
         self.server = server;
-        if spec.slot.is_some() {
+        if !freed.is_empty() {
             self.worker.store().queue().wake().await;
         }
         Ok(())
+    }
+
+    /// Whether what is found out belongs on the server's row. A left-over guest is none of its.
+    pub(crate) fn is_about_the_server(&self) -> bool {
+        self.claim.task.kind != TaskKind::RemoveOrphan
     }
 
     /// Writes where the step stands and gives the task back for a while.

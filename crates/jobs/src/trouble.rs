@@ -4,9 +4,10 @@
 //! business.
 
 use crate::run::{Run, Stop};
+use crate::slots;
 use std::time::Duration;
-use tpm_domain::{Failure, FailureCode, StepRecord, StepState, TaskNote};
-use tpm_provisioner::{Fate, OnFailure, Operation, ProvisionError, StepSpec, WhenLate};
+use tpm_domain::{EventKind, Failure, FailureCode, StepRecord, StepState, TaskNote};
+use tpm_provisioner::{Fate, OnFailure, Operation, ProvisionError, Slot, StepSpec, WhenLate};
 
 /// Refused credentials cost the cluster three seconds each time they are tried.
 const AUTH_PAUSE: Duration = Duration::from_secs(60);
@@ -42,6 +43,7 @@ impl Run<'_> {
         match error.fate {
             Fate::Refused => self.fail(spec, record, failure).await,
             Fate::VmidTaken => self.other_vmid(spec, record, failure).await,
+            Fate::NodeLost => self.other_node(spec, record, failure, &error).await,
             _ if self.elapsed(&record) > spec.deadline => {
                 self.late(spec, record, Some(failure)).await
             }
@@ -49,8 +51,12 @@ impl Run<'_> {
                 // Nothing of it is under way, so its place is given up meanwhile. A look that failed says
                 // nothing about what is under way.
                 if acted || error.settled {
+                    let places = self.places(&record);
                     let tx = self.fenced().await?;
-                    tx.free_slot(self.claim.task.id, record.seq).await?;
+                    tx.free_slots(self.claim.task.id, record.seq).await?;
+                    if error.fate == Fate::Busy {
+                        slots::busy(&tx, &places).await?;
+                    }
                     tx.commit().await?;
                 }
                 let after = self.pause(&record, &error);
@@ -62,6 +68,14 @@ impl Run<'_> {
                 self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
                     .await
             }
+        }
+    }
+
+    fn places(&self, record: &StepRecord) -> Vec<Slot> {
+        let intent = record.intent.as_deref();
+        match intent.and_then(|text| serde_json::from_str(text).ok()) {
+            Some(intent) => self.engine.slots(&self.call(record, None), &intent),
+            None => Vec::new(),
         }
     }
 
@@ -145,6 +159,75 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The node is not there: the server goes to another one, under another number when a clone to the lost
+    /// one may have begun. Without another node it is waited for.
+    async fn other_node(
+        &mut self,
+        spec: &StepSpec,
+        mut record: StepRecord,
+        failure: Failure,
+        error: &ProvisionError,
+    ) -> Result<(), Stop> {
+        let policy = self.worker.settings().placement.get(&self.server.engine);
+        let (Some(policy), Some(old)) = (policy, self.server.placement.clone()) else {
+            return self.fail(spec, record, failure).await;
+        };
+        if self.claim.undoing || self.operation != Operation::Create {
+            return self.fail(spec, record, failure).await;
+        }
+        if self.elapsed(&record) > spec.deadline {
+            return self.late(spec, record, Some(failure)).await;
+        }
+        let wait = self.pause(&record, error);
+        let note = TaskNote::Retrying {
+            failure: failure.clone(),
+        };
+        let mut wish = old.wish.clone();
+        wish.exclude.insert(old.node.clone());
+        let tx = self.fenced().await?;
+        tx.lock_reservations().await?;
+        let picture = tx.picture().await?;
+        let mut promised = tx.promised(&picture).await?;
+        let Ok(mut placement) = policy.place(&picture, &mut promised, &self.server.spec, &wish)
+        else {
+            drop(tx);
+            return self.wait(record, note, 0, wait, None).await;
+        };
+        placement.wish = old.wish;
+        placement.reason.instead_of = Some(old.node.clone());
+        let mut server = self.server.clone();
+        if record.intent.is_some() {
+            let range = self.worker.settings().vmids;
+            let Some(fresh) = tx.replace_vmid(server.id, range).await? else {
+                drop(tx);
+                let failure = Failure {
+                    code: FailureCode::VmidsExhausted,
+                    ..failure
+                };
+                return self.fail(spec, record, failure).await;
+            };
+            server.vmid = fresh;
+        }
+        let moved = EventKind::PlacedAgain {
+            from: old.node,
+            to: placement.node.clone(),
+        };
+        tracing::warn!(server = %server.id, ?moved, "the node was lost");
+        server.placement = Some(placement);
+        server.node = None;
+        record.state = StepState::Pending;
+        record.intent = None;
+        record.handle = None;
+        tx.free_slots(self.claim.task.id, record.seq).await?;
+        tx.save_step(self.claim.task.id, &record).await?;
+        tx.save_server(&server).await?;
+        tx.add_event(&self.event(moved)).await?;
+        tx.commit().await?;
+        self.server = server;
+        self.keep(record);
+        Ok(())
+    }
+
     /// The step is given up, and with it the task: undone when it is a create, ended otherwise.
     async fn fail(
         &mut self,
@@ -156,7 +239,7 @@ impl Run<'_> {
         record.finished_at = Some(self.now());
         let tx = self.fenced().await?;
         tx.save_step(self.claim.task.id, &record).await?;
-        tx.free_slot(self.claim.task.id, record.seq).await?;
+        tx.free_slots(self.claim.task.id, record.seq).await?;
         tx.commit().await?;
         self.keep(record);
         if self.operation == Operation::Create

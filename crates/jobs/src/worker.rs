@@ -2,16 +2,18 @@
 
 use crate::heartbeat::Heartbeat;
 use crate::point::PointHook;
+use crate::rounds::Rounds;
 use crate::run::{Run, Stop};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
-use tpm_domain::{Failure, FailureCode, TaskNote};
+use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskNote};
 use tpm_provisioner::Provisioner;
 use tpm_store::{Claim, Lease, Store, StoreError, VmidRange};
 
@@ -34,6 +36,10 @@ pub struct WorkerSettings {
     pub retry: RetryPolicy,
     /// Where VMIDs are taken from when one turns out to be a stranger's.
     pub vmids: VmidRange,
+    /// How servers are placed, by engine; engines without nodes are not in it.
+    pub placement: BTreeMap<String, PlacementPolicy>,
+    /// What is looked at and cleared up from time to time.
+    pub rounds: Rounds,
 }
 
 /// What a worker is made of.
@@ -70,6 +76,8 @@ pub struct Worker {
     stop: Arc<OnceLock<CancellationToken>>,
     /// Rings when a run has ended: what it parked may be due before anything the loop knows of.
     parked: Arc<Notify>,
+    /// Where the next sweep goes on reading guests that nothing is suspicious about.
+    part: Arc<AtomicUsize>,
 }
 
 impl Worker {
@@ -80,11 +88,16 @@ impl Worker {
             parts: Arc::new(parts),
             stop: Arc::new(OnceLock::new()),
             parked: Arc::new(Notify::new()),
+            part: Arc::new(AtomicUsize::new(0)),
         }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.parts.store
+    }
+
+    pub(crate) fn engines(&self) -> &Engines {
+        &self.parts.engines
     }
 
     pub(crate) fn engine(&self, name: &str) -> Option<Arc<dyn Provisioner>> {
@@ -105,6 +118,11 @@ impl Worker {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.get().is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Where to begin in a list of `len`, further on each time.
+    pub(crate) fn next_part(&self, len: usize) -> usize {
+        self.part.fetch_add(16, Ordering::Relaxed) % len.max(1)
     }
 
     pub(crate) fn random(&self) -> f64 {

@@ -1,7 +1,7 @@
 //! Refusals.
 
 use crate::{ApiError, Lang};
-use tpm_domain::{Conflict, Error, Reason, ResourceKind, Shortage};
+use tpm_domain::{Conflict, Error, NodeName, Reason, ResourceKind, Shortage, Unfit};
 
 /// What is wrong with a field, as one sentence without the field's name.
 #[must_use]
@@ -43,6 +43,16 @@ fn reason_ko(reason: &Reason) -> String {
         Reason::OutsideSubnet => "서브넷 범위를 벗어났습니다".into(),
         Reason::IsGateway => "게이트웨이 주소는 서버에 할당할 수 없습니다".into(),
         Reason::Duplicate => "요청 안에서 중복되었습니다".into(),
+        Reason::RangeTooLarge { max } => format!("주소는 {max}개를 넘을 수 없습니다"),
+        Reason::Moment => {
+            "RFC 3339 형식의 시각이어야 합니다 (예: 2027-01-15T10:30:00Z)".into()
+        }
+        Reason::Past => "이미 지난 시각입니다".into(),
+        Reason::NoSuch => "존재하지 않습니다".into(),
+        Reason::Shrinks { from } => {
+            format!("현재 크기 {from}GB보다 작을 수 없습니다. 디스크는 늘릴 수만 있습니다")
+        }
+        Reason::OneNeeded { of } => format!("다음 중 하나 이상이 필요합니다: {}", of.join(", ")),
         Reason::Excludes { other } => format!("{other} 항목과 함께 사용할 수 없습니다"),
         Reason::Needs { other } => format!("{other} 항목을 지정하면 필수입니다"),
     }
@@ -64,6 +74,14 @@ fn reason_en(reason: &Reason) -> String {
         Reason::OutsideSubnet => "lies outside the subnet".into(),
         Reason::IsGateway => "is the gateway's address and cannot be given to a server".into(),
         Reason::Duplicate => "occurs twice in the request".into(),
+        Reason::RangeTooLarge { max } => format!("must not have more than {max} addresses"),
+        Reason::Moment => "must be a moment in RFC 3339 form, as 2027-01-15T10:30:00Z".into(),
+        Reason::Past => "lies in the past".into(),
+        Reason::NoSuch => "does not exist".into(),
+        Reason::Shrinks { from } => {
+            format!("must not be below the present {from} GB: disks only grow")
+        }
+        Reason::OneNeeded { of } => format!("at least one of these is needed: {}", of.join(", ")),
         Reason::Excludes { other } => format!("cannot be used together with {other}"),
         Reason::Needs { other } => format!("is required when {other} is given"),
     }
@@ -74,7 +92,48 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::Server => lang.pick("서버", "server"),
         ResourceKind::Task => lang.pick("작업", "task"),
         ResourceKind::Notification => lang.pick("알림", "notification"),
+        ResourceKind::Project => lang.pick("프로젝트", "project"),
+        ResourceKind::Network => lang.pick("네트워크", "network"),
     }
+}
+
+/// What there is only so much of.
+fn quantity(lang: Lang, resource: &str) -> &str {
+    match resource {
+        "servers" => lang.pick("서버", "servers"),
+        "cpu" => lang.pick("CPU 코어", "CPU cores"),
+        "memory" => lang.pick("메모리(MB)", "memory in MB"),
+        "disk" => lang.pick("디스크(GB)", "disk in GB"),
+        other => other,
+    }
+}
+
+fn unfit(lang: Lang, node: &NodeName, why: &Unfit) -> String {
+    let text = match (lang, why) {
+        (Lang::Ko, Unfit::Offline) => "오프라인".into(),
+        (Lang::En, Unfit::Offline) => "offline".into(),
+        (Lang::Ko, Unfit::Unwanted) => "요청에서 제외됨".into(),
+        (Lang::En, Unfit::Unwanted) => "excluded by the request".into(),
+        (Lang::Ko, Unfit::NoTemplate) => "복제할 수 있는 템플릿 없음".into(),
+        (Lang::En, Unfit::NoTemplate) => "no template can be cloned to it".into(),
+        (Lang::Ko, Unfit::Storage { missing_gb }) => format!("스토리지 {missing_gb}GB 부족"),
+        (Lang::En, Unfit::Storage { missing_gb }) => format!("{missing_gb} GB of storage short"),
+        (Lang::Ko, Unfit::Memory { missing_mb }) => format!("메모리 {missing_mb}MB 부족"),
+        (Lang::En, Unfit::Memory { missing_mb }) => format!("{missing_mb} MB of memory short"),
+        (Lang::Ko, Unfit::Cpu { missing }) => format!("CPU 코어 {missing}개 부족"),
+        (Lang::En, Unfit::Cpu { missing }) => format!("{missing} CPU cores short"),
+        (Lang::Ko, Unfit::SameRole) => "같은 역할의 서버가 이미 있음".into(),
+        (Lang::En, Unfit::SameRole) => "has a server of the role already".into(),
+    };
+    format!("{node}: {text}")
+}
+
+fn unfits(lang: Lang, nodes: &[(NodeName, Unfit)]) -> String {
+    let all: Vec<_> = nodes
+        .iter()
+        .map(|(node, why)| unfit(lang, node, why))
+        .collect();
+    all.join(", ")
 }
 
 /// Why something is not possible as things stand.
@@ -104,6 +163,61 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         }
         (Lang::En, Conflict::Shortage(Shortage::Vmids { pool, missing })) => {
             format!("the VMID range {pool} is short of {missing} free numbers")
+        }
+        (Lang::Ko, Conflict::Shortage(Shortage::Capacity { missing, nodes })) => format!(
+            "서버 {missing}대를 배치할 수 있는 노드가 없습니다 ({})",
+            unfits(lang, nodes)
+        ),
+        (Lang::En, Conflict::Shortage(Shortage::Capacity { missing, nodes })) => format!(
+            "no node has room for {missing} of the servers ({})",
+            unfits(lang, nodes)
+        ),
+        (_, Conflict::Shortage(Shortage::Quota { project, bounds })) => {
+            let all: Vec<_> = bounds
+                .iter()
+                .map(|bound| {
+                    let what = quantity(lang, bound.resource);
+                    let (limit, used, wanted) = (bound.limit, bound.used, bound.wanted);
+                    match lang {
+                        Lang::Ko => format!("{what} 한도 {limit}, 사용 {used}, 요청 {wanted}"),
+                        Lang::En => {
+                            format!("{what}: limit {limit}, in use {used}, asked for {wanted}")
+                        }
+                    }
+                })
+                .collect();
+            match lang {
+                Lang::Ko => format!(
+                    "프로젝트 {project}의 할당량을 초과합니다 ({})",
+                    all.join("; ")
+                ),
+                Lang::En => format!("beyond the quota of project {project} ({})", all.join("; ")),
+            }
+        }
+        (Lang::Ko, Conflict::NothingToRetry) => "재시도할 실패한 작업이 없습니다".into(),
+        (Lang::En, Conflict::NothingToRetry) => "nothing of the task has failed".into(),
+        (Lang::Ko, Conflict::LabelTaken { name }) => {
+            format!("이름 {name}은(는) 이미 사용 중입니다")
+        }
+        (Lang::En, Conflict::LabelTaken { name }) => format!("the name {name} is already in use"),
+        (Lang::Ko, Conflict::NetworkOverlaps { network }) => {
+            format!("네트워크 {network}의 주소 범위와 겹칩니다")
+        }
+        (Lang::En, Conflict::NetworkOverlaps { network }) => {
+            format!("the range overlaps that of network {network}")
+        }
+        (Lang::Ko, Conflict::NetworkInUse { addresses }) => {
+            format!("서버가 사용 중인 주소가 {addresses}개 있습니다")
+        }
+        (Lang::En, Conflict::NetworkInUse { addresses }) => {
+            format!("{addresses} of its addresses are held by servers")
+        }
+        (_, Conflict::QuotaBelowUse { resource, used }) => {
+            let what = quantity(lang, resource);
+            match lang {
+                Lang::Ko => format!("{what} 한도가 현재 사용량 {used}보다 작습니다"),
+                Lang::En => format!("the limit of {what} is below the {used} in use"),
+            }
         }
         (Lang::Ko, Conflict::ServerBusy { task }) => {
             format!("서버에서 다른 작업({task})이 진행 중입니다")
@@ -163,6 +277,20 @@ pub fn error(lang: Lang, error: &Error) -> String {
                 format!("the database does not answer; try again in {retry_after_secs} seconds")
             }
         },
+        Error::ClusterUnseen { retry_after_secs } => match lang {
+            Lang::Ko => format!(
+                "클러스터 상태를 아직 확인하지 못해 자원을 예약할 수 없습니다. {retry_after_secs}초 후에 다시 시도하십시오"
+            ),
+            Lang::En => format!(
+                "the cluster was not seen so far, so no room can be reserved on it; try again in {retry_after_secs} seconds"
+            ),
+        },
+        Error::KeyReused => lang
+            .pick(
+                "같은 Idempotency-Key가 다른 내용의 요청에 사용되었습니다",
+                "the Idempotency-Key was used for a request with other content",
+            )
+            .into(),
         Error::StorageFull => lang
             .pick(
                 "디스크 공간이 부족하여 저장할 수 없습니다",
@@ -197,6 +325,10 @@ pub fn api_error(lang: Lang, error: ApiError) -> &'static str {
         ApiError::ForeignOrigin => lang.pick(
             "다른 출처에서 보낸 요청은 허용되지 않습니다",
             "requests from another origin are not allowed",
+        ),
+        ApiError::BadIdempotencyKey => lang.pick(
+            "Idempotency-Key는 공백 없는 ASCII 1~200자여야 합니다",
+            "the Idempotency-Key must be 1 to 200 visible ASCII characters",
         ),
         ApiError::BadParameter => lang.pick(
             "경로 또는 쿼리 파라미터가 올바르지 않습니다",

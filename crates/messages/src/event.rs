@@ -1,7 +1,10 @@
 //! Notifications.
 
-use crate::{Lang, failure};
-use tpm_domain::{Event, EventKind, PowerTarget};
+mod en;
+mod ko;
+
+use crate::Lang;
+use tpm_domain::{Event, OnExpiry, PowerTarget, Timestamp};
 
 fn power(lang: Lang, target: PowerTarget) -> &'static str {
     match target {
@@ -11,88 +14,50 @@ fn power(lang: Lang, target: PowerTarget) -> &'static str {
     }
 }
 
+fn moment(at: Timestamp) -> String {
+    // Dates are arithmetic, not prose: to the minute, in UTC.
+    let minutes = at.0.div_euclid(60_000);
+    let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
+    // https://howardhinnant.github.io/date_algorithms.html#civil_from_days
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
+        minute / 60,
+        minute % 60
+    )
+}
+
+fn expiry(lang: Lang, action: OnExpiry) -> &'static str {
+    match action {
+        OnExpiry::Stop => lang.pick("중지", "switched off"),
+        OnExpiry::Delete => lang.pick("삭제", "deleted"),
+    }
+}
+
 /// What a notification says.
 #[must_use]
 pub fn notification(lang: Lang, event: &Event) -> String {
-    let name = &event.server_name;
     match lang {
-        Lang::Ko => match &event.kind {
-            EventKind::CreateRequested => format!("서버 {name} 생성이 요청되었습니다"),
-            EventKind::Created => format!("서버 {name}이 성공적으로 생성되었습니다"),
-            EventKind::CreatedWithoutAgent => {
-                format!("서버 {name}이 생성되었지만 게스트 에이전트가 응답하지 않습니다")
-            }
-            EventKind::CreateFailed { failure: why } => {
-                format!("서버 {name} 생성에 실패했습니다: {}", failure(lang, why))
-            }
-            EventKind::CreateCancelled => format!("서버 {name} 생성이 취소되었습니다"),
-            EventKind::DeleteRequested => format!("서버 {name} 삭제가 요청되었습니다"),
-            EventKind::Deleted => format!("서버 {name}이 성공적으로 삭제되었습니다"),
-            EventKind::DeleteFailed { failure: why } => {
-                format!("서버 {name} 삭제에 실패했습니다: {}", failure(lang, why))
-            }
-            EventKind::PowerRequested { target } => {
-                format!("서버 {name} {}이 요청되었습니다", power(lang, *target))
-            }
-            EventKind::PowerChanged { target } => {
-                format!("서버 {name}이 {}되었습니다", power(lang, *target))
-            }
-            EventKind::PowerFailed {
-                target,
-                failure: why,
-            } => {
-                format!(
-                    "서버 {name} {}에 실패했습니다: {}",
-                    power(lang, *target),
-                    failure(lang, why)
-                )
-            }
-            EventKind::Cancelled => format!("서버 {name}의 작업이 취소되었습니다"),
-            EventKind::NeedsOperator { failure: why } => {
-                format!(
-                    "서버 {name}의 남은 자원을 확인해야 합니다: {}",
-                    failure(lang, why)
-                )
-            }
-        },
-        Lang::En => match &event.kind {
-            EventKind::CreateRequested => format!("the creation of server {name} was requested"),
-            EventKind::Created => format!("server {name} was created"),
-            EventKind::CreatedWithoutAgent => {
-                format!("server {name} was created, but its guest agent does not answer")
-            }
-            EventKind::CreateFailed { failure: why } => {
-                format!("server {name} could not be created: {}", failure(lang, why))
-            }
-            EventKind::CreateCancelled => format!("the creation of server {name} was cancelled"),
-            EventKind::DeleteRequested => format!("the removal of server {name} was requested"),
-            EventKind::Deleted => format!("server {name} was deleted"),
-            EventKind::DeleteFailed { failure: why } => {
-                format!("server {name} could not be deleted: {}", failure(lang, why))
-            }
-            EventKind::PowerRequested { target } => {
-                format!("server {name} was asked to be {}", power(lang, *target))
-            }
-            EventKind::PowerChanged { target } => {
-                format!("server {name} was {}", power(lang, *target))
-            }
-            EventKind::PowerFailed {
-                target,
-                failure: why,
-            } => {
-                format!(
-                    "server {name} could not be {}: {}",
-                    power(lang, *target),
-                    failure(lang, why)
-                )
-            }
-            EventKind::Cancelled => format!("the task on server {name} was cancelled"),
-            EventKind::NeedsOperator { failure: why } => {
-                format!(
-                    "something may be left of server {name}; please look: {}",
-                    failure(lang, why)
-                )
-            }
-        },
+        Lang::Ko => ko::notification(event),
+        Lang::En => en::notification(event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment(Timestamp(0)), "1970-01-01 00:00 UTC");
+        assert_eq!(moment(Timestamp(1_709_210_096_000)), "2024-02-29 12:34 UTC");
     }
 }

@@ -12,4 +12,6 @@ mod task;
 pub use error::{api_error, conflict, error, reason};
 pub use event::notification;
 pub use lang::{ApiError, Lang};
-pub use task::{Answer, answer, failure, step_begun, step_ended, step_name, task_message, uptime};
+pub use task::{
+    Answer, answer, failure, placement, step_begun, step_ended, step_name, task_message, uptime,
+};

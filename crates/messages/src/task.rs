@@ -3,7 +3,8 @@
 use crate::Lang;
 use std::time::Duration;
 use tpm_domain::{
-    ChildSummary, Failure, FailureCode, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState,
+    ChildSummary, Failure, FailureCode, Placement, StepRecord, StepState, Task, TaskKind, TaskNote,
+    TaskState,
 };
 
 /// What is said when a request was accepted or needed nothing.
@@ -21,6 +22,22 @@ pub enum Answer {
     PowerStarted,
     /// The power is so already.
     PowerAlreadyThere,
+    /// The power of so many servers will change, and of so many it is so already.
+    BulkPowerStarted(usize, usize),
+    /// A change of cores, memory or disk was begun.
+    ChangeStarted,
+    /// What was changed is stored; no task is needed.
+    Saved,
+    /// So many failed tasks are tried again.
+    RetryStarted(usize),
+    /// A lost server is made again.
+    RecreateStarted,
+    /// The server was taken off the list.
+    Forgotten,
+    /// The project or network was made.
+    LabelCreated,
+    /// The network is gone.
+    NetworkDeleted,
     /// The task was asked to stop.
     CancelRequested,
     /// The notification is gone.
@@ -47,6 +64,32 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         (Lang::En, Answer::PowerStarted) => "the change of state has begun".into(),
         (Lang::Ko, Answer::PowerAlreadyThere) => "서버가 이미 요청한 상태입니다".into(),
         (Lang::En, Answer::PowerAlreadyThere) => "the server is in that state already".into(),
+        (Lang::Ko, Answer::BulkPowerStarted(n, 0)) => {
+            format!("서버 {n}대의 상태 변경이 시작되었습니다")
+        }
+        (Lang::Ko, Answer::BulkPowerStarted(n, there)) => {
+            format!("서버 {n}대의 상태 변경이 시작되었습니다 (이미 요청한 상태 {there}대)")
+        }
+        (Lang::En, Answer::BulkPowerStarted(n, 0)) => {
+            format!("the change of state of {n} servers has begun")
+        }
+        (Lang::En, Answer::BulkPowerStarted(n, there)) => format!(
+            "the change of state of {n} servers has begun ({there} are in that state already)"
+        ),
+        (Lang::Ko, Answer::ChangeStarted) => "서버 사양 변경이 시작되었습니다".into(),
+        (Lang::En, Answer::ChangeStarted) => "the change of the server has begun".into(),
+        (Lang::Ko, Answer::Saved) => "저장되었습니다".into(),
+        (Lang::En, Answer::Saved) => "saved".into(),
+        (Lang::Ko, Answer::RetryStarted(n)) => format!("실패한 작업 {n}개를 다시 시작했습니다"),
+        (Lang::En, Answer::RetryStarted(n)) => format!("{n} failed tasks are tried again"),
+        (Lang::Ko, Answer::RecreateStarted) => "서버 재생성이 시작되었습니다".into(),
+        (Lang::En, Answer::RecreateStarted) => "the server is made again".into(),
+        (Lang::Ko, Answer::Forgotten) => "서버를 목록에서 제거했습니다".into(),
+        (Lang::En, Answer::Forgotten) => "the server was taken off the list".into(),
+        (Lang::Ko, Answer::LabelCreated) => "생성되었습니다".into(),
+        (Lang::En, Answer::LabelCreated) => "created".into(),
+        (Lang::Ko, Answer::NetworkDeleted) => "네트워크가 삭제되었습니다".into(),
+        (Lang::En, Answer::NetworkDeleted) => "the network was deleted".into(),
         (Lang::Ko, Answer::CancelRequested) => "작업 취소를 요청했습니다".into(),
         (Lang::En, Answer::CancelRequested) => "the task was asked to stop".into(),
         (Lang::Ko, Answer::NotificationDeleted) => "알림이 삭제되었습니다".into(),
@@ -145,6 +188,14 @@ fn code(lang: Lang, code: FailureCode) -> &'static str {
         FailureCode::GuestMissing => {
             lang.pick("가상 머신이 존재하지 않습니다", "the guest is gone")
         }
+        FailureCode::NodeLost => lang.pick(
+            "배치된 노드를 사용할 수 없습니다",
+            "the node it was placed on is not available",
+        ),
+        FailureCode::NoCapacity => lang.pick(
+            "배치할 수 있는 노드가 없습니다",
+            "no node has room for it any more",
+        ),
         FailureCode::DeadlineExceeded => lang.pick("제한 시간을 초과했습니다", "it took too long"),
         FailureCode::VmidsExhausted => lang.pick(
             "사용 가능한 VMID가 없습니다",
@@ -177,6 +228,9 @@ fn verb(lang: Lang, kind: TaskKind) -> &'static str {
         TaskKind::StartServer => lang.pick("서버 시작", "starting the server"),
         TaskKind::StopServer => lang.pick("서버 중지", "stopping the server"),
         TaskKind::RestartServer => lang.pick("서버 재시작", "restarting the server"),
+        TaskKind::ChangeServer => lang.pick("서버 사양 변경", "changing the server"),
+        TaskKind::RemoveOrphan => lang.pick("남은 가상 머신 삭제", "removing a left-over guest"),
+        TaskKind::BulkPower => lang.pick("서버 대량 상태 변경", "switching servers"),
         TaskKind::BulkCreate => lang.pick("서버 대량 생성", "creating servers"),
         TaskKind::BulkDelete => lang.pick("서버 대량 삭제", "deleting servers"),
     }
@@ -244,13 +298,42 @@ fn tally(lang: Lang, children: &ChildSummary) -> String {
         completed,
         failed,
         cancelled,
+        undone,
         ..
     } = children;
-    match lang {
+    let plain = match lang {
         Lang::Ko => format!("전체 {total}, 완료 {completed}, 실패 {failed}, 취소 {cancelled}"),
         Lang::En => {
             format!("{total} in all, {completed} done, {failed} failed, {cancelled} cancelled")
         }
+    };
+    match (lang, undone) {
+        (_, 0) => plain,
+        (Lang::Ko, n) => format!("{plain}, 되돌림 {n}"),
+        (Lang::En, n) => format!("{plain}, {n} taken back"),
+    }
+}
+
+/// Why a server is where it is.
+#[must_use]
+pub fn placement(lang: Lang, placement: &Placement) -> String {
+    let reason = &placement.reason;
+    let node = &placement.node;
+    let (memory, candidates, same) = (reason.free_memory_mb, reason.candidates, reason.same_role);
+    let why = match (lang, reason.pinned) {
+        (Lang::Ko, true) => format!("요청에서 지정한 노드 {node} (여유 메모리 {memory}MB)"),
+        (Lang::En, true) => format!("the request named {node} ({memory} MB of memory free)"),
+        (Lang::Ko, false) => format!(
+            "후보 노드 {candidates}개 중 같은 역할의 서버가 {same}대이고 여유 메모리가 {memory}MB인 {node}"
+        ),
+        (Lang::En, false) => format!(
+            "of {candidates} nodes {node}, with {same} servers of the role and {memory} MB of memory free"
+        ),
+    };
+    match (lang, &reason.instead_of) {
+        (_, None) => why,
+        (Lang::Ko, Some(lost)) => format!("{why}; 사용할 수 없게 된 {lost} 대신"),
+        (Lang::En, Some(lost)) => format!("{why}; instead of {lost}, which was lost"),
     }
 }
 

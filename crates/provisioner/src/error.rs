@@ -19,6 +19,9 @@ pub enum Fate {
     Refused,
     /// The VMID belongs to a stranger: take another number and begin the step anew.
     VmidTaken,
+    /// The node that the server was to be made on is not there: choose another one and begin the step
+    /// anew, under another number when something may have been begun under this one.
+    NodeLost,
 }
 
 /// An engine's error.

@@ -12,10 +12,25 @@ mod step;
 
 pub use error::{Fate, ProvisionError};
 pub use signer::{MarkSigner, WeakKey};
-pub use step::{Acted, Learned, Observed, OnFailure, Operation, StepCall, StepSpec, WhenLate};
+pub use step::{
+    Acted, Learned, Observed, OnFailure, Operation, Slot, SlotWidth, StepCall, StepSpec, WhenLate,
+};
 
 use async_trait::async_trait;
-use tpm_domain::{GuestView, Server};
+use tpm_domain::{GuestEntry, GuestView, Identity, Mark, Server, Survey};
+
+/// What a guest that may not be ours says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Who it is.
+    pub identity: Identity,
+    /// The mark on it, when it is one of this installation and unaltered.
+    pub mark: Option<Mark>,
+    /// Its configuration's lock.
+    pub lock: Option<String>,
+    /// Addresses that it is configured with or reports.
+    pub addresses: Vec<std::net::Ipv4Addr>,
+}
 
 /// An engine.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -27,6 +42,12 @@ pub trait Provisioner: Send + Sync {
     /// The steps of an operation, in order. Never empty, and the same for the life of the process:
     /// tasks that were begun before a restart go on by the steps' names.
     fn steps(&self, operation: Operation) -> &[StepSpec];
+
+    /// The limited places that a step needs before it acts on `intent`. A place is kept until the step has
+    /// ended; a step that waits for one holds none.
+    fn slots<'a>(&self, _call: &StepCall<'a>, _intent: &serde_json::Value) -> Vec<Slot> {
+        Vec::new()
+    }
 
     /// Finds out whether a step's effect is there. Changes nothing.
     ///
@@ -44,9 +65,27 @@ pub trait Provisioner: Send + Sync {
         intent: &serde_json::Value,
     ) -> Result<Acted, ProvisionError>;
 
-    /// One look at a server's guest, wherever it is now; `None` when there is no guest of that VMID.
+    /// One look at a server's guest, wherever it is now, at whose it is and at what was changed on it;
+    /// `None` when there is no guest of that VMID.
     ///
     /// # Errors
     /// When the world does not answer.
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError>;
+
+    /// One look at the whole cluster, by few questions whatever its size; `None` for an engine that has
+    /// no nodes to choose from.
+    ///
+    /// # Errors
+    /// When the world does not answer.
+    async fn survey(&self) -> Result<Option<Survey>, ProvisionError> {
+        Ok(None)
+    }
+
+    /// Reads a guest of the list that no server is known for; `None` when it is gone.
+    ///
+    /// # Errors
+    /// When the world does not answer.
+    async fn inspect(&self, _guest: &GuestEntry) -> Result<Option<Inspection>, ProvisionError> {
+        Ok(None)
+    }
 }

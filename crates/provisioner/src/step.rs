@@ -18,16 +18,19 @@ pub enum Operation {
     Stop,
     /// Restart it.
     Restart,
+    /// Give it the cores, memory and disk that its row says.
+    Change,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Create,
         Self::Destroy,
         Self::Start,
         Self::Stop,
         Self::Restart,
+        Self::Change,
     ];
 }
 
@@ -64,8 +67,29 @@ pub struct StepSpec {
     pub when_late: WhenLate,
     /// What becomes of a create when it is given up; other operations are never undone.
     pub on_failure: OnFailure,
-    /// The limited places it needs, and how many of them there are.
-    pub slot: Option<(&'static str, u32)>,
+}
+
+/// How many places of a kind there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotWidth {
+    /// So many.
+    Fixed(u32),
+    /// As many as turn out to be best, by measuring.
+    Learned {
+        /// To begin with.
+        start: u32,
+        /// Never more.
+        most: u32,
+    },
+}
+
+/// One of a limited number of places that a step needs before it acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// What there are only a few places of: `clone/9000`, `storage/pve1/local-lvm`.
+    pub name: String,
+    /// How many there are.
+    pub width: SlotWidth,
 }
 
 /// One look or act.

@@ -93,6 +93,8 @@ pub trait LeaseWrites: Send + Sync {
     /// Frees a step's places, and for each makes one task that waits for it due: of those waiting, one
     /// whose bulk has the fewest such places, the oldest first. Returns the names of the places.
     async fn free_slots(&self, task: TaskId, seq: u32) -> Result<Vec<String>>;
+    /// Makes up to `count` more tasks due that wait for a place, chosen in the same way.
+    async fn wake_waiting(&self, slot: &str, count: u32) -> Result<()>;
     /// What was learned of a slot's best width, and whether anybody waits for a place.
     async fn width(&self, slot: &str) -> Result<(Option<Width>, bool)>;
     /// Writes down what was learned of a slot's best width.

@@ -152,7 +152,10 @@ mod tests {
         let mut at = 0.0;
         for _ in 0..ends {
             at += 1000.0 / rate(width.now);
-            #[expect(clippy::cast_possible_truncation, reason = "a small number of milliseconds")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a small number of milliseconds"
+            )]
             width.ended(Timestamp(at as i64), true);
         }
         let best = (1..=64).map(&rate).fold(0.0, f64::max);
@@ -163,7 +166,10 @@ mod tests {
     fn measured(width: u32) -> f64 {
         let points = [(1.0, 3.1), (2.0, 5.1), (4.0, 6.2), (8.0, 5.3), (16.0, 4.1)];
         let w = f64::from(width).min(16.0);
-        let pair = points.windows(2).find(|pair| w <= pair[1].0).unwrap_or(&points[3..]);
+        let pair = points
+            .windows(2)
+            .find(|pair| w <= pair[1].0)
+            .unwrap_or(&points[3..]);
         let [(a, ra), (b, rb)] = [pair[0], pair[1]];
         ra + (rb - ra) * (w - a) / (b - a)
     }

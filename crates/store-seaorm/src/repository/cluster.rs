@@ -155,7 +155,12 @@ impl<C: ConnectionTrait + Send + Sync> ClusterReads for Session<C> {
         self.rows("SELECT vmid, read_ms FROM foreign_guests")
             .await?
             .iter()
-            .map(|row| Ok((vmid(number(row, "vmid")?)?, Timestamp(number(row, "read_ms")?))))
+            .map(|row| {
+                Ok((
+                    vmid(number(row, "vmid")?)?,
+                    Timestamp(number(row, "read_ms")?),
+                ))
+            })
             .collect()
     }
 }
@@ -276,11 +281,7 @@ impl ClusterWrites for Session<DatabaseTransaction> {
                     first_ms = CASE WHEN sightings.mark = $2 THEN sightings.first_ms ELSE $3 END,
                     mark = $2
                  RETURNING first_ms",
-                [
-                    i64::from(vmid.0).into(),
-                    mark.into(),
-                    self.now_ms.into(),
-                ],
+                [i64::from(vmid.0).into(), mark.into(), self.now_ms.into()],
             )
             .await?
             .ok_or_else(|| broken("no sighting"))?;
@@ -302,9 +303,8 @@ impl Session<DatabaseTransaction> {
             .await?
             .ok_or_else(|| broken("no sum"))?;
         let (cpu, memory) = (number(&row, "cpu")?, number(&row, "memory")?);
-        let (cpu_limit, memory_limit) = limit.map_or((0, 0), |limit| {
-            (stored(limit.cpu), stored(limit.memory_mb))
-        });
+        let (cpu_limit, memory_limit) =
+            limit.map_or((0, 0), |limit| (stored(limit.cpu), stored(limit.memory_mb)));
         self.run(
             "INSERT INTO nodes (name, online, cpus, memory_mb, foreign_cpu, foreign_memory_mb,
                     cpu_limit, memory_limit_mb, used_cpu, used_memory_mb)

@@ -14,10 +14,7 @@ impl IdempotencyWrites for Session<DatabaseTransaction> {
         if self.backend == DbBackend::Postgres {
             self.run(
                 "SELECT pg_advisory_xact_lock($1, hashtext($2))",
-                [
-                    i32::try_from(user.0).unwrap_or(i32::MAX).into(),
-                    key.into(),
-                ],
+                [i32::try_from(user.0).unwrap_or(i32::MAX).into(), key.into()],
             )
             .await?;
         }

@@ -7,9 +7,7 @@ use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement};
 use std::time::Duration;
 use tpm_domain::job::Width;
 use tpm_domain::{Failure, StepRecord, Task, TaskId, TaskNote, TaskState, parent_state};
@@ -141,9 +139,17 @@ impl LeaseWrites for Session<DatabaseTransaction> {
             .collect::<Result<Vec<String>>>()?;
         names.sort();
         for slot in &names {
+            self.wake_waiting(slot, 1).await?;
+        }
+        Ok(names)
+    }
+
+    async fn wake_waiting(&self, slot: &str, count: u32) -> Result<()> {
+        for _ in 0..count {
             // Of those who wait, one whose bulk has the fewest places; then the oldest.
-            self.run(
-                "UPDATE tasks SET next_run_ms = $1, waiting_slot = NULL WHERE id = (
+            let woken = self
+                .run(
+                    "UPDATE tasks SET next_run_ms = $1, waiting_slot = NULL WHERE id = (
                     SELECT w.id FROM tasks w
                     LEFT JOIN (
                         SELECT COALESCE(o.parent_id, o.id) AS bulk, COUNT(*) AS places
@@ -152,11 +158,14 @@ impl LeaseWrites for Session<DatabaseTransaction> {
                     ) held ON held.bulk = COALESCE(w.parent_id, w.id)
                     WHERE w.waiting_slot = $2
                     ORDER BY COALESCE(held.places, 0), w.turn, w.id LIMIT 1)",
-                [self.now_ms.into(), slot.clone().into()],
-            )
-            .await?;
+                    [self.now_ms.into(), slot.into()],
+                )
+                .await?;
+            if woken.rows_affected() == 0 {
+                break;
+            }
         }
-        Ok(names)
+        Ok(())
     }
 
     async fn width(&self, slot: &str) -> Result<(Option<Width>, bool)> {

@@ -96,7 +96,10 @@ impl ReservationWrites for Session<DatabaseTransaction> {
                 let blocked = self.blocked(at, end, range.quarantine).await?;
                 let free = (at..=end).filter(|n| !blocked.contains(n));
                 let more = count - vmids.len();
-                vmids.extend(free.take(more).filter_map(|n| u32::try_from(n).ok().map(Vmid)));
+                vmids.extend(
+                    free.take(more)
+                        .filter_map(|n| u32::try_from(n).ok().map(Vmid)),
+                );
                 at = end + 1;
             }
         }

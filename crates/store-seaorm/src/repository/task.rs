@@ -105,8 +105,12 @@ impl<C: ConnectionTrait + Send + Sync> TaskReads for Session<C> {
                 [token.0.clone().into()],
             )
             .await?;
-        row.map(|row| row.try_get("", "requested_by").map(UserId).map_err(store_error))
-            .transpose()
+        row.map(|row| {
+            row.try_get("", "requested_by")
+                .map(UserId)
+                .map_err(store_error)
+        })
+        .transpose()
     }
 
     async fn tasks(&self, query: &TaskQuery) -> Result<Page<Task>> {

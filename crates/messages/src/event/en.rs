@@ -1,0 +1,108 @@
+//! Notifications in English.
+
+use super::{expiry, moment, power};
+use crate::{Lang, failure};
+use tpm_domain::{Event, EventKind};
+
+pub(super) fn notification(event: &Event) -> String {
+    let name = &event.server_name;
+    match &event.kind {
+        EventKind::CreateRequested => format!("the creation of server {name} was requested"),
+        EventKind::Created => format!("server {name} was created"),
+        EventKind::CreatedWithoutAgent => {
+            format!("server {name} was created, but its guest agent does not answer")
+        }
+        EventKind::CreateFailed { failure: why } => {
+            format!(
+                "server {name} could not be created: {}",
+                failure(Lang::En, why)
+            )
+        }
+        EventKind::CreateCancelled => format!("the creation of server {name} was cancelled"),
+        EventKind::DeleteRequested => format!("the removal of server {name} was requested"),
+        EventKind::Deleted => format!("server {name} was deleted"),
+        EventKind::DeleteFailed { failure: why } => {
+            format!(
+                "server {name} could not be deleted: {}",
+                failure(Lang::En, why)
+            )
+        }
+        EventKind::PowerRequested { target } => {
+            format!("server {name} was asked to be {}", power(Lang::En, *target))
+        }
+        EventKind::PowerChanged { target } => {
+            format!("server {name} was {}", power(Lang::En, *target))
+        }
+        EventKind::PowerFailed {
+            target,
+            failure: why,
+        } => {
+            format!(
+                "server {name} could not be {}: {}",
+                power(Lang::En, *target),
+                failure(Lang::En, why)
+            )
+        }
+        EventKind::Cancelled => format!("the task on server {name} was cancelled"),
+        EventKind::NeedsOperator { failure: why } => {
+            format!(
+                "something may be left of server {name}; please look: {}",
+                failure(Lang::En, why)
+            )
+        }
+
+        EventKind::ChangeRequested => format!("a change of server {name} was requested"),
+        EventKind::Changed { restart: false } => format!("server {name} was changed"),
+        EventKind::Changed { restart: true } => {
+            format!("server {name} was changed; some of it applies after a restart")
+        }
+        EventKind::ChangeFailed { failure: why } => format!(
+            "server {name} could not be changed: {}",
+            failure(Lang::En, why)
+        ),
+        EventKind::GuestMissing => format!("the guest of server {name} is gone"),
+        EventKind::GuestFound => format!("the guest of server {name} is there again"),
+        EventKind::IdentityConflict { failure: why } => format!(
+            "another guest stands under the VMID of server {name}: {}",
+            failure(Lang::En, why)
+        ),
+        EventKind::Moved { from, to } => format!("server {name} has moved from {from} to {to}"),
+        EventKind::PowerSeen { running: true } => {
+            format!("server {name} was started by somebody else")
+        }
+        EventKind::PowerSeen { running: false } => {
+            format!("server {name} was stopped by somebody else")
+        }
+        EventKind::Drifted { fields } => format!(
+            "server {name} was changed by somebody else: {}",
+            fields.join("; ")
+        ),
+        EventKind::PlacedAgain { from, to } => {
+            format!("node {from} is not available; server {name} is made on {to}")
+        }
+        EventKind::OrphanFound { vmid } => format!(
+            "guest {vmid} (server {name}) was left over by a task that is over; it is removed"
+        ),
+        EventKind::OrphanRemoved { vmid } => {
+            format!("the left-over guest {vmid} (server {name}) was removed")
+        }
+        EventKind::OrphanLeft { vmid, failure: why } => format!(
+            "the left-over guest {vmid} (server {name}) could not be removed: {}",
+            failure(Lang::En, why)
+        ),
+        EventKind::ForeignInRange { vmid } => format!(
+            "a foreign guest, {name} ({vmid}), stands in our range of VMIDs; the number is not used"
+        ),
+        EventKind::Forgotten => format!("server {name} was taken off the list"),
+        EventKind::RecreateRequested => format!("server {name} was asked to be made again"),
+        EventKind::ExpiresSoon { at, action } => format!(
+            "the time of server {name} ends at {}; it will be {}",
+            moment(*at),
+            expiry(Lang::En, *action)
+        ),
+        EventKind::Expired { action } => format!(
+            "the time of server {name} is over; it is {}",
+            expiry(Lang::En, *action)
+        ),
+    }
+}

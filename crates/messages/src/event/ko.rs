@@ -1,0 +1,110 @@
+//! Notifications in Korean.
+
+use super::{expiry, moment, power};
+use crate::{Lang, failure};
+use tpm_domain::{Event, EventKind};
+
+pub(super) fn notification(event: &Event) -> String {
+    let name = &event.server_name;
+    match &event.kind {
+        EventKind::CreateRequested => format!("서버 {name} 생성이 요청되었습니다"),
+        EventKind::Created => format!("서버 {name}이 성공적으로 생성되었습니다"),
+        EventKind::CreatedWithoutAgent => {
+            format!("서버 {name}이 생성되었지만 게스트 에이전트가 응답하지 않습니다")
+        }
+        EventKind::CreateFailed { failure: why } => {
+            format!(
+                "서버 {name} 생성에 실패했습니다: {}",
+                failure(Lang::Ko, why)
+            )
+        }
+        EventKind::CreateCancelled => format!("서버 {name} 생성이 취소되었습니다"),
+        EventKind::DeleteRequested => format!("서버 {name} 삭제가 요청되었습니다"),
+        EventKind::Deleted => format!("서버 {name}이 성공적으로 삭제되었습니다"),
+        EventKind::DeleteFailed { failure: why } => {
+            format!(
+                "서버 {name} 삭제에 실패했습니다: {}",
+                failure(Lang::Ko, why)
+            )
+        }
+        EventKind::PowerRequested { target } => {
+            format!("서버 {name} {}이 요청되었습니다", power(Lang::Ko, *target))
+        }
+        EventKind::PowerChanged { target } => {
+            format!("서버 {name}이 {}되었습니다", power(Lang::Ko, *target))
+        }
+        EventKind::PowerFailed {
+            target,
+            failure: why,
+        } => {
+            format!(
+                "서버 {name} {}에 실패했습니다: {}",
+                power(Lang::Ko, *target),
+                failure(Lang::Ko, why)
+            )
+        }
+        EventKind::Cancelled => format!("서버 {name}의 작업이 취소되었습니다"),
+        EventKind::NeedsOperator { failure: why } => {
+            format!(
+                "서버 {name}의 남은 자원을 확인해야 합니다: {}",
+                failure(Lang::Ko, why)
+            )
+        }
+
+        EventKind::ChangeRequested => format!("서버 {name} 사양 변경이 요청되었습니다"),
+        EventKind::Changed { restart: false } => format!("서버 {name}의 사양이 변경되었습니다"),
+        EventKind::Changed { restart: true } => {
+            format!("서버 {name}의 사양이 변경되었습니다. 일부는 재시작 후 적용됩니다")
+        }
+        EventKind::ChangeFailed { failure: why } => format!(
+            "서버 {name} 사양 변경에 실패했습니다: {}",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::GuestMissing => format!("서버 {name}의 가상 머신이 사라졌습니다"),
+        EventKind::GuestFound => format!("서버 {name}의 가상 머신을 다시 찾았습니다"),
+        EventKind::IdentityConflict { failure: why } => format!(
+            "서버 {name}의 VMID에 다른 가상 머신이 있습니다: {}",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::Moved { from, to } => {
+            format!("서버 {name}이 노드 {from}에서 {to}(으)로 이동했습니다")
+        }
+        EventKind::PowerSeen { running: true } => {
+            format!("서버 {name}이 외부에서 시작되었습니다")
+        }
+        EventKind::PowerSeen { running: false } => {
+            format!("서버 {name}이 외부에서 중지되었습니다")
+        }
+        EventKind::Drifted { fields } => format!(
+            "서버 {name}의 설정이 외부에서 변경되었습니다: {}",
+            fields.join("; ")
+        ),
+        EventKind::PlacedAgain { from, to } => {
+            format!("노드 {from}을(를) 사용할 수 없어 서버 {name}을 {to}에 만듭니다")
+        }
+        EventKind::OrphanFound { vmid } => {
+            format!("끝난 작업이 남긴 가상 머신 {vmid}(서버 {name})을 찾아 삭제합니다")
+        }
+        EventKind::OrphanRemoved { vmid } => {
+            format!("남아 있던 가상 머신 {vmid}(서버 {name})을 삭제했습니다")
+        }
+        EventKind::OrphanLeft { vmid, failure: why } => format!(
+            "남아 있는 가상 머신 {vmid}(서버 {name})을 삭제하지 못했습니다: {}",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::ForeignInRange { vmid } => format!(
+            "우리 VMID 범위에 다른 가상 머신 {name}({vmid})이 있습니다. 이 번호는 사용하지 않습니다"
+        ),
+        EventKind::Forgotten => format!("서버 {name}을 목록에서 제거했습니다"),
+        EventKind::RecreateRequested => format!("서버 {name} 재생성이 요청되었습니다"),
+        EventKind::ExpiresSoon { at, action } => format!(
+            "서버 {name}의 사용 기간이 {}에 끝나면 {}됩니다",
+            moment(*at),
+            expiry(Lang::Ko, *action)
+        ),
+        EventKind::Expired { action } => format!(
+            "서버 {name}의 사용 기간이 끝나 {}합니다",
+            expiry(Lang::Ko, *action)
+        ),
+    }
+}
