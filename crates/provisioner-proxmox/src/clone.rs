@@ -5,21 +5,37 @@
 //! for, a stranger costs the number.
 
 use crate::ProxmoxProvisioner;
-use crate::error::{look_again, of_value, of_write};
+use crate::error::{look_again, of_read, of_value, of_write};
 use crate::guest::{Begun, Found, Owner, identity_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tpm_domain::{FailureCode, NodeName};
-use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
+use tpm_domain::{FailureCode, NodeName, Server};
+use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, Slot, SlotWidth, StepCall};
 use tpm_pve_client::{CloneRequest, ErrorClass};
+
+/// Clones at once on a storage that nothing is known of: the best width that was measured on a plain host.
+const START_WIDTH: u32 = 4;
 
 /// What is about to be cloned, written down before it is asked for.
 #[derive(Debug, Serialize, Deserialize)]
 struct CloneIntent {
+    /// The template's node.
     node: String,
     template: u32,
     vmid: u32,
+    /// The node of the guest.
+    #[serde(default)]
+    target: Option<String>,
+    /// What it shares its storage with: the storage's name, after the node's when it is not shared.
+    #[serde(default)]
+    storage: Option<String>,
+}
+
+impl CloneIntent {
+    fn target(&self) -> &str {
+        self.target.as_deref().unwrap_or(&self.node)
+    }
 }
 
 impl ProxmoxProvisioner {
@@ -34,12 +50,23 @@ impl ProxmoxProvisioner {
         let Some(intent) = intent.filter(|intent| intent.vmid == call.server.vmid.0) else {
             return self.clone_needed(call).await;
         };
+        // What was begun on a node that is away for long is given up, with the number.
+        if call.elapsed > self.settings.node_patience {
+            for node in [intent.node.as_str(), intent.target()] {
+                self.must_be_online(node).await?;
+            }
+        }
+        let mut at = intent.node.as_str();
         let failed = match self.begun(call).await? {
             Begun::Running(wait) => return Ok(wait),
-            Begun::Nothing | Begun::Ended => None,
+            Begun::Nothing => None,
+            Begun::Ended => {
+                at = intent.target();
+                None
+            }
             Begun::Failed(error) => Some(error),
         };
-        match self.find(call.server, Some(&intent.node)).await? {
+        match self.find(call.server, Some(at)).await? {
             Some(found) if found.config.lock() == Some("clone") => {
                 self.half_made(call, &intent).await
             }
@@ -103,29 +130,93 @@ impl ProxmoxProvisioner {
     }
 
     async fn clone_needed(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
-        let template = self.role(call)?.template;
+        let role = self.role(call.server)?;
+        let placement = call.server.placement.as_ref();
+        let template = match placement {
+            Some(placement) => placement.template.0,
+            None => role.templates.first().copied().unwrap_or_default(),
+        };
         let node = self.template_node(template).await?;
+        let target = placement.map_or(node.as_str(), |placement| &placement.node.0);
+        self.must_be_online(target).await?;
+        self.must_be_online(&node).await?;
+        let storage = match placement {
+            Some(placement) => Some(self.storage_name(target, &placement.storage).await?),
+            None => None,
+        };
         let intent = CloneIntent {
-            node,
             template,
             vmid: call.server.vmid.0,
+            target: Some(target.to_owned()),
+            storage,
+            node,
         };
         serde_json::to_value(&intent)
             .map(Observed::Needed)
             .map_err(of_value)
     }
 
+    async fn must_be_online(&self, node: &str) -> Result<(), ProvisionError> {
+        if self.is_online(node).await? {
+            return Ok(());
+        }
+        let text = format!("node {node} is not online");
+        Err(ProvisionError::new(
+            Fate::NodeLost,
+            FailureCode::NodeLost,
+            text,
+        ))
+    }
+
+    /// A storage's name for counting: a shared one is one, a local one is one per node.
+    async fn storage_name(&self, node: &str, storage: &str) -> Result<String, ProvisionError> {
+        let list = self.watch.recent(Duration::from_secs(30)).await;
+        let list = list.map_err(|error| of_read(&error))?;
+        let shared = list.iter().any(|r| {
+            r.kind == "storage" && r.storage.as_deref() == Some(storage) && r.shared == Some(true)
+        });
+        Ok(if shared {
+            storage.to_owned()
+        } else {
+            format!("{node}/{storage}")
+        })
+    }
+
+    /// Clones share their template, their storage and their node with others.
+    pub(crate) fn clone_slots(&self, intent: &Value) -> Vec<Slot> {
+        let Ok(intent) = CloneIntent::deserialize(intent) else {
+            return Vec::new();
+        };
+        let most = self.settings.max_clones;
+        let learned = SlotWidth::Learned {
+            start: most.min(START_WIDTH),
+            most,
+        };
+        let storage = intent.storage.as_deref().unwrap_or(&intent.node);
+        vec![
+            Slot {
+                name: format!("node/{}", intent.target()),
+                width: SlotWidth::Fixed(self.settings.max_clones_per_node),
+            },
+            Slot {
+                name: format!("storage/{storage}"),
+                width: learned,
+            },
+            Slot {
+                name: format!("template/{}", intent.template),
+                width: SlotWidth::Fixed(most),
+            },
+        ]
+    }
+
     pub(crate) fn role(
         &self,
-        call: &StepCall<'_>,
+        server: &Server,
     ) -> Result<&crate::settings::EngineRole, ProvisionError> {
-        self.settings
-            .roles
-            .get(&call.server.spec.role)
-            .ok_or_else(|| {
-                let text = format!("the role {} is no longer configured", call.server.spec.role);
-                ProvisionError::new(Fate::Refused, FailureCode::TemplateMissing, text)
-            })
+        self.settings.roles.get(&server.spec.role).ok_or_else(|| {
+            let text = format!("the role {} is no longer configured", server.spec.role);
+            ProvisionError::new(Fate::Refused, FailureCode::TemplateMissing, text)
+        })
     }
 
     pub(crate) async fn act_clone(
@@ -134,15 +225,16 @@ impl ProxmoxProvisioner {
         intent: &Value,
     ) -> Result<Acted, ProvisionError> {
         let intent = CloneIntent::deserialize(intent).map_err(of_value)?;
+        let placed = call.server.placement.as_ref().map(|p| p.storage.clone());
         let request = CloneRequest {
             name: Some(call.server.name.to_string()),
             description: Some(self.signer.mark(call.server).to_string()),
             full: Some(self.settings.full_clone),
-            storage: self
-                .settings
-                .storage
-                .clone()
+            // Where a linked clone lies is not for us to say.
+            storage: placed
+                .or_else(|| self.settings.storage.clone())
                 .filter(|_| self.settings.full_clone),
+            target: intent.target.clone().filter(|node| *node != intent.node),
             ..CloneRequest::new(intent.vmid)
         };
         match self

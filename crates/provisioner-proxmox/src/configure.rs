@@ -2,12 +2,14 @@
 //! only what differs is sent. The guest is off while this is done, so everything applies at once.
 
 use crate::ProxmoxProvisioner;
-use crate::error::{of_value, of_write};
+use crate::error::{of_read, of_value, of_write};
 use crate::guest::Found;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
-use tpm_provisioner::{Acted, Learned, Observed, ProvisionError, StepCall};
+use tpm_domain::Server;
+use tpm_provisioner::{Acted, Learned, Observed, Operation, ProvisionError, StepCall};
 use tpm_pve_client::ConfigUpdate;
 use tpm_pve_client::property::{AgentOption, IpConfig, Net};
 
@@ -17,9 +19,10 @@ impl ProxmoxProvisioner {
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
         let found = self.ours(call).await?;
-        let update = self.differences(call, &found)?;
+        let update = self.differences(call.server, &found)?;
         if update.is_empty() {
-            let evidence = json!({ "digest": found.config.digest() });
+            let restart = call.operation == Operation::Change && self.waits(call, &found).await?;
+            let evidence = json!({ "digest": found.config.digest(), "restart": restart });
             return Ok(Observed::Done {
                 evidence,
                 learned: Learned::default(),
@@ -34,7 +37,7 @@ impl ProxmoxProvisioner {
 
     pub(crate) async fn act_configure(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
         let found = self.ours(call).await?;
-        let mut update = self.differences(call, &found)?;
+        let mut update = self.differences(call.server, &found)?;
         if update.is_empty() {
             return Ok(Acted::default());
         }
@@ -55,14 +58,50 @@ impl ProxmoxProvisioner {
         }
     }
 
+    /// Whether some of what is set applies from the next start on.
+    async fn waits(&self, call: &StepCall<'_>, found: &Found) -> Result<bool, ProvisionError> {
+        let active = self
+            .client
+            .guest_config(&found.node, call.server.vmid.0, true)
+            .await;
+        let active = active.map_err(|error| of_read(&error))?;
+        let set = &found.config;
+        Ok(active.cores() != set.cores() || active.memory_mb() != set.memory_mb())
+    }
+
+    /// What somebody changed on the guest by hand, as `option: wanted, found`.
+    pub(crate) fn drift(&self, server: &Server, found: &Found) -> Vec<String> {
+        // A row that no longer makes a configuration (its role is gone) has nothing to be compared with.
+        let Ok(update) = self.differences(server, found) else {
+            return Vec::new();
+        };
+        let wanted = update.params();
+        let mut drift: Vec<String> = wanted
+            .keys()
+            .filter(|key| *key != "delete")
+            .map(|key| {
+                let want = wanted.get(key).unwrap_or_default();
+                format!("{key}: {want}, {}", found.config.get(key).unwrap_or("-"))
+            })
+            .collect();
+        if let Some(extra) = wanted.get("delete") {
+            drift.extend(
+                extra
+                    .split(',')
+                    .map(|key| format!("{key}: -, {}", found.config.get(key).unwrap_or_default())),
+            );
+        }
+        drift
+    }
+
     /// What has to be changed, empty when nothing has.
-    fn differences(
+    pub(crate) fn differences(
         &self,
-        call: &StepCall<'_>,
+        server: &Server,
         found: &Found,
     ) -> Result<ConfigUpdate, ProvisionError> {
-        let (server, config) = (call.server, &found.config);
-        let role = self.role(call)?;
+        let config = &found.config;
+        let role = self.role(server)?;
         let mut update = ConfigUpdate::new();
         if config.name() != Some(server.name.as_str()) {
             update = update.name(server.name.as_str());
@@ -109,17 +148,17 @@ impl ProxmoxProvisioner {
         if have != want {
             update = update.tags(&want).map_err(of_value)?;
         }
-        let update = self.cloud_init(update, call, found)?;
-        networks(update, call, found)
+        let update = self.cloud_init(update, server, found)?;
+        networks(update, server, found)
     }
 
     fn cloud_init(
         &self,
         mut update: ConfigUpdate,
-        call: &StepCall<'_>,
+        server: &Server,
         found: &Found,
     ) -> Result<ConfigUpdate, ProvisionError> {
-        let (role, config) = (self.role(call)?, &found.config);
+        let (role, config) = (self.role(server)?, &found.config);
         if config.get("ciuser") != Some(role.user.as_str()) {
             update = update.ciuser(&role.user);
         }
@@ -136,7 +175,17 @@ impl ProxmoxProvisioner {
                 update = update.sshkeys(&role.ssh_keys).map_err(of_value)?;
             }
         }
-        let dns = &self.settings.dns;
+        let of_network: Vec<IpAddr> = server
+            .spec
+            .nics
+            .first()
+            .map(|nic| nic.dns.iter().copied().map(IpAddr::V4).collect())
+            .unwrap_or_default();
+        let dns = if of_network.is_empty() {
+            &self.settings.dns
+        } else {
+            &of_network
+        };
         if !dns.is_empty() {
             let want: Vec<String> = dns.iter().map(ToString::to_string).collect();
             let have = config.get("nameserver").unwrap_or_default();
@@ -161,11 +210,11 @@ impl ProxmoxProvisioner {
 /// beyond is removed.
 fn networks(
     mut update: ConfigUpdate,
-    call: &StepCall<'_>,
+    server: &Server,
     found: &Found,
 ) -> Result<ConfigUpdate, ProvisionError> {
     let nets = found.config.nets().map_err(of_value)?;
-    let nics = &call.server.spec.nics;
+    let nics = &server.spec.nics;
     for (nic, n) in nics.iter().zip(0_u8..) {
         let old = nets.get(&n).cloned();
         let net = old

@@ -31,9 +31,9 @@ impl ProxmoxProvisioner {
     async fn target(&self, call: &StepCall<'_>) -> Result<Target, ProvisionError> {
         // While a create is undone its clone may be on the template's node and not be recorded.
         let template_node = match (&call.server.node, call.undoing) {
-            (None, true) => match self.role(call) {
-                Ok(role) => self.template_node(role.template).await.ok(),
-                Err(_) => None,
+            (None, true) => match &call.server.placement {
+                Some(placement) => self.template_node(placement.template.0).await.ok(),
+                None => None,
             },
             _ => None,
         };

@@ -2,11 +2,10 @@
 
 use crate::ProxmoxProvisioner;
 use crate::error::{look_again, of_read, of_task};
+use std::time::Instant;
 use tpm_domain::{FailureCode, Identity, Mark, Server, find_mark_line};
 use tpm_provisioner::{Fate, Observed, ProvisionError, StepCall};
-use tpm_pve_client::{
-    ErrorClass, GuestConfig, ResourceKind, TaskFilter, TaskSource, TaskStatus, Upid,
-};
+use tpm_pve_client::{ErrorClass, GuestConfig, TaskFilter, TaskSource, TaskStatus, Upid};
 
 /// A guest and where it is.
 pub(crate) struct Found {
@@ -46,13 +45,12 @@ impl ProxmoxProvisioner {
         {
             return Ok(Some(found));
         }
-        let resources = self.client.cluster_resources(Some(ResourceKind::Vm)).await;
+        // A list that was asked for after the look above: a guest that is moving is on one of the two.
+        let resources = self.watch.since(Instant::now()).await;
         let resources = resources.map_err(|error| of_read(&error))?;
-        let elsewhere = resources
-            .into_iter()
-            .find(|r| r.vmid == Some(server.vmid.0));
-        match elsewhere.and_then(|resource| resource.node) {
-            Some(node) => self.read_config(&node, server.vmid.0).await,
+        let elsewhere = resources.iter().find(|r| r.vmid == Some(server.vmid.0));
+        match elsewhere.and_then(|resource| resource.node.as_deref()) {
+            Some(node) => self.read_config(node, server.vmid.0).await,
             None => Ok(None),
         }
     }
@@ -89,6 +87,7 @@ impl ProxmoxProvisioner {
         let found = identity_of(config);
         let expected = server.identity.clone().unwrap_or_else(|| Identity {
             smbios_uuid: None,
+            vmgenid: None,
             mark: self.signer.mark(server).to_string(),
             created_secs: None,
         });
@@ -99,6 +98,17 @@ impl ProxmoxProvisioner {
                 server.vmid, mismatch.expected, mismatch.found
             )),
         }
+    }
+
+    /// Whether a node took part in the cluster a moment ago; one that the list does not know did not.
+    pub(crate) async fn is_online(&self, node: &str) -> Result<bool, ProvisionError> {
+        let list = self.watch.recent(LATELY).await;
+        let list = list.map_err(|error| of_read(&error))?;
+        Ok(list.iter().any(|r| {
+            r.kind == "node"
+                && r.node.as_deref() == Some(node)
+                && r.status.as_deref() == Some("online")
+        }))
     }
 
     /// The verified mark on a guest.
@@ -164,6 +174,9 @@ impl ProxmoxProvisioner {
     }
 }
 
+/// How old the news of a node may be.
+const LATELY: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What a configuration says of the guest's identity.
 pub(crate) fn identity_of(config: &GuestConfig) -> Identity {
     let mark = config
@@ -172,6 +185,7 @@ pub(crate) fn identity_of(config: &GuestConfig) -> Identity {
         .unwrap_or_default();
     Identity {
         smbios_uuid: config.smbios_uuid().map(str::to_owned),
+        vmgenid: config.vmgenid().map(str::to_owned),
         mark: mark.to_owned(),
         created_secs: config.ctime().and_then(|secs| i64::try_from(secs).ok()),
     }

@@ -14,17 +14,22 @@ mod ready;
 mod resize;
 mod settings;
 mod steps;
+mod survey;
 mod template;
+mod watch;
 
 pub use settings::{EngineRole, EngineSettings};
 
+use crate::guest::Owner;
 use crate::steps::Steps;
 use crate::template::Templates;
+use crate::watch::Watch;
 use async_trait::async_trait;
 use serde_json::Value;
-use tpm_domain::{FailureCode, GuestView, NodeName, PowerState, Server};
+use tpm_domain::{FailureCode, GuestEntry, GuestView, NodeName, PowerState, Server, Survey};
 use tpm_provisioner::{
-    Acted, Fate, MarkSigner, Observed, Operation, ProvisionError, Provisioner, StepCall, StepSpec,
+    Acted, Fate, Inspection, MarkSigner, Observed, Operation, ProvisionError, Provisioner, Slot,
+    StepCall, StepSpec,
 };
 use tpm_pve_client::Client;
 
@@ -39,6 +44,7 @@ pub struct ProxmoxProvisioner {
     settings: EngineSettings,
     steps: Steps,
     templates: Templates,
+    watch: Watch,
 }
 
 impl ProxmoxProvisioner {
@@ -47,6 +53,7 @@ impl ProxmoxProvisioner {
     pub fn new(client: Client, signer: MarkSigner, settings: EngineSettings) -> Self {
         let steps = Steps::new(&settings);
         Self {
+            watch: Watch::new(client.clone()),
             client,
             signer,
             settings,
@@ -66,11 +73,20 @@ impl Provisioner for ProxmoxProvisioner {
         self.steps.of(operation)
     }
 
+    fn slots<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Vec<Slot> {
+        match (call.operation, call.step) {
+            (Operation::Create, "clone") => self.clone_slots(intent),
+            _ => Vec::new(),
+        }
+    }
+
     async fn observe<'a>(&self, call: &StepCall<'a>) -> Result<Observed, ProvisionError> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.observe_clone(call).await,
-            (Operation::Create, "configure") => self.observe_configure(call).await,
-            (Operation::Create, "resize") => self.observe_resize(call).await,
+            (Operation::Create | Operation::Change, "configure") => {
+                self.observe_configure(call).await
+            }
+            (Operation::Create | Operation::Change, "resize") => self.observe_resize(call).await,
             (Operation::Create | Operation::Start, "start") => self.observe_start(call).await,
             (Operation::Create, "agent") => self.observe_agent(call).await,
             (Operation::Create, "address") => self.observe_address(call).await,
@@ -86,8 +102,8 @@ impl Provisioner for ProxmoxProvisioner {
     async fn act<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Result<Acted, ProvisionError> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.act_clone(call, intent).await,
-            (Operation::Create, "configure") => self.act_configure(call).await,
-            (Operation::Create, "resize") => self.act_resize(call).await,
+            (Operation::Create | Operation::Change, "configure") => self.act_configure(call).await,
+            (Operation::Create | Operation::Change, "resize") => self.act_resize(call).await,
             (Operation::Create | Operation::Start, "start") => self.act_start(call).await,
             (Operation::Stop, "shutdown") => self.act_shutdown(call).await,
             (Operation::Restart, "reboot") => self.act_reboot(call).await,
@@ -108,13 +124,30 @@ impl Provisioner for ProxmoxProvisioner {
         } else {
             PowerState::Stopped
         };
-        let mark = self.mark_on(&found.config);
+        let conflict = match self.owner(server, &found.config) {
+            Owner::Ours => None,
+            Owner::Stranger(both) => Some(both),
+        };
+        let drift = match conflict {
+            None => self.drift(server, &found),
+            Some(_) => Vec::new(),
+        };
         Ok(Some(GuestView {
             vmid: server.vmid,
+            mark: self.mark_on(&found.config),
             node: NodeName(found.node),
             power,
-            mark,
+            conflict,
+            drift,
         }))
+    }
+
+    async fn survey(&self) -> Result<Option<Survey>, ProvisionError> {
+        self.look_around().await.map(Some)
+    }
+
+    async fn inspect(&self, guest: &GuestEntry) -> Result<Option<Inspection>, ProvisionError> {
+        self.read_guest(guest).await
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// What a role's guests are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineRole {
-    /// VMID of the template.
-    pub template: u32,
+    /// VMIDs of its templates, the preferred one first: one on shared storage, or one for each node.
+    pub templates: Vec<u32>,
     /// cloud-init user.
     pub user: String,
     /// Public SSH keys for that user.
@@ -26,8 +26,13 @@ pub struct EngineSettings {
     pub full_clone: bool,
     /// Storage for copied disks; that of the template when `None`.
     pub storage: Option<String>,
-    /// Most clones in flight at once, over all workers.
+    /// Most clones in flight at once on one storage and of one template, over all workers. How many are
+    /// best is found by measuring, and never more than this.
     pub max_clones: u32,
+    /// Most clones in flight at once to one node.
+    pub max_clones_per_node: u32,
+    /// How long a node may be away before what was begun on it is given up.
+    pub node_patience: Duration,
     /// How long a guest may take to shut down before it is switched off.
     pub shutdown_timeout: Duration,
     /// How long to wait for the guest agent of a new server.

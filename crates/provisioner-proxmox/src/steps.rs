@@ -15,6 +15,7 @@ pub(crate) struct Steps {
     start: Vec<StepSpec>,
     stop: Vec<StepSpec>,
     restart: Vec<StepSpec>,
+    change: Vec<StepSpec>,
 }
 
 impl Steps {
@@ -26,15 +27,10 @@ impl Steps {
             deadline: settings.step_timeout,
             when_late: WhenLate::Fail,
             on_failure: OnFailure::Undo,
-            slot: None,
         };
         let rung = |spec: StepSpec, rung: Rung| StepSpec {
             rung: Some(rung),
             ..spec
-        };
-        let clone = StepSpec {
-            slot: Some(("clone", settings.max_clones)),
-            ..step("clone", 40)
         };
         // A guest that is whole but does not start is kept: the reason is on the node, and repairing
         // it is cheaper than making it again.
@@ -57,7 +53,7 @@ impl Steps {
         let slow = settings.shutdown_timeout.saturating_mul(2) + settings.step_timeout;
         Self {
             create: vec![
-                rung(clone, Rung::Created),
+                rung(step("clone", 40), Rung::Created),
                 step("configure", 10),
                 rung(step("resize", 10), Rung::Configured),
                 rung(start, Rung::Started),
@@ -74,6 +70,7 @@ impl Steps {
                 deadline: slow,
                 ..step("reboot", 100)
             }],
+            change: vec![step("configure", 50), step("resize", 50)],
         }
     }
 
@@ -84,6 +81,7 @@ impl Steps {
             Operation::Start => &self.start,
             Operation::Stop => &self.stop,
             Operation::Restart => &self.restart,
+            Operation::Change => &self.change,
         }
     }
 }

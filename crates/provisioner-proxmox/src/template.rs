@@ -7,27 +7,60 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tpm_domain::FailureCode;
 use tpm_provisioner::{Fate, ProvisionError};
-use tpm_pve_client::ResourceKind;
 
 /// Templates hardly ever move; a stale answer costs one refused clone.
 const REMEMBER: Duration = Duration::from_secs(30);
 
-/// The nodes of templates seen lately.
+/// Where a template is, when that was seen, and on which storage its disk lies.
+#[derive(Debug)]
+struct Known {
+    node: String,
+    seen: Instant,
+    storage: Option<String>,
+}
+
+/// Templates seen lately.
 #[derive(Debug, Default)]
-pub(crate) struct Templates(Mutex<HashMap<u32, (String, Instant)>>);
+pub(crate) struct Templates(Mutex<HashMap<u32, Known>>);
 
 impl Templates {
     fn get(&self, vmid: u32) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known
             .get(&vmid)
-            .filter(|(_, seen)| seen.elapsed() < REMEMBER)
-            .map(|(node, _)| node.clone())
+            .filter(|known| known.seen.elapsed() < REMEMBER)
+            .map(|known| known.node.clone())
+    }
+
+    /// The storage of a template's disk, as long as it is on that node.
+    pub(crate) fn storage(&self, vmid: u32, node: &str) -> Option<String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(&vmid)
+            .filter(|known| known.node == node)
+            .and_then(|known| known.storage.clone())
+    }
+
+    pub(crate) fn keep_storage(&self, vmid: u32, node: &str, storage: &str) {
+        self.put(vmid, node);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(&vmid) {
+            known.storage = Some(storage.to_owned());
+        }
     }
 
     fn put(&self, vmid: u32, node: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(vmid, (node.to_owned(), Instant::now()));
+        let storage = known
+            .remove(&vmid)
+            .filter(|known| known.node == node)
+            .and_then(|known| known.storage);
+        let fresh = Known {
+            node: node.to_owned(),
+            seen: Instant::now(),
+            storage,
+        };
+        known.insert(vmid, fresh);
     }
 
     pub(crate) fn forget(&self, vmid: u32) {
@@ -44,14 +77,14 @@ impl ProxmoxProvisioner {
         if let Some(node) = self.templates.get(template) {
             return Ok(node);
         }
-        let resources = self.client.cluster_resources(Some(ResourceKind::Vm)).await;
+        let resources = self.watch.since(Instant::now()).await;
         let resources = resources.map_err(|error| of_read(&error))?;
         let found = resources
-            .into_iter()
+            .iter()
             .find(|resource| resource.vmid == Some(template));
         match found {
             Some(resource) if resource.template == Some(true) => {
-                let node = resource.node.unwrap_or_default();
+                let node = resource.node.clone().unwrap_or_default();
                 self.templates.put(template, &node);
                 Ok(node)
             }
