@@ -173,6 +173,7 @@ impl App {
                 username: user.username,
                 role: user.role,
             },
+            key: None,
         })
     }
 

@@ -3,11 +3,13 @@
 use crate::policy::Policy;
 use crate::system::{HostResources, ServiceProbe};
 use crate::{AppError, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tpm_domain::{Action, Actor, Clock, Error, TaskToken, Timestamp};
-use tpm_store::Store;
+use tpm_store::{Remembered, Store, UnitOfWork};
 
 /// Fills a buffer with random bytes fit for tokens.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -86,14 +88,67 @@ impl App {
     }
 }
 
+/// A request's name, given by who sends it: the same request again has no second effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The key, unique for the person.
+    pub key: String,
+    /// Digest of the request; the same key with another one is refused.
+    pub request_hash: String,
+}
+
 /// On whose behalf a use case runs.
 #[derive(Clone, Debug)]
 pub struct Ctx {
     /// The person.
     pub actor: Actor,
+    /// The request's name, if it has one.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl Ctx {
+    /// What this request came to when it was sent before, if it was. Asked first in the transaction that
+    /// would have the effect.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] when the key was used for another request.
+    pub(crate) async fn replay<T: DeserializeOwned>(
+        &self,
+        tx: &(dyn UnitOfWork + Send + Sync),
+    ) -> Result<Option<T>> {
+        let Some(key) = &self.key else {
+            return Ok(None);
+        };
+        match tx.remembered(self.actor.id, &key.key).await? {
+            None => Ok(None),
+            Some(done) if done.request_hash == key.request_hash => {
+                let outcome = serde_json::from_str(&done.outcome);
+                outcome
+                    .map(Some)
+                    .map_err(|error| AppError::Fault(error.into()))
+            }
+            Some(_) => Err(AppError::Refused(Error::KeyReused)),
+        }
+    }
+
+    /// Remembers what this request came to, in the transaction of its effect.
+    pub(crate) async fn remember<T: Serialize + Sync>(
+        &self,
+        tx: &(dyn UnitOfWork + Send + Sync),
+        outcome: &T,
+    ) -> Result<()> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        let outcome = serde_json::to_string(outcome).map_err(|e| AppError::Fault(e.into()))?;
+        let done = Remembered {
+            request_hash: key.request_hash.clone(),
+            outcome,
+        };
+        tx.remember(self.actor.id, &key.key, &done).await?;
+        Ok(())
+    }
+
     /// The first line of every use case.
     ///
     /// # Errors

@@ -4,20 +4,27 @@
 //! and a worker does the rest. No HTTP, no SQL; who called and in which language is not known here.
 
 mod account;
+mod cluster;
 mod ctx;
 mod error;
+mod network;
 mod notification;
 mod policy;
+mod project;
 mod server;
 mod system;
 mod task;
 
 pub use account::{LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken};
-pub use ctx::{App, AppParts, Ctx, Random};
+pub use cluster::ClusterView;
+pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Random};
 pub use error::{AppError, Result};
+pub use network::{NetworkChange, NetworkView};
 pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
+pub use project::{Bound, ProjectChange, QuotaChange};
 pub use server::{
-    Accepted, BulkAccepted, NetworkDraft, PowerOutcome, ServerDraft, ServerView, SharedNetwork,
+    Accepted, BulkAccepted, BulkPowerOutcome, ChangeOutcome, ExpiryDraft, NetworkDraft,
+    PlacementDraft, PowerOutcome, ServerChange, ServerDraft, ServerView, SharedNetwork,
 };
 pub use system::{HostResources, HostUse, ServiceProbe, ServiceState, ServiceStatus, SystemStatus};
 pub use task::TaskView;

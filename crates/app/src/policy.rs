@@ -1,7 +1,7 @@
 //! What may be asked for on this installation: roles, bounds, where numbers and addresses come from.
 
 use std::collections::BTreeMap;
-use tpm_domain::AddressPool;
+use tpm_domain::{PlacementPolicy, Spread};
 use tpm_store::VmidRange;
 
 /// What one role asks of a server.
@@ -9,6 +9,8 @@ use tpm_store::VmidRange;
 pub struct RoleProfile {
     /// Smallest disk in GiB: that of the role's template.
     pub min_disk_gb: u32,
+    /// Whether its servers keep away from each other, when the request does not say.
+    pub spread: Spread,
 }
 
 /// Bounds of a request, all included.
@@ -28,11 +30,9 @@ pub struct Limits {
     pub max_nics: usize,
 }
 
-/// What a server's network is when the request does not say.
+/// What an interface is when the request does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkDefaults {
-    /// Where addresses come from; DHCP when there is no pool.
-    pub pool: Option<AddressPool>,
     /// The bridge.
     pub bridge: String,
     /// The VLAN tag.
@@ -50,8 +50,10 @@ pub struct Policy {
     pub engines: Vec<String>,
     /// Numbers for guests.
     pub vmids: VmidRange,
-    /// Network of who does not say.
+    /// Interfaces of who does not say.
     pub network: NetworkDefaults,
+    /// How servers are placed, by engine; engines without nodes are not in it.
+    pub placement: BTreeMap<String, PlacementPolicy>,
     /// Bounds.
     pub limits: Limits,
 }

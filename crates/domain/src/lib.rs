@@ -38,7 +38,7 @@ pub use network::{
 };
 pub use placement::{
     Placement, PlacementAsk, PlacementPolicy, PlacementReason, PlacementRules, PlacementWish,
-    Promised, Spread, Unfit, free_on, limits_of, place,
+    Promised, Spread, Unfit, free_on, limits_of, place, room_to_grow,
 };
 pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
 pub use server::{

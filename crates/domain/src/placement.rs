@@ -475,5 +475,40 @@ fn free_disk(
     )
 }
 
+/// Whether a server where it is can have so much more.
+///
+/// # Errors
+/// What is short on its node.
+pub fn room_to_grow(
+    picture: &ClusterPicture,
+    rules: &PlacementRules,
+    promised: &Promised,
+    place: (&NodeName, Option<&str>),
+    more: (u64, u64, u64),
+) -> Result<(), Unfit> {
+    let (node, storage) = place;
+    let (cpu, memory_mb, disk_gb) = more;
+    let Some(view) = picture.nodes.iter().find(|view| view.name == *node) else {
+        return Err(Unfit::Offline);
+    };
+    let short = |wanted: u64, free: u64| wanted.checked_sub(free).filter(|n| *n > 0);
+    if disk_gb > 0
+        && let Some(storage) = storage
+    {
+        let free = free_disk(picture, rules, promised, view, storage).unwrap_or(0);
+        if let Some(missing_gb) = short(disk_gb, free) {
+            return Err(Unfit::Storage { missing_gb });
+        }
+    }
+    let (free_cpu, free_memory) = free_on(view, rules, promised);
+    if let Some(missing_mb) = short(memory_mb, free_memory) {
+        return Err(Unfit::Memory { missing_mb });
+    }
+    match short(cpu, free_cpu) {
+        Some(missing) => Err(Unfit::Cpu { missing }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -261,20 +261,23 @@ impl Worker {
         let Some(server) = tx.server_ever(mark.server).await? else {
             return Ok(());
         };
-        if server.vmid == guest.vmid && tx.server(server.id).await?.is_some() && is_settled(&server)
-        {
+        if tx.active_task(server.id).await?.is_some() {
             return Ok(());
         }
-        let over = match tx.task(&operation).await? {
-            Some(task) => match task.state {
-                TaskState::Failed | TaskState::Cancelled => true,
-                // The number was given up for another one, or the server was deleted since.
-                _ => tx.is_quarantined(guest.vmid).await?,
-            },
-            None => false,
+        let over = match tx.task(&operation).await?.map(|task| task.state) {
+            Some(TaskState::Failed | TaskState::Cancelled) => true,
+            // The create gave this number up for another one.
+            Some(TaskState::Completed) => {
+                server.created_by == operation
+                    && server.vmid != guest.vmid
+                    && tx.is_quarantined(guest.vmid).await?
+            }
+            _ => false,
         };
-        if !over || tx.active_task(server.id).await?.is_some() {
-            return Ok(());
+        if !over {
+            // Made by us once and brought back by somebody: not ours to remove.
+            drop(tx);
+            return self.judge_foreign(guest, swept).await;
         }
         let first = tx.sight(guest.vmid, &mark.to_string()).await?;
         let now = tx.now();

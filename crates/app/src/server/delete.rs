@@ -4,8 +4,8 @@ use super::{Accepted, BulkAccepted};
 use crate::{App, AppError, Ctx, Result};
 use std::collections::BTreeSet;
 use tpm_domain::{
-    Action, Conflict, Error, Event, EventKind, FieldErrors, Reason, ResourceKind, Server, ServerId,
-    ServerState, TaskId, TaskKind,
+    Action, BulkPolicy, Conflict, Error, Event, EventKind, FieldErrors, Reason, ResourceKind,
+    Server, ServerId, ServerState, TaskId, TaskKind,
 };
 use tpm_store::{NewTask, StoreError, UnitOfWork};
 
@@ -17,6 +17,9 @@ impl App {
     pub async fn delete_server(&self, ctx: &Ctx, id: ServerId) -> Result<Accepted> {
         ctx.authorize(Action::WriteServers)?;
         let tx = self.store().begin().await?;
+        if let Some(done) = ctx.replay(&*tx).await? {
+            return Ok(done);
+        }
         let server = existing(&*tx, id).await?;
         if let Some(task) = tx.active_task(id).await? {
             if task.kind == TaskKind::DeleteServer {
@@ -27,7 +30,8 @@ impl App {
             }
             return Err(busy(task.token));
         }
-        let accepted = self.enqueue_delete(ctx, &*tx, server, None).await?;
+        let accepted = self.enqueue_delete(ctx, &*tx, server, None, 0).await?;
+        ctx.remember(&*tx, &accepted).await?;
         tx.commit().await?;
         self.store().queue().wake().await;
         Ok(accepted)
@@ -44,6 +48,42 @@ impl App {
         mut errors: FieldErrors,
     ) -> Result<BulkAccepted> {
         ctx.authorize(Action::WriteServers)?;
+        self.check_ids(ids, &mut errors);
+        errors.into_result(())?;
+        let tx = self.store().begin().await?;
+        if let Some(done) = ctx.replay(&*tx).await? {
+            return Ok(done);
+        }
+        let mut servers = Vec::with_capacity(ids.len());
+        for id in ids {
+            servers.push(existing(&*tx, *id).await?);
+            if let Some(task) = tx.active_task(*id).await? {
+                return Err(busy(task.token));
+            }
+        }
+        let parent = self.new_task_token();
+        let kind = TaskKind::BulkDelete;
+        let task = NewTask::bulk(kind, parent.clone(), BulkPolicy::Keep, ctx.actor.id);
+        let parent_id = tx.insert_task(&task).await?;
+        let mut children = Vec::with_capacity(servers.len());
+        for (turn, server) in servers.into_iter().enumerate() {
+            children.push(
+                self.enqueue_delete(ctx, &*tx, server, Some(parent_id), turn)
+                    .await?,
+            );
+        }
+        let done = BulkAccepted {
+            task: parent,
+            children,
+        };
+        ctx.remember(&*tx, &done).await?;
+        tx.commit().await?;
+        self.store().queue().wake().await;
+        Ok(done)
+    }
+
+    /// A list of servers in a request: not empty, not too long, none twice.
+    pub(super) fn check_ids(&self, ids: &[ServerId], errors: &mut FieldErrors) {
         let max = self.policy().limits.max_bulk;
         if errors.is_empty() && (ids.is_empty() || ids.len() > max) {
             errors.add("server_ids", Reason::Count { min: 1, max });
@@ -54,37 +94,6 @@ impl App {
                 errors.add(format!("server_ids[{index}]"), Reason::Duplicate);
             }
         }
-        errors.into_result(())?;
-        let tx = self.store().begin().await?;
-        let mut servers = Vec::with_capacity(ids.len());
-        for id in ids {
-            servers.push(existing(&*tx, *id).await?);
-            if let Some(task) = tx.active_task(*id).await? {
-                return Err(busy(task.token));
-            }
-        }
-        let parent = self.new_task_token();
-        let task = NewTask {
-            token: parent.clone(),
-            kind: TaskKind::BulkDelete,
-            server: None,
-            parent: None,
-            requested_by: ctx.actor.id,
-        };
-        let parent_id = tx.insert_task(&task).await?;
-        let mut children = Vec::with_capacity(servers.len());
-        for server in servers {
-            children.push(
-                self.enqueue_delete(ctx, &*tx, server, Some(parent_id))
-                    .await?,
-            );
-        }
-        tx.commit().await?;
-        self.store().queue().wake().await;
-        Ok(BulkAccepted {
-            task: parent,
-            children,
-        })
     }
 
     async fn enqueue_delete(
@@ -93,23 +102,20 @@ impl App {
         tx: &(dyn UnitOfWork + Send + Sync),
         mut server: Server,
         parent: Option<TaskId>,
+        turn: usize,
     ) -> std::result::Result<Accepted, StoreError> {
         let token = self.new_task_token();
-        let task = NewTask {
-            token: token.clone(),
-            kind: TaskKind::DeleteServer,
-            server: Some((server.id, server.name.to_string())),
-            parent,
-            requested_by: ctx.actor.id,
-        };
+        let on = (server.id, server.name.to_string());
+        let task = NewTask::on(TaskKind::DeleteServer, token.clone(), on, ctx.actor.id)
+            .in_bulk(parent, turn);
         tx.insert_task(&task).await?;
         server.state = ServerState::Deleting;
         tx.save_server(&server).await?;
         let event = Event {
             kind: EventKind::DeleteRequested,
-            server: server.id,
+            server: Some(server.id),
             server_name: server.name.to_string(),
-            task: token.clone(),
+            task: Some(token.clone()),
         };
         tx.add_event(&event).await?;
         Ok(Accepted {

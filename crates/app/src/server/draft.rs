@@ -4,7 +4,8 @@
 use crate::policy::Policy;
 use std::net::Ipv4Addr;
 use tpm_domain::{
-    AddressPlan, AddressPool, FieldErrors, Ipv4Range, Reason, ServerName, StaticAddress, in_subnet,
+    AddressPlan, AddressPool, Expiry, FieldErrors, Ipv4Range, NodeName, OnExpiry, PlacementWish,
+    Reason, ServerName, Spread, StaticAddress, Timestamp, in_subnet,
 };
 
 /// What was asked of one network interface.
@@ -22,6 +23,30 @@ pub struct NetworkDraft {
     pub bridge: Option<String>,
     /// VLAN tag.
     pub vlan: Option<i64>,
+    /// Name of a network whose addresses are handed out.
+    pub network: Option<String>,
+}
+
+/// Where a server is wished to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlacementDraft {
+    /// This node and no other.
+    pub node: Option<String>,
+    /// Not these nodes.
+    pub exclude: Vec<String>,
+    /// This storage and no other.
+    pub storage: Option<String>,
+    /// Away from others of the role; the role's own rule when not said.
+    pub spread: Option<Spread>,
+}
+
+/// When a server's time is to be over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpiryDraft {
+    /// The moment.
+    pub at: Option<Timestamp>,
+    /// What happens then.
+    pub action: Option<OnExpiry>,
 }
 
 /// What was asked of one server. `None` where the request said nothing, or something that was already
@@ -42,16 +67,35 @@ pub struct ServerDraft {
     pub engine: Option<String>,
     /// Its interfaces; `None` when it has none of its own.
     pub network: Option<Vec<NetworkDraft>>,
+    /// Name of the project it belongs to.
+    pub project: Option<String>,
+    /// Where it is wished to be.
+    pub placement: PlacementDraft,
+    /// When its time is to be over.
+    pub expiry: ExpiryDraft,
 }
 
 /// The network of a bulk, for its servers that have none of their own.
 pub type SharedNetwork = Option<Vec<NetworkDraft>>;
 
+/// Where an interface's address comes from, before it is known what networks there are.
+#[derive(Clone, Debug)]
+pub(crate) enum AddressWish {
+    /// As the request says.
+    Plan(AddressPlan),
+    /// From the network of that name; this address of it, when one was given.
+    Named { name: String, ip: Option<Ipv4Addr> },
+    /// From the default network; DHCP when there is none.
+    Default,
+}
+
 /// One interface, understood.
 #[derive(Clone, Debug)]
 pub(crate) struct NicPlan {
-    pub(crate) address: AddressPlan,
-    pub(crate) bridge: String,
+    pub(crate) address: AddressWish,
+    /// `None`: the network's, else that of the settings.
+    pub(crate) bridge: Option<String>,
+    /// `None`: the network's, else that of the settings.
     pub(crate) vlan: Option<u16>,
     /// Where it stood in the request, for what is found wrong later.
     pub(crate) field: String,
@@ -67,6 +111,12 @@ pub(crate) struct ServerPlan {
     pub(crate) disk_gb: u32,
     pub(crate) engine: String,
     pub(crate) nics: Vec<NicPlan>,
+    /// `None`: the default one.
+    pub(crate) project: Option<ServerName>,
+    pub(crate) wish: PlacementWish,
+    pub(crate) expiry: Expiry,
+    /// The path of its fields, for what is found wrong later.
+    pub(crate) at: String,
 }
 
 fn bounded(
@@ -100,6 +150,7 @@ impl ServerDraft {
         at: &str,
         shared: Option<(&str, &[NicPlan])>,
         policy: &Policy,
+        now: Timestamp,
         errors: &mut FieldErrors,
     ) -> Option<ServerPlan> {
         let name = self.name.as_deref().and_then(|text| {
@@ -152,7 +203,31 @@ impl ServerDraft {
         let nics = match (&self.network, shared) {
             (Some(own), _) => understand_nics(own, &format!("{at}network_config"), policy, errors),
             (None, Some((_, nics))) => Some(nics.to_vec()),
-            (None, None) => Some(vec![default_nic(policy)]),
+            (None, None) => Some(vec![default_nic()]),
+        };
+        let project = self.project.as_deref().map(|text| {
+            let name = ServerName::new(text);
+            if name.is_none() {
+                errors.add(format!("{at}project"), Reason::NoSuch);
+            }
+            name
+        });
+        let expiry = self.expiry.understand(at, now, errors);
+        let spread = role
+            .as_ref()
+            .map(|role| policy.roles[role].spread)
+            .unwrap_or_default();
+        let wish = PlacementWish {
+            node: self.placement.node.clone().map(NodeName),
+            exclude: self
+                .placement
+                .exclude
+                .iter()
+                .cloned()
+                .map(NodeName)
+                .collect(),
+            storage: self.placement.storage.clone(),
+            spread: self.placement.spread.unwrap_or(spread),
         };
         Some(ServerPlan {
             name: name?,
@@ -162,19 +237,61 @@ impl ServerDraft {
             disk_gb: disk_gb?,
             engine: engine?,
             nics: nics?,
+            project: match project {
+                Some(name) => Some(name?),
+                None => None,
+            },
+            wish,
+            expiry: expiry?,
+            at: at.to_owned(),
         })
     }
 }
 
-fn default_nic(policy: &Policy) -> NicPlan {
+impl ExpiryDraft {
+    /// `None` when something was wrong.
+    pub(crate) fn understand(
+        &self,
+        at: &str,
+        now: Timestamp,
+        errors: &mut FieldErrors,
+    ) -> Option<Expiry> {
+        if self.at.is_some_and(|moment| moment <= now) {
+            errors.add(format!("{at}expires_at"), Reason::Past);
+            return None;
+        }
+        if self.action.is_some() && self.at.is_none() {
+            let other = "on_expiry";
+            errors.add(format!("{at}expires_at"), Reason::Needs { other });
+            return None;
+        }
+        Some(Expiry {
+            at: self.at,
+            action: self.action.unwrap_or_default(),
+            ..Expiry::default()
+        })
+    }
+}
+
+fn default_nic() -> NicPlan {
     NicPlan {
-        address: policy
-            .network
-            .pool
-            .map_or(AddressPlan::Dhcp, AddressPlan::FromPool),
-        bridge: policy.network.bridge.clone(),
-        vlan: policy.network.vlan,
+        address: AddressWish::Default,
+        bridge: None,
+        vlan: None,
         field: "network_config".into(),
+    }
+}
+
+/// What is wrong with a bridge's name. Linux interface names have at most 15 characters.
+pub(crate) fn bridge_fault(bridge: &str) -> Option<Reason> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if bridge.is_empty() || !bridge.chars().all(plain) {
+        let expected = "bridge name";
+        Some(Reason::Type { expected })
+    } else if bridge.chars().count() > 15 {
+        Some(Reason::TooLong { max: 15 })
+    } else {
+        None
     }
 }
 
@@ -200,42 +317,24 @@ pub(crate) fn understand_nics(
             } else {
                 format!("{field}[{index}]")
             };
-            draft.understand(&field, policy, errors)
+            draft.understand(&field, errors)
         })
         .collect();
     plans.into_iter().collect()
 }
 
 impl NetworkDraft {
-    fn understand(
-        &self,
-        field: &str,
-        policy: &Policy,
-        errors: &mut FieldErrors,
-    ) -> Option<NicPlan> {
+    fn understand(&self, field: &str, errors: &mut FieldErrors) -> Option<NicPlan> {
         let mut sound = true;
         let mut wrong = |name: &str, reason: Reason| {
             errors.add(format!("{field}.{name}"), reason);
             sound = false;
         };
-        let bridge = self
-            .bridge
-            .clone()
-            .unwrap_or_else(|| policy.network.bridge.clone());
-        // Linux interface names: at most 15 characters.
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if bridge.is_empty() || !bridge.chars().all(plain) {
-            wrong(
-                "bridge",
-                Reason::Type {
-                    expected: "bridge name",
-                },
-            );
-        } else if bridge.chars().count() > 15 {
-            wrong("bridge", Reason::TooLong { max: 15 });
+        if let Some(reason) = self.bridge.as_deref().and_then(bridge_fault) {
+            wrong("bridge", reason);
         }
         let vlan = match self.vlan.map(u16::try_from) {
-            None => policy.network.vlan,
+            None => None,
             Some(Ok(tag)) if (1..=4094).contains(&tag) => Some(tag),
             Some(_) => {
                 wrong("vlan", Reason::Range { min: 1, max: 4094 });
@@ -257,31 +356,69 @@ impl NetworkDraft {
             }
             parsed
         });
+        if let Some(name) = &self.network {
+            return self.named(name, vlan, field, errors);
+        }
         let address = match (self.ip_address.as_deref(), self.ip_range.as_deref()) {
             (Some(_), Some(_)) => {
                 wrong("ip_address", Reason::Excludes { other: "ip_range" });
                 None
             }
-            (Some("dhcp"), None) => Some(AddressPlan::Dhcp),
-            (Some(text), None) => self.one_address(text, prefix, gateway, &mut wrong),
-            (None, Some(text)) => self.range(text, prefix, gateway, &mut wrong),
+            (Some("dhcp"), None) => Some(AddressWish::Plan(AddressPlan::Dhcp)),
+            (Some(text), None) => self
+                .one_address(text, prefix, gateway, &mut wrong)
+                .map(AddressWish::Plan),
+            (None, Some(text)) => self
+                .range(text, prefix, gateway, &mut wrong)
+                .map(AddressWish::Plan),
             (None, None) if prefix.is_some() || gateway.is_some() => {
                 wrong("ip_address", Reason::Required);
                 None
             }
-            (None, None) => Some(
-                policy
-                    .network
-                    .pool
-                    .map_or(AddressPlan::Dhcp, AddressPlan::FromPool),
-            ),
+            (None, None) => Some(AddressWish::Default),
         };
         if !sound {
             return None;
         }
         address.map(|address| NicPlan {
             address,
-            bridge,
+            bridge: self.bridge.clone(),
+            vlan,
+            field: field.to_owned(),
+        })
+    }
+
+    /// An interface in a network that is known by name: prefix, gateway and the rest are its own.
+    fn named(
+        &self,
+        name: &str,
+        vlan: Option<u16>,
+        field: &str,
+        errors: &mut FieldErrors,
+    ) -> Option<NicPlan> {
+        let before = errors.len();
+        let given = [
+            ("ip_range", self.ip_range.is_some()),
+            ("subnet", self.subnet.is_some()),
+            ("gateway", self.gateway.is_some()),
+        ];
+        for (other, _) in given.into_iter().filter(|(_, given)| *given) {
+            let other_field = format!("{field}.{other}");
+            errors.add(other_field, Reason::Excludes { other: "network" });
+        }
+        let ip = self.ip_address.as_deref().and_then(|text| {
+            let ip = text.parse::<Ipv4Addr>().ok();
+            if ip.is_none() {
+                errors.add(format!("{field}.ip_address"), Reason::Address);
+            }
+            ip
+        });
+        (errors.len() == before).then(|| NicPlan {
+            address: AddressWish::Named {
+                name: name.to_owned(),
+                ip,
+            },
+            bridge: self.bridge.clone(),
             vlan,
             field: field.to_owned(),
         })

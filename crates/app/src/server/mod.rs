@@ -1,12 +1,18 @@
-//! Servers: see, create, delete, switch.
+//! Servers: see, create, change, delete, switch, and make again.
 
+mod again;
+mod change;
 mod create;
 mod delete;
 mod draft;
 mod power;
+mod reserve;
 mod view;
 
+pub use change::{ChangeOutcome, ServerChange};
+pub(crate) use create::incomplete;
 pub use create::{Accepted, BulkAccepted};
-pub use draft::{NetworkDraft, ServerDraft, SharedNetwork};
-pub use power::PowerOutcome;
+pub(crate) use draft::bridge_fault;
+pub use draft::{ExpiryDraft, NetworkDraft, PlacementDraft, ServerDraft, SharedNetwork};
+pub use power::{BulkPowerOutcome, PowerOutcome};
 pub use view::ServerView;

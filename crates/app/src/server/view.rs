@@ -1,7 +1,9 @@
 //! Seeing servers.
 
 use crate::{App, Ctx, Result};
-use tpm_domain::{Action, Error, ResourceKind, Server, ServerId, Task};
+use tpm_domain::{
+    Action, Error, FieldErrors, Project, ProjectId, Reason, ResourceKind, Server, ServerId, Task,
+};
 use tpm_store::{Page, ServerQuery};
 
 /// A server and the task at work on it.
@@ -9,18 +11,47 @@ use tpm_store::{Page, ServerQuery};
 pub struct ServerView {
     /// The server.
     pub server: Server,
+    /// The name of its project.
+    pub project: String,
     /// The task that is at work on it now.
     pub task: Option<Task>,
 }
 
 impl App {
-    /// A page of servers.
+    /// A page of servers, only of the project of that name when one is given.
     ///
     /// # Errors
-    /// Forbidden, or the store does not answer.
-    pub async fn servers(&self, ctx: &Ctx, query: &ServerQuery) -> Result<Page<Server>> {
+    /// Forbidden, invalid when there is no such project, or the store does not answer.
+    pub async fn servers(
+        &self,
+        ctx: &Ctx,
+        query: &ServerQuery,
+        project: Option<&str>,
+    ) -> Result<Page<ServerView>> {
         ctx.authorize(Action::ReadServers)?;
-        Ok(self.store().reads().servers(query).await?)
+        let reads = self.store().reads();
+        let projects = reads.projects().await?;
+        let mut query = query.clone();
+        if let Some(name) = project {
+            let found = projects
+                .iter()
+                .find(|project| project.name.as_str() == name);
+            let mut errors = FieldErrors::default();
+            if found.is_none() {
+                errors.add("project", Reason::NoSuch);
+            }
+            query.project = errors.into_result(found)?.map(|project| project.id);
+        }
+        let page = reads.servers(&query).await?;
+        let named = |server: Server| ServerView {
+            project: name_of(&projects, server.project),
+            server,
+            task: None,
+        };
+        Ok(Page {
+            items: page.items.into_iter().map(named).collect(),
+            total: page.total,
+        })
     }
 
     /// One server.
@@ -33,6 +64,16 @@ impl App {
         let server = reads.server(id).await?;
         let server = server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?;
         let task = reads.active_task(id).await?;
-        Ok(ServerView { server, task })
+        let project = reads.project(server.project).await?;
+        Ok(ServerView {
+            project: project.map(|it| it.name.to_string()).unwrap_or_default(),
+            server,
+            task,
+        })
     }
+}
+
+fn name_of(projects: &[Project], id: ProjectId) -> String {
+    let found = projects.iter().find(|project| project.id == id);
+    found.map(|it| it.name.to_string()).unwrap_or_default()
 }
