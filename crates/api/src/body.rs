@@ -2,8 +2,11 @@
 
 use crate::fields::Fields;
 use serde_json::{Map, Value};
-use tpm_app::{NetworkDraft, ServerDraft, SharedNetwork};
-use tpm_domain::{FieldErrors, PowerTarget, Reason, ServerId};
+use tpm_app::{
+    ExpiryDraft, NetworkChange, NetworkDraft, PlacementDraft, ProjectChange, QuotaChange,
+    ServerChange, ServerDraft, SharedNetwork,
+};
+use tpm_domain::{BulkPolicy, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Spread};
 
 fn server(mut fields: Fields<'_>) -> ServerDraft {
     let draft = ServerDraft {
@@ -14,6 +17,30 @@ fn server(mut fields: Fields<'_>) -> ServerDraft {
         disk_size: fields.required_integer("disk_size"),
         engine: fields.text("engine"),
         network: networks(&mut fields),
+        project: fields.text("project"),
+        placement: placement(&mut fields),
+        expiry: ExpiryDraft {
+            at: fields.moment("expires_at"),
+            action: fields.one_of("on_expiry", &OnExpiry::ALL, OnExpiry::as_str),
+        },
+    };
+    fields.finish();
+    draft
+}
+
+/// `placement`: where the server is wished to be.
+fn placement(fields: &mut Fields<'_>) -> PlacementDraft {
+    const NAME: &str = "placement";
+    let Some(map) = fields.object(NAME) else {
+        return PlacementDraft::default();
+    };
+    let path = format!("{}.", fields.path(NAME));
+    let mut fields = Fields::new(map, path, fields.errors());
+    let draft = PlacementDraft {
+        node: fields.text("node"),
+        exclude: fields.texts("exclude").unwrap_or_default(),
+        storage: fields.text("storage"),
+        spread: fields.one_of("spread", &Spread::ALL, Spread::as_str),
     };
     fields.finish();
     draft
@@ -66,6 +93,7 @@ fn network(map: Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Net
         gateway: fields.text("gateway"),
         bridge: fields.text("bridge"),
         vlan: fields.integer("vlan"),
+        network: fields.text("network"),
     };
     fields.finish();
     draft
@@ -77,13 +105,19 @@ pub(crate) fn create(body: Map<String, Value>) -> (ServerDraft, FieldErrors) {
     (draft, errors)
 }
 
-pub(crate) fn bulk_create(
-    body: Map<String, Value>,
-) -> (Vec<ServerDraft>, SharedNetwork, FieldErrors) {
+/// A bulk as it was asked for.
+pub(crate) struct BulkDraft {
+    pub(crate) servers: Vec<ServerDraft>,
+    pub(crate) network: SharedNetwork,
+    pub(crate) policy: BulkPolicy,
+}
+
+pub(crate) fn bulk_create(body: Map<String, Value>) -> (BulkDraft, FieldErrors) {
     let mut errors = FieldErrors::default();
     let mut fields = Fields::new(body, "", &mut errors);
     let items = fields.required_list("servers");
     let shared = networks(&mut fields);
+    let policy = fields.one_of("policy", &BulkPolicy::ALL, BulkPolicy::as_str);
     fields.finish();
     let mut drafts = Vec::new();
     for (index, item) in items.unwrap_or_default().into_iter().enumerate() {
@@ -104,33 +138,52 @@ pub(crate) fn bulk_create(
             }
         }
     }
-    (drafts, shared, errors)
+    let bulk = BulkDraft {
+        servers: drafts,
+        network: shared,
+        policy: policy.unwrap_or_default(),
+    };
+    (bulk, errors)
 }
 
 pub(crate) fn bulk_delete(body: Map<String, Value>) -> (Vec<ServerId>, FieldErrors) {
     let mut errors = FieldErrors::default();
     let mut fields = Fields::new(body, "", &mut errors);
-    let items = fields.required_list("server_ids").unwrap_or_default();
+    let ids = server_ids(&mut fields);
     fields.finish();
+    (ids, errors)
+}
+
+pub(crate) fn bulk_power(
+    body: Map<String, Value>,
+) -> (Vec<ServerId>, Option<PowerTarget>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let ids = server_ids(&mut fields);
+    let target = power_target(&mut fields);
+    fields.finish();
+    (ids, target, errors)
+}
+
+fn server_ids(fields: &mut Fields<'_>) -> Vec<ServerId> {
+    let items = fields.required_list("server_ids").unwrap_or_default();
     let mut ids = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         match item.as_i64() {
             Some(id) => ids.push(ServerId(id)),
-            None => errors.add(
-                format!("server_ids[{index}]"),
+            None => fields.wrong(
+                &format!("server_ids[{index}]"),
                 Reason::Type {
                     expected: "integer",
                 },
             ),
         }
     }
-    (ids, errors)
+    ids
 }
 
-pub(crate) fn power(body: Map<String, Value>) -> (Option<PowerTarget>, FieldErrors) {
-    let mut errors = FieldErrors::default();
-    let mut fields = Fields::new(body, "", &mut errors);
-    let target = match fields.required_text("status").as_deref() {
+fn power_target(fields: &mut Fields<'_>) -> Option<PowerTarget> {
+    match fields.required_text("status").as_deref() {
         Some("running") => Some(PowerTarget::Running),
         Some("stopped") => Some(PowerTarget::Stopped),
         Some("restarted") => Some(PowerTarget::Restarted),
@@ -142,7 +195,83 @@ pub(crate) fn power(body: Map<String, Value>) -> (Option<PowerTarget>, FieldErro
             None
         }
         None => None,
+    }
+}
+
+/// What may be changed of a server.
+pub(crate) fn change(body: Map<String, Value>) -> (ServerChange, FieldErrors) {
+    const FIELDS: &[&str] = &["cpu", "memory", "disk_size", "expires_at", "project"];
+    let mut errors = FieldErrors::default();
+    let empty = body.is_empty();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let at = fields.nullable("expires_at", |fields| fields.moment("expires_at"));
+    let action = fields.one_of("on_expiry", &OnExpiry::ALL, OnExpiry::as_str);
+    if action.is_some() && at.is_none() {
+        fields.wrong("expires_at", Reason::Needs { other: "on_expiry" });
+    }
+    let change = ServerChange {
+        cpu: fields.integer("cpu"),
+        memory: fields.integer("memory"),
+        disk_size: fields.integer("disk_size"),
+        expiry: at.map(|at| ExpiryDraft { at, action }),
+        project: fields.text("project"),
     };
+    fields.finish();
+    if empty {
+        errors.add("", Reason::OneNeeded { of: FIELDS });
+    }
+    (change, errors)
+}
+
+/// A project as asked for.
+pub(crate) fn project(body: Map<String, Value>) -> (ProjectChange, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let (name, description) = (fields.text("name"), fields.text("description"));
+    let quota = fields.object("quota");
+    fields.finish();
+    let quota = quota.map_or_else(QuotaChange::default, |map| {
+        let mut fields = Fields::new(map, "quota.", &mut errors);
+        let mut bound = |name: &str| fields.nullable(name, |fields| fields.integer(name));
+        let quota = QuotaChange {
+            servers: bound("servers"),
+            cpu: bound("cpu"),
+            memory: bound("memory"),
+            disk: bound("disk_size"),
+        };
+        fields.finish();
+        quota
+    });
+    let change = ProjectChange {
+        name,
+        description,
+        quota,
+    };
+    (change, errors)
+}
+
+/// A network as asked for.
+pub(crate) fn address_network(body: Map<String, Value>) -> (NetworkChange, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let change = NetworkChange {
+        name: fields.text("name"),
+        range: fields.text("range"),
+        prefix: fields.integer_or_text("prefix"),
+        gateway: fields.nullable("gateway", |fields| fields.text("gateway")),
+        dns: fields.texts("dns"),
+        bridge: fields.text("bridge"),
+        vlan: fields.nullable("vlan", |fields| fields.integer("vlan")),
+        exclusions: fields.texts("exclusions"),
+    };
+    fields.finish();
+    (change, errors)
+}
+
+pub(crate) fn power(body: Map<String, Value>) -> (Option<PowerTarget>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let target = power_target(&mut fields);
     fields.finish();
     (target, errors)
 }

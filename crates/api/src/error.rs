@@ -44,6 +44,7 @@ fn transport(error: ApiError) -> (StatusCode, &'static str) {
         ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
         ApiError::WrongMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
         ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, "FOREIGN_ORIGIN"),
+        ApiError::BadIdempotencyKey => (StatusCode::BAD_REQUEST, "INVALID_IDEMPOTENCY_KEY"),
         ApiError::BadParameter => (StatusCode::BAD_REQUEST, "INVALID_REQUEST"),
         ApiError::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT"),
         ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
@@ -69,6 +70,16 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             "UNAVAILABLE",
             Some(*retry_after_secs),
         ),
+        Error::ClusterUnseen { retry_after_secs } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "CLUSTER_UNSEEN",
+            Some(*retry_after_secs),
+        ),
+        Error::KeyReused => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "IDEMPOTENCY_KEY_REUSED",
+            None,
+        ),
         Error::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "STORAGE_FULL", Some(60)),
     }
 }
@@ -79,6 +90,13 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::AddressTaken { .. } => "ADDRESS_TAKEN",
         Conflict::Shortage(Shortage::Addresses { .. }) => "ADDRESSES_EXHAUSTED",
         Conflict::Shortage(Shortage::Vmids { .. }) => "VMIDS_EXHAUSTED",
+        Conflict::Shortage(Shortage::Capacity { .. }) => "NO_CAPACITY",
+        Conflict::Shortage(Shortage::Quota { .. }) => "QUOTA_EXCEEDED",
+        Conflict::NothingToRetry => "NOTHING_TO_RETRY",
+        Conflict::LabelTaken { .. } => "NAME_TAKEN",
+        Conflict::NetworkOverlaps { .. } => "NETWORK_OVERLAPS",
+        Conflict::NetworkInUse { .. } => "NETWORK_IN_USE",
+        Conflict::QuotaBelowUse { .. } => "QUOTA_BELOW_USE",
         Conflict::ServerBusy { .. } => "SERVER_BUSY",
         Conflict::WrongState { .. } => "WRONG_STATE",
         Conflict::TaskEnded => "TASK_ENDED",
@@ -101,6 +119,12 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::OutsideSubnet => "OUTSIDE_SUBNET",
         Reason::IsGateway => "IS_GATEWAY",
         Reason::Duplicate => "DUPLICATE",
+        Reason::RangeTooLarge { .. } => "RANGE_TOO_LARGE",
+        Reason::Moment => "INVALID_TIME",
+        Reason::Past => "IN_THE_PAST",
+        Reason::NoSuch => "NO_SUCH",
+        Reason::Shrinks { .. } => "SHRINKS",
+        Reason::OneNeeded { .. } => "REQUIRED",
         Reason::Excludes { .. } => "EXCLUDES",
         Reason::Needs { .. } => "REQUIRED",
     }
@@ -131,7 +155,9 @@ fn details(lang: Lang, error: &Error) -> Value {
     match error {
         Error::Invalid(fields) => field_details(lang, fields),
         Error::NotFound { id, .. } => json!({ "id": id }),
-        Error::Throttled { retry_after_secs } | Error::Unavailable { retry_after_secs } => {
+        Error::Throttled { retry_after_secs }
+        | Error::Unavailable { retry_after_secs }
+        | Error::ClusterUnseen { retry_after_secs } => {
             json!({ "retry_after_secs": retry_after_secs })
         }
         Error::Conflict(conflict) => match conflict {
@@ -142,13 +168,47 @@ fn details(lang: Lang, error: &Error) -> Value {
             Conflict::Shortage(
                 Shortage::Addresses { pool, missing } | Shortage::Vmids { pool, missing },
             ) => json!({ "pool": pool, "missing": missing }),
+            Conflict::Shortage(Shortage::Capacity { missing, nodes }) => {
+                let nodes: Vec<Value> = nodes
+                    .iter()
+                    .map(|(node, why)| {
+                        json!({ "node": node, "reason": why.as_str(), "missing": why.missing() })
+                    })
+                    .collect();
+                json!({ "missing": missing, "nodes": nodes })
+            }
+            Conflict::Shortage(Shortage::Quota { project, bounds }) => {
+                let bounds: Vec<Value> = bounds
+                    .iter()
+                    .map(|it| {
+                        json!({
+                            "resource": it.resource,
+                            "limit": it.limit,
+                            "used": it.used,
+                            "requested": it.wanted,
+                        })
+                    })
+                    .collect();
+                json!({ "project": project, "bounds": bounds })
+            }
+            Conflict::NothingToRetry => json!({}),
+            Conflict::LabelTaken { name } => json!({ "field": "name", "name": name }),
+            Conflict::NetworkOverlaps { network } => {
+                json!({ "field": "range", "network": network })
+            }
+            Conflict::NetworkInUse { addresses } => json!({ "addresses": addresses }),
+            Conflict::QuotaBelowUse { resource, used } => {
+                json!({ "resource": resource, "used": used })
+            }
             Conflict::ServerBusy { task } => json!({ "task_id": task }),
             Conflict::WrongState { state } => json!({ "status": state }),
             Conflict::TaskEnded => json!({}),
         },
-        Error::Unauthenticated | Error::BadCredentials | Error::Forbidden | Error::StorageFull => {
-            json!({})
-        }
+        Error::Unauthenticated
+        | Error::BadCredentials
+        | Error::Forbidden
+        | Error::KeyReused
+        | Error::StorageFull => json!({}),
     }
 }
 

@@ -3,15 +3,17 @@
 use crate::error::Fault;
 use crate::router::ApiState;
 use axum::body::Bytes;
+use axum::body::HttpBody;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use axum_extra::extract::cookie::CookieJar;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::convert::Infallible;
-use tpm_app::{Ctx, SessionToken};
+use tpm_app::{Ctx, IdempotencyKey, SessionToken};
 use tpm_domain::Error;
 use tpm_messages::{ApiError, Lang};
 
@@ -60,6 +62,80 @@ impl FromRequestParts<ApiState> for Person {
             .map(Self)
             .map_err(|fault| fault.into_response_in(lang))
     }
+}
+
+/// The header that names a request, so that sending it again has no second effect.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Longest key.
+const MAX_KEY: usize = 200;
+
+/// The request's name with what it asks for, when it has one.
+pub(crate) fn idempotency(
+    headers: &HeaderMap,
+    method: &Method,
+    uri: &Uri,
+    body: &Map<String, Value>,
+) -> Result<Option<IdempotencyKey>, Fault> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.is_empty() || key.len() > MAX_KEY || !visible {
+        return Err(ApiError::BadIdempotencyKey.into());
+    }
+    // Objects are sorted by key, so the same request written otherwise is the same request.
+    let mut digest = Sha256::new();
+    for part in [
+        method.as_str(),
+        uri.path(),
+        &Value::Object(body.clone()).to_string(),
+    ] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    Ok(Some(IdempotencyKey {
+        key: key.to_owned(),
+        request_hash: hex::encode(digest.finalize()),
+    }))
+}
+
+/// The person and the body of a request that may carry an idempotency key.
+pub(crate) struct Asked(pub(crate) Ctx, pub(crate) Map<String, Value>);
+
+impl FromRequest<ApiState> for Asked {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Response> {
+        let lang = language(request.headers());
+        let (mut parts, body) = request.into_parts();
+        let Person(mut ctx) = Person::from_request_parts(&mut parts, state).await?;
+        let (headers, method, uri) = (
+            parts.headers.clone(),
+            parts.method.clone(),
+            parts.uri.clone(),
+        );
+        let asked = async {
+            let body = read_or_empty(Request::from_parts(parts, body), state).await?;
+            ctx.key = idempotency(&headers, &method, &uri, &body)?;
+            Ok(Self(ctx, body))
+        };
+        asked
+            .await
+            .map_err(|fault: Fault| fault.into_response_in(lang))
+    }
+}
+
+/// A request that needs no body may come without one.
+async fn read_or_empty<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<Map<String, Value>, Fault> {
+    let empty = request.body().is_end_stream();
+    if empty && !request.headers().contains_key(header::CONTENT_TYPE) {
+        return Ok(Map::new());
+    }
+    read(request, state).await
 }
 
 /// A JSON object as body.

@@ -1,8 +1,9 @@
 //! Reads a JSON object field by field and gathers everything that is wrong, instead of stopping at the
 //! first thing as a derived deserializer does.
 
+use crate::time;
 use serde_json::{Map, Value};
-use tpm_domain::{FieldErrors, Reason};
+use tpm_domain::{FieldErrors, Reason, Timestamp};
 
 /// An object being read. Fields are taken out; what is left at the end is unknown.
 pub(crate) struct Fields<'e> {
@@ -118,6 +119,85 @@ impl<'e> Fields<'e> {
             }
             _ => self.integer(name),
         }
+    }
+
+    /// A field that may be missing, and may be `null`, which is something else here.
+    pub(crate) fn nullable<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.map.get(name) {
+            None => None,
+            Some(Value::Null) => {
+                self.map.remove(name);
+                Some(None)
+            }
+            Some(_) => read(self).map(Some),
+        }
+    }
+
+    /// A list of texts that may be missing.
+    pub(crate) fn texts(&mut self, name: &str) -> Option<Vec<String>> {
+        let items = match self.take(name)? {
+            Value::Array(items) => items,
+            _ => {
+                self.wrong(name, Reason::Type { expected: "list" });
+                return None;
+            }
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for (n, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) if text.chars().count() <= MAX_TEXT => texts.push(text),
+                Value::String(_) => {
+                    let max = MAX_TEXT;
+                    self.wrong(&format!("{name}[{n}]"), Reason::TooLong { max });
+                }
+                _ => {
+                    let expected = "string";
+                    self.wrong(&format!("{name}[{n}]"), Reason::Type { expected });
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// An object that may be missing.
+    pub(crate) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
+        match self.take(name)? {
+            Value::Object(map) => Some(map),
+            _ => {
+                self.wrong(name, Reason::Type { expected: "object" });
+                None
+            }
+        }
+    }
+
+    /// A moment in RFC 3339 form that may be missing.
+    pub(crate) fn moment(&mut self, name: &str) -> Option<Timestamp> {
+        let text = self.text(name)?;
+        let moment = time::parse(&text);
+        if moment.is_none() {
+            self.wrong(name, Reason::Moment);
+        }
+        moment
+    }
+
+    /// One of some words, which may be missing.
+    pub(crate) fn one_of<T: Copy>(
+        &mut self,
+        name: &str,
+        values: &[T],
+        word: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        let found = values.iter().copied().find(|value| word(*value) == text);
+        if found.is_none() {
+            let allowed = values.iter().map(|value| word(*value).to_owned()).collect();
+            self.wrong(name, Reason::OneOf { allowed });
+        }
+        found
     }
 
     /// A list that must be there.

@@ -87,8 +87,8 @@ impl Query {
     }
 }
 
-/// `state`, `role`, `name`, `sort`, `order`, `limit`, `offset`.
-pub(crate) fn servers(text: Option<&str>) -> Result<ServerQuery, Fault> {
+/// `status`, `project`, `role`, `name`, `sort`, `order`, `limit`, `offset`.
+pub(crate) fn servers(text: Option<&str>) -> Result<(ServerQuery, Option<String>), Fault> {
     const SORTS: [(&str, ServerOrder); 6] = [
         ("id", ServerOrder::Id),
         ("name", ServerOrder::Name),
@@ -98,7 +98,9 @@ pub(crate) fn servers(text: Option<&str>) -> Result<ServerQuery, Fault> {
         ("updated_at", ServerOrder::UpdatedAt),
     ];
     let mut query = Query::new(text);
+    let project = query.take("project");
     let found = ServerQuery {
+        project: None,
         state: query.one_of("status", &ServerState::ALL, ServerState::as_str),
         role: query.take("role"),
         name_contains: query.take("name"),
@@ -110,7 +112,7 @@ pub(crate) fn servers(text: Option<&str>) -> Result<ServerQuery, Fault> {
         limit: query.limit(),
         offset: query.offset(),
     };
-    query.finish(found)
+    query.finish((found, project))
 }
 
 /// `status`, `kind`, `server_id`, `limit`, `offset`.

@@ -3,7 +3,9 @@
 use crate::error::Fault;
 use crate::extract::language;
 use crate::guard;
-use crate::routes::{auth, health, notifications, servers, system, tasks};
+use crate::routes::{
+    auth, health, networks, nodes, notifications, projects, servers, system, tasks,
+};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -90,15 +92,34 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/api/servers/create", post(servers::create)),
         ("/api/servers/bulk-create", post(servers::bulk_create)),
         ("/api/servers/bulk-delete", post(servers::bulk_delete)),
+        ("/api/servers/bulk-power", post(servers::bulk_power)),
         (
             "/api/servers/{server_id}",
-            get(servers::one).delete(servers::delete_one),
+            get(servers::one)
+                .patch(servers::change)
+                .delete(servers::delete_one),
         ),
+        ("/api/servers/{server_id}/recreate", post(servers::recreate)),
+        ("/api/servers/{server_id}/forget", post(servers::forget)),
         ("/api/servers/{server_id}/status", put(servers::set_status)),
         ("/api/tasks", get(tasks::list)),
         ("/api/tasks/{task_id}", get(tasks::one)),
         ("/api/tasks/{task_id}/log", get(tasks::log)),
         ("/api/tasks/{task_id}/cancel", post(tasks::cancel)),
+        ("/api/tasks/{task_id}/retry", post(tasks::retry)),
+        ("/api/projects", get(projects::list).post(projects::create)),
+        (
+            "/api/projects/{project_id}",
+            get(projects::one).patch(projects::change),
+        ),
+        ("/api/networks", get(networks::list).post(networks::create)),
+        (
+            "/api/networks/{network_id}",
+            get(networks::one)
+                .patch(networks::change)
+                .delete(networks::delete_one),
+        ),
+        ("/api/nodes", get(nodes::list)),
         ("/api/notifications", get(notifications::list)),
         ("/api/notifications/latest", get(notifications::latest)),
         (

@@ -9,6 +9,12 @@ pub(crate) fn text(at: Timestamp) -> String {
         .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// A moment in RFC 3339 form, with any offset.
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+    let moment = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(Timestamp(moment.timestamp_millis()))
+}
+
 /// To the millisecond, where durations of steps matter.
 pub(crate) fn fine(at: Timestamp) -> String {
     DateTime::<Utc>::from_timestamp_millis(at.0)
@@ -22,6 +28,11 @@ mod tests {
 
     #[test]
     fn moments() {
+        assert_eq!(
+            parse("2024-01-15T19:30:00+09:00"),
+            Some(Timestamp(1_705_314_600_000))
+        );
+        assert_eq!(parse("tomorrow"), None);
         assert_eq!(text(Timestamp(1_705_314_600_999)), "2024-01-15T10:30:00Z");
         assert_eq!(
             fine(Timestamp(1_705_314_600_999)),

@@ -2,8 +2,10 @@
 
 use crate::time;
 use serde_json::{Value, json};
-use tpm_app::{Accepted, HostUse, ServerView, ServiceState, SystemStatus, TaskView};
-use tpm_domain::{Failure, Nic, Notification, RungReached, Server, StepRecord, Task};
+use tpm_app::{
+    Accepted, ClusterView, HostUse, NetworkView, ServerView, ServiceState, SystemStatus, TaskView,
+};
+use tpm_domain::{Failure, Nic, Notification, Placement, Project, RungReached, StepRecord, Task};
 use tpm_messages::Lang;
 
 fn failure(lang: Lang, failure: &Failure) -> Value {
@@ -25,6 +27,130 @@ fn nic(nic: &Nic) -> Value {
     })
 }
 
+fn placement(lang: Lang, placement: &Placement) -> Value {
+    let reason = &placement.reason;
+    json!({
+        "node": placement.node,
+        "template": placement.template,
+        "storage": placement.storage,
+        "spread": placement.wish.spread.as_str(),
+        "pinned": reason.pinned,
+        "reason": tpm_messages::placement(lang, placement),
+        "candidates": reason.candidates,
+        "same_role": reason.same_role,
+        "free_memory": reason.free_memory_mb,
+        "free_cpu": reason.free_cpu,
+        "free_disk": reason.free_disk_gb,
+        "instead_of": reason.instead_of,
+    })
+}
+
+/// A project.
+pub(crate) fn project(project: &Project) -> Value {
+    let (quota, used) = (&project.quota, &project.usage);
+    json!({
+        "id": project.id,
+        "name": project.name,
+        "description": project.description,
+        "quota": {
+            "servers": quota.servers,
+            "cpu": quota.cpu,
+            "memory": quota.memory_mb,
+            "disk_size": quota.disk_gb,
+        },
+        "usage": {
+            "servers": used.servers,
+            "cpu": used.cpu,
+            "memory": used.memory_mb,
+            "disk_size": used.disk_gb,
+        },
+        "created_at": time::text(project.created_at),
+        "updated_at": time::text(project.updated_at),
+    })
+}
+
+/// A network in a list.
+pub(crate) fn network(view: &NetworkView) -> Value {
+    let (network, spec) = (&view.network, &view.network.spec);
+    let exclusions: Vec<String> = spec.exclusions.iter().map(ToString::to_string).collect();
+    json!({
+        "id": network.id,
+        "name": network.name,
+        "range": spec.range.to_string(),
+        "prefix": spec.prefix,
+        "gateway": spec.gateway,
+        "dns": spec.dns,
+        "bridge": spec.bridge,
+        "vlan": spec.vlan,
+        "exclusions": exclusions,
+        "size": spec.range.size(),
+        "held": view.held.len(),
+        "foreign": view.foreign.len(),
+        "free": view.free,
+        "created_at": time::text(network.created_at),
+        "updated_at": time::text(network.updated_at),
+    })
+}
+
+/// A network by itself, with who holds what.
+pub(crate) fn network_view(view: &NetworkView) -> Value {
+    let mut value = network(view);
+    let held = view
+        .held
+        .iter()
+        .map(|(ip, id, name)| json!({ "ip_address": ip, "server_id": id, "server_name": name }));
+    let foreign = view
+        .foreign
+        .iter()
+        .map(|it| json!({ "ip_address": it.ip, "vmid": it.vmid, "name": it.name }));
+    value["addresses"] = held.chain(foreign).collect();
+    value
+}
+
+/// Nodes with their storages and the room on them.
+pub(crate) fn cluster(view: &ClusterView) -> Value {
+    let (picture, promised) = (&view.picture, &view.promised);
+    let nodes: Vec<Value> = picture
+        .nodes
+        .iter()
+        .map(|node| {
+            let (cpu, memory) = promised.nodes.get(&node.name).copied().unwrap_or_default();
+            let storages: Vec<Value> = picture
+                .storages
+                .iter()
+                .filter(|storage| storage.node == node.name)
+                .map(|storage| {
+                    let key = (node.name.clone(), storage.name.clone());
+                    json!({
+                        "name": storage.name,
+                        "shared": storage.shared,
+                        "usable": storage.usable,
+                        "total": storage.total_gb,
+                        "used": storage.used_gb,
+                        "reserved": promised.storages.get(&key).copied().unwrap_or(0),
+                    })
+                })
+                .collect();
+            json!({
+                "name": node.name,
+                "status": if node.online { "online" } else { "offline" },
+                "cpu": node.cpus,
+                "memory": node.memory_mb,
+                "reserved_cpu": cpu,
+                "reserved_memory": memory,
+                "foreign_cpu": node.foreign_cpu,
+                "foreign_memory": node.foreign_memory_mb,
+                "storages": storages,
+            })
+        })
+        .collect();
+    json!({
+        "nodes": nodes,
+        "total": picture.nodes.len(),
+        "seen_at": picture.seen_at.map(time::fine),
+    })
+}
+
 fn rung(rung: &RungReached) -> Value {
     json!({
         "rung": rung.rung.as_str(),
@@ -35,7 +161,8 @@ fn rung(rung: &RungReached) -> Value {
 }
 
 /// A server in a list.
-pub(crate) fn server(lang: Lang, server: &Server) -> Value {
+pub(crate) fn server(lang: Lang, view: &ServerView) -> Value {
+    let server = &view.server;
     json!({
         "id": server.id,
         "name": server.name,
@@ -50,18 +177,27 @@ pub(crate) fn server(lang: Lang, server: &Server) -> Value {
         "vmid": server.vmid,
         "node": server.node,
         "engine": server.engine,
+        "project": view.project,
+        "expires_at": server.expiry.at.map(time::text),
+        "on_expiry": server.expiry.at.map(|_| server.expiry.action.as_str()),
+        "drift": server.drift,
         "error": server.problem.as_ref().map(|why| failure(lang, why)),
     })
 }
 
 /// A server by itself.
 pub(crate) fn server_view(lang: Lang, view: &ServerView) -> Value {
-    let mut value = server(lang, &view.server);
+    let mut value = server(lang, view);
     if let Some(map) = value.as_object_mut() {
         let nics: Vec<Value> = view.server.spec.nics.iter().map(nic).collect();
         let ladder: Vec<Value> = view.server.readiness.iter().map(rung).collect();
         map.insert("network_config".into(), Value::Array(nics));
         map.insert("readiness".into(), Value::Array(ladder));
+        let place = view.server.placement.as_ref();
+        map.insert(
+            "placement".into(),
+            json!(place.map(|it| placement(lang, it))),
+        );
         map.insert(
             "task_id".into(),
             json!(view.task.as_ref().map(|task| &task.token)),
@@ -118,7 +254,9 @@ pub(crate) fn task_view(lang: Lang, view: &TaskView) -> Value {
                 "completed": sum.completed,
                 "failed": sum.failed,
                 "cancelled": sum.cancelled,
+                "undone": sum.undone,
             });
+            map.insert("policy".into(), json!(view.task.policy.as_str()));
             map.insert("summary".into(), summary);
         }
     }

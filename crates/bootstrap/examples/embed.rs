@@ -44,7 +44,6 @@ fn step(name: &'static str, rung: Option<Rung>) -> StepSpec {
         deadline: Duration::from_secs(30),
         when_late: WhenLate::Fail,
         on_failure: OnFailure::Undo,
-        slot: None,
     }
 }
 

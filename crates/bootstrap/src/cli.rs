@@ -7,9 +7,13 @@ use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tpm_jobs::PointHook;
+
+/// How long a worker waits for its first look at the cluster before it says that it is ready.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// Arguments of both binaries.
 #[derive(Clone, Debug, Parser)]
@@ -82,6 +86,12 @@ pub async fn run_worker_with(hook: Arc<dyn PointHook>) -> anyhow::Result<()> {
     let service = open(&arguments).await?;
     let stop = stop_on_signal()?;
     let worker = service.worker_with(hook)?;
+    // Requests need to know what room there is; a cluster that is away does not keep the worker waiting.
+    match tokio::time::timeout(FIRST_LOOK, worker.look()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("cannot see the cluster: {error:#}"),
+        Err(_) => tracing::warn!("the cluster does not answer in time"),
+    }
     tracing::info!(owner = worker.owner(), "worker is ready");
     let ready = serde_json::json!({ "owner": worker.owner() });
     announce(arguments.ready_file.as_deref(), &ready)?;

@@ -1,6 +1,7 @@
 //! From settings to the direct engine.
 
 use crate::keys::mark_key;
+use crate::policy::templates;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use std::fs;
@@ -56,7 +57,7 @@ pub(crate) fn direct(
     let proxmox = &settings.proxmox;
     let roles = settings.roles.iter().map(|(name, role)| {
         let engine_role = EngineRole {
-            template: role.template,
+            templates: templates(role).iter().map(|vmid| vmid.0).collect(),
             user: role.user.clone(),
             ssh_keys: role.ssh_keys.clone(),
             tags: role.tags.clone(),
@@ -74,6 +75,8 @@ pub(crate) fn direct(
         full_clone: proxmox.clone_mode == CloneMode::Full,
         storage: some(&proxmox.storage),
         max_clones: proxmox.max_clones,
+        max_clones_per_node: proxmox.max_clones_per_node,
+        node_patience: Duration::from_secs(proxmox.node_patience_secs),
         shutdown_timeout: Duration::from_secs(proxmox.shutdown_timeout_secs),
         agent_timeout: Duration::from_secs(proxmox.agent_timeout_secs),
         step_timeout: Duration::from_secs(proxmox.step_timeout_secs),

@@ -22,7 +22,7 @@ pub use worker::WorkerProcess;
 /// What embedding programs need of the lower crates.
 pub mod embed {
     pub use tpm_domain as domain;
-    pub use tpm_jobs::{NoFaults, Point, PointHook, PointKind, Verdict};
+    pub use tpm_jobs::{NoFaults, Point, PointHook, PointKind, Swept, Verdict};
     pub use tpm_provisioner as provisioner;
     pub use tpm_settings as settings;
 }

@@ -2,10 +2,14 @@
 //! a defect and is told as one.
 
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use tpm_app::{Limits, NetworkDefaults, Policy, RoleProfile};
-use tpm_domain::{AddressPool, Vmid};
-use tpm_settings::Settings;
+use tpm_domain::{NetworkSpec, PlacementPolicy, PlacementRules, Vmid};
+use tpm_jobs::Rounds;
+use tpm_provisioner_proxmox::ENGINE;
+use tpm_settings::{CloneMode, Role, Settings};
 use tpm_store::VmidRange;
 
 pub(crate) fn vmids(settings: &Settings) -> anyhow::Result<VmidRange> {
@@ -13,26 +17,95 @@ pub(crate) fn vmids(settings: &Settings) -> anyhow::Result<VmidRange> {
     Ok(VmidRange {
         first: vmid(settings.proxmox.vmid_first)?,
         last: vmid(settings.proxmox.vmid_last)?,
+        quarantine: DAY * settings.proxmox.vmid_quarantine_days,
     })
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A role's templates, the preferred one first.
+pub(crate) fn templates(role: &Role) -> Vec<Vmid> {
+    let mut all = vec![Vmid(role.template)];
+    for more in role.templates.iter().copied().map(Vmid) {
+        if !all.contains(&more) {
+            all.push(more);
+        }
+    }
+    all
+}
+
+/// How servers are placed, by engine.
+pub(crate) fn placement(settings: &Settings) -> BTreeMap<String, PlacementPolicy> {
+    let proxmox = &settings.proxmox;
+    if proxmox.endpoints.is_empty() {
+        return BTreeMap::new();
+    }
+    let roles = settings.roles.iter();
+    let policy = PlacementPolicy {
+        rules: PlacementRules {
+            cpu_percent: proxmox.cpu_overcommit_percent,
+            memory_percent: proxmox.memory_overcommit_percent,
+            storage_reserve_percent: proxmox.storage_reserve_percent,
+        },
+        full_clone: proxmox.clone_mode == CloneMode::Full,
+        storage: (!proxmox.storage.is_empty()).then(|| proxmox.storage.clone()),
+        templates: roles
+            .map(|(name, role)| (name.clone(), templates(role)))
+            .collect(),
+    };
+    BTreeMap::from([(ENGINE.to_owned(), policy)])
+}
+
+/// What is looked at and cleared up from time to time.
+pub(crate) fn rounds(settings: &Settings) -> Rounds {
+    let (worker, limits) = (&settings.worker, &settings.limits);
+    let hours = |n: u64| HOUR * u32::try_from(n).unwrap_or(u32::MAX);
+    Rounds {
+        look: Duration::from_millis(worker.look_ms),
+        sweep: Duration::from_millis(worker.sweep_ms),
+        orphan_after: Duration::from_millis(worker.orphan_ms),
+        warn_before: hours(limits.expiry_warning_hours),
+        delete_after: hours(limits.expiry_grace_hours),
+        remember: hours(limits.idempotency_hours),
+    }
+}
+
+fn spread(spread: tpm_settings::Spread) -> tpm_domain::Spread {
+    match spread {
+        tpm_settings::Spread::Preferred => tpm_domain::Spread::Preferred,
+        tpm_settings::Spread::Required => tpm_domain::Spread::Required,
+        tpm_settings::Spread::Off => tpm_domain::Spread::Off,
+    }
+}
+
+/// The network that a new database begins with; `None` for DHCP.
+pub(crate) fn default_network(settings: &Settings) -> anyhow::Result<Option<NetworkSpec>> {
+    let network = &settings.network;
+    if network.pool.is_empty() {
+        return Ok(None);
+    }
+    let dns = network.dns.iter().filter_map(|ip| ip.parse().ok());
+    Ok(Some(NetworkSpec {
+        range: network.pool.parse().context("network.pool")?,
+        prefix: network.prefix,
+        gateway: gateway(&network.gateway)?,
+        dns: dns.collect(),
+        bridge: network.bridge.clone(),
+        vlan: (network.vlan > 0).then_some(network.vlan),
+        exclusions: Vec::new(),
+    }))
 }
 
 pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Result<Policy> {
     let network = &settings.network;
-    let pool = if network.pool.is_empty() {
-        None
-    } else {
-        Some(AddressPool {
-            range: network.pool.parse().context("network.pool")?,
-            prefix: network.prefix,
-            gateway: gateway(&network.gateway)?,
-        })
-    };
     let limits = &settings.limits;
     let roles = settings.roles.iter().map(|(name, role)| {
         (
             name.clone(),
             RoleProfile {
                 min_disk_gb: role.min_disk_gb,
+                spread: spread(role.spread),
             },
         )
     });
@@ -42,10 +115,10 @@ pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Resul
         engines,
         vmids: vmids(settings)?,
         network: NetworkDefaults {
-            pool,
             bridge: network.bridge.clone(),
             vlan: (network.vlan > 0).then_some(network.vlan),
         },
+        placement: placement(settings),
         limits: Limits {
             max_cpu: limits.max_cpu,
             min_memory_mb: limits.min_memory_mb,

@@ -138,6 +138,11 @@ impl Service {
             .ensure_admin((!given.is_empty()).then(|| given.to_owned()))
             .await
             .context("the first account")?;
+        if let Some(network) = policy::default_network(&self.settings)? {
+            app.ensure_default_network(&network)
+                .await
+                .context("the first network")?;
+        }
         let listen = self.settings.api.listen;
         let listener = TcpListener::bind(listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;

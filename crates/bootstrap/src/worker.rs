@@ -1,7 +1,7 @@
 //! A worker process: the loop, and beside it a thread that keeps its leases.
 
 use crate::engine::database_url;
-use crate::policy::vmids;
+use crate::policy::{placement, rounds, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
-use tpm_jobs::{Engines, Heartbeat, PointHook, Worker, WorkerParts, WorkerSettings};
+use tpm_jobs::{Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, WorkerSettings};
 use tpm_settings::Settings;
 use tpm_store_seaorm::SeaStore;
 
@@ -45,6 +45,8 @@ impl WorkerProcess {
                     ..RetryPolicy::default()
                 },
                 vmids: vmids(settings)?,
+                placement: placement(settings),
+                rounds: rounds(settings),
             },
             owner: owner.clone(),
             heartbeat: Arc::clone(&heartbeat),
@@ -74,6 +76,31 @@ impl WorkerProcess {
         Ok(self.worker.drain().await?)
     }
 
+    /// Looks at the cluster once, so that requests know what room there is.
+    ///
+    /// # Errors
+    /// When the cluster or the store does not answer.
+    pub async fn look(&self) -> anyhow::Result<()> {
+        self.worker.look().await?;
+        Ok(())
+    }
+
+    /// Compares every server with its guest once.
+    ///
+    /// # Errors
+    /// When the cluster or the store does not answer.
+    pub async fn sweep(&self) -> anyhow::Result<Swept> {
+        Ok(self.worker.sweep().await?)
+    }
+
+    /// Does what is due for servers whose time ends; returns for how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn expire(&self) -> anyhow::Result<usize> {
+        Ok(self.worker.expire().await?)
+    }
+
     /// Works until `stop`, then lets what is under way come to its next checkpoint.
     ///
     /// # Errors
@@ -81,7 +108,7 @@ impl WorkerProcess {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let beat = CancellationToken::new();
         let thread = self.start_heartbeat(beat.clone()).await?;
-        self.worker.run(stop).await;
+        tokio::join!(self.worker.run(stop.clone()), self.worker.make_rounds(stop));
         beat.cancel();
         let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
         ended.map_err(|_| anyhow::anyhow!("the heartbeat's thread panicked"))

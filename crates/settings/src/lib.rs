@@ -9,6 +9,7 @@ mod validate;
 
 pub use load::{DEFAULTS, LoadError, load, load_from};
 pub use sections::{
-    Api, Auth, CloneMode, Database, Limits, Log, Network, Proxmox, Role, Security, Settings, Worker,
+    Api, Auth, CloneMode, Database, Limits, Log, Network, Proxmox, Role, Security, Settings,
+    Spread, Worker,
 };
 pub use validate::Problem;

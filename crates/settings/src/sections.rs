@@ -98,6 +98,12 @@ pub struct Worker {
     pub scan_ms: u64,
     /// Attempts after which a step is given up.
     pub max_attempts: u32,
+    /// How often the cluster is looked at, in milliseconds.
+    pub look_ms: u64,
+    /// How often every server is compared with its guest, in milliseconds.
+    pub sweep_ms: u64,
+    /// How long a left-over guest must have been seen before it is removed, in milliseconds.
+    pub orphan_ms: u64,
 }
 
 /// Keys.
@@ -143,12 +149,24 @@ pub struct Proxmox {
     pub vmid_first: u32,
     /// Last VMID this installation may give.
     pub vmid_last: u32,
+    /// Days that a number which was given rests before it may be given again.
+    pub vmid_quarantine_days: u32,
     /// How templates are cloned.
     pub clone_mode: CloneMode,
     /// Storage for full clones. Empty: that of the template.
     pub storage: String,
-    /// Most clones in flight at once.
+    /// Most clones in flight at once on one storage and of one template.
     pub max_clones: u32,
+    /// Most clones in flight at once to one node.
+    pub max_clones_per_node: u32,
+    /// Cores that may be promised, in percent of a node's logical processors.
+    pub cpu_overcommit_percent: u32,
+    /// Memory that may be promised, in percent of a node's memory.
+    pub memory_overcommit_percent: u32,
+    /// Share of each storage, in percent, that is not promised.
+    pub storage_reserve_percent: u32,
+    /// How long a node may be away before what was begun on it is given up, in seconds.
+    pub node_patience_secs: u64,
     /// How long a guest may take to shut down before it is switched off, in seconds.
     pub shutdown_timeout_secs: u64,
     /// How long to wait for the guest agent of a new server, in seconds.
@@ -194,6 +212,25 @@ pub struct Limits {
     pub max_bulk: usize,
     /// Most network interfaces of one server.
     pub max_nics: usize,
+    /// How long before a server's end people are warned, in hours.
+    pub expiry_warning_hours: u64,
+    /// How long after its end a server is deleted, in hours.
+    pub expiry_grace_hours: u64,
+    /// How long the answer to a request with an idempotency key is remembered, in hours.
+    pub idempotency_hours: u64,
+}
+
+/// Whether servers of one role keep away from each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Spread {
+    /// The node with the fewest of them is preferred.
+    #[default]
+    Preferred,
+    /// Never two on one node.
+    Required,
+    /// It does not matter.
+    Off,
 }
 
 /// What servers are for.
@@ -202,6 +239,12 @@ pub struct Limits {
 pub struct Role {
     /// VMID of the template.
     pub template: u32,
+    /// VMIDs of further templates, for nodes that the first one cannot be cloned to.
+    #[serde(default)]
+    pub templates: Vec<u32>,
+    /// Whether its servers keep away from each other.
+    #[serde(default)]
+    pub spread: Spread,
     /// Smallest disk in GiB: that of the template.
     pub min_disk_gb: u32,
     /// cloud-init user.

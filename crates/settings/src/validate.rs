@@ -97,6 +97,17 @@ impl Settings {
             "worker.max_attempts",
             "must be between 1 and 100",
         );
+        for (name, value) in [
+            ("worker.look_ms", self.worker.look_ms),
+            ("worker.sweep_ms", self.worker.sweep_ms),
+            ("worker.orphan_ms", self.worker.orphan_ms),
+        ] {
+            problems.unless(
+                (100..=86_400_000).contains(&value),
+                name,
+                "must be between 100 and 86400000",
+            );
+        }
         let key = self.security.mark_key.expose_secret();
         problems.unless(
             key.is_empty() || (key.len() >= 32 && key.bytes().all(|b| b.is_ascii_hexdigit())),
@@ -175,6 +186,39 @@ fn bounds(proxmox: &Proxmox, problems: &mut Problems) {
         (1..=256).contains(&proxmox.max_clones),
         "proxmox.max_clones",
         "must be between 1 and 256",
+    );
+    problems.unless(
+        (1..=256).contains(&proxmox.max_clones_per_node),
+        "proxmox.max_clones_per_node",
+        "must be between 1 and 256",
+    );
+    for (name, value) in [
+        ("cpu_overcommit_percent", proxmox.cpu_overcommit_percent),
+        (
+            "memory_overcommit_percent",
+            proxmox.memory_overcommit_percent,
+        ),
+    ] {
+        problems.unless(
+            (1..=10_000).contains(&value),
+            format!("proxmox.{name}"),
+            "must be between 1 and 10000",
+        );
+    }
+    problems.unless(
+        proxmox.storage_reserve_percent <= 99,
+        "proxmox.storage_reserve_percent",
+        "must be between 0 and 99",
+    );
+    problems.unless(
+        proxmox.vmid_quarantine_days <= 36_500,
+        "proxmox.vmid_quarantine_days",
+        "must be between 0 and 36500",
+    );
+    problems.unless(
+        (1..=86_400).contains(&proxmox.node_patience_secs),
+        "proxmox.node_patience_secs",
+        "must be between 1 and 86400",
     );
     problems.unless(
         (1..=3600).contains(&proxmox.shutdown_timeout_secs),
@@ -270,6 +314,17 @@ fn limits(limits: &Limits, problems: &mut Problems) {
         "limits.max_bulk",
         "must be between 1 and 5000",
     );
+    for (name, value) in [
+        ("expiry_warning_hours", limits.expiry_warning_hours),
+        ("expiry_grace_hours", limits.expiry_grace_hours),
+        ("idempotency_hours", limits.idempotency_hours),
+    ] {
+        problems.unless(
+            value <= 8_760,
+            format!("limits.{name}"),
+            "must be between 0 and 8760",
+        );
+    }
     problems.unless(
         (1..=32).contains(&limits.max_nics),
         "limits.max_nics",
@@ -283,6 +338,11 @@ fn role(name: &str, role: &Role, problems: &mut Problems) {
         role.template >= 100,
         key("template"),
         "must be the VMID of a template",
+    );
+    problems.unless(
+        role.templates.iter().all(|vmid| *vmid >= 100),
+        key("templates"),
+        "must be VMIDs of templates",
     );
     problems.unless(
         role.min_disk_gb >= 1,

@@ -116,12 +116,16 @@ impl StackBuilder {
         environment.extend(self.environment);
         let empty = dir.path().join("empty.toml");
         std::fs::write(&empty, "")?;
+        let cluster = !environment["TPM__PROXMOX__ENDPOINTS"].is_empty();
         let settings = tpm_settings::load_from(Some(&empty), environment.clone())?;
         let mut service = Service::open(settings).await?;
         if let Some(engine) = self.engine {
             service = service.with_engine(engine);
         }
         let api = service.api().await?;
+        if cluster {
+            service.worker()?.look().await?;
+        }
         let client = Client::new(api.url())?;
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api.serve(stop.clone()));

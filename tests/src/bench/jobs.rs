@@ -62,7 +62,6 @@ fn empty() -> Empty {
         deadline: Duration::from_secs(60),
         when_late: WhenLate::Fail,
         on_failure: OnFailure::Undo,
-        slot: None,
     }])
 }
 

@@ -2,7 +2,10 @@
 
 pub(crate) mod auth;
 pub(crate) mod health;
+pub(crate) mod networks;
+pub(crate) mod nodes;
 pub(crate) mod notifications;
+pub(crate) mod projects;
 pub(crate) mod servers;
 pub(crate) mod system;
 pub(crate) mod tasks;

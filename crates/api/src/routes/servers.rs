@@ -1,7 +1,7 @@
 //! Servers.
 
 use crate::error::Fault;
-use crate::extract::{Body, Person, Reader};
+use crate::extract::{Asked, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::answered;
 use crate::{body, query, wire};
@@ -10,7 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tpm_app::PowerOutcome;
+use tpm_app::{ChangeOutcome, PowerOutcome};
 use tpm_domain::{Error, PowerTarget, ResourceKind, ServerId};
 use tpm_messages::{Answer, answer};
 
@@ -28,11 +28,13 @@ pub(crate) async fn list(
     RawQuery(text): RawQuery,
 ) -> Response {
     let result = async {
-        let page = state
-            .app
-            .servers(&ctx, &query::servers(text.as_deref())?)
-            .await?;
-        let servers: Vec<Value> = page.items.iter().map(|s| wire::server(lang, s)).collect();
+        let (query, project) = query::servers(text.as_deref())?;
+        let page = state.app.servers(&ctx, &query, project.as_deref()).await?;
+        let servers: Vec<Value> = page
+            .items
+            .iter()
+            .map(|view| wire::server(lang, view))
+            .collect();
         Ok(Json(json!({ "servers": servers, "total": page.total })).into_response())
     };
     answered(lang, result.await)
@@ -54,8 +56,7 @@ pub(crate) async fn one(
 pub(crate) async fn create(
     State(state): State<ApiState>,
     Reader(lang): Reader,
-    Person(ctx): Person,
-    Body(body): Body,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
         let (draft, errors) = body::create(body);
@@ -74,14 +75,13 @@ pub(crate) async fn create(
 pub(crate) async fn bulk_create(
     State(state): State<ApiState>,
     Reader(lang): Reader,
-    Person(ctx): Person,
-    Body(body): Body,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
-        let (drafts, shared, errors) = body::bulk_create(body);
+        let (bulk, errors) = body::bulk_create(body);
         let accepted = state
             .app
-            .create_servers(&ctx, &drafts, &shared, errors)
+            .create_servers(&ctx, &bulk.servers, &bulk.network, bulk.policy, errors)
             .await?;
         let servers: Vec<Value> = accepted.children.iter().map(wire::accepted).collect();
         let body = json!({
@@ -116,8 +116,7 @@ pub(crate) async fn delete_one(
 pub(crate) async fn bulk_delete(
     State(state): State<ApiState>,
     Reader(lang): Reader,
-    Person(ctx): Person,
-    Body(body): Body,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
         let (ids, errors) = body::bulk_delete(body);
@@ -137,9 +136,8 @@ pub(crate) async fn bulk_delete(
 pub(crate) async fn set_status(
     State(state): State<ApiState>,
     Reader(lang): Reader,
-    Person(ctx): Person,
     Path(text): Path<String>,
-    Body(body): Body,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
         let (target, errors) = body::power(body);
@@ -149,6 +147,86 @@ pub(crate) async fn set_status(
             PowerOutcome::Started(task) => (Answer::PowerStarted, Some(task)),
         };
         let body = json!({ "success": true, "message": answer(lang, said), "task_id": task });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn bulk_power(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (ids, target, errors) = body::bulk_power(body);
+        let done = state
+            .app
+            .set_power_of_all(&ctx, &ids, target, errors)
+            .await?;
+        let servers: Vec<Value> = done.children.iter().map(wire::accepted).collect();
+        let said = Answer::BulkPowerStarted(servers.len(), done.there.len());
+        let body = json!({
+            "success": true,
+            "message": answer(lang, said),
+            "task_id": done.task,
+            "servers": servers,
+            "unchanged": done.there,
+        });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn change(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(text): Path<String>,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (change, errors) = body::change(body);
+        let done = state
+            .app
+            .change_server(&ctx, id(&text)?, &change, errors)
+            .await?;
+        let (said, task) = match done {
+            ChangeOutcome::Saved => (Answer::Saved, None),
+            ChangeOutcome::Started(task) => (Answer::ChangeStarted, Some(task)),
+        };
+        let body = json!({ "success": true, "message": answer(lang, said), "task_id": task });
+        Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn recreate(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(text): Path<String>,
+    Asked(ctx, _): Asked,
+) -> Response {
+    let result = async {
+        let accepted = state.app.recreate_server(&ctx, id(&text)?).await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::RecreateStarted),
+            "task_id": accepted.task,
+            "server_id": accepted.server,
+        });
+        Ok((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn forget(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(text): Path<String>,
+    Asked(ctx, _): Asked,
+) -> Response {
+    let result = async {
+        state.app.forget_server(&ctx, id(&text)?).await?;
+        let body = json!({ "success": true, "message": answer(lang, Answer::Forgotten) });
         Ok(Json(body).into_response())
     };
     answered(lang, result.await)

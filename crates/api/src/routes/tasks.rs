@@ -1,11 +1,12 @@
 //! Tasks.
 
-use crate::extract::{Person, Reader};
+use crate::extract::{Asked, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::answered;
 use crate::{query, wire};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tpm_domain::TaskToken;
@@ -83,6 +84,26 @@ pub(crate) async fn cancel(
             "status": task.state.as_str(),
         });
         Ok(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn retry(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(text): Path<String>,
+    Asked(ctx, _): Asked,
+) -> Response {
+    let result = async {
+        let accepted = state.app.retry_task(&ctx, &token(&text)).await?;
+        let servers: Vec<Value> = accepted.children.iter().map(wire::accepted).collect();
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::RetryStarted(servers.len())),
+            "task_id": accepted.task,
+            "servers": servers,
+        });
+        Ok((StatusCode::CREATED, Json(body)).into_response())
     };
     answered(lang, result.await)
 }

@@ -2,7 +2,7 @@
 //! is made for the first time.
 
 use super::create::incomplete;
-use super::reserve::{Refusal, Wanted, as_before, server_of};
+use super::reserve::{Crossings, Refusal, Wanted, as_before, server_of};
 use super::{Accepted, BulkAccepted};
 use crate::{App, Ctx, Result};
 use tpm_domain::{
@@ -31,9 +31,13 @@ impl App {
     /// cannot be had; or the store does not answer. Nothing is tried then.
     pub async fn retry_task(&self, ctx: &Ctx, token: &TaskToken) -> Result<BulkAccepted> {
         ctx.authorize(Action::WriteServers)?;
-        let done = self
-            .until_uncrossed(async || self.try_again(ctx, token).await)
-            .await?;
+        let mut crossings = Crossings::default();
+        let done = loop {
+            match self.try_again(ctx, token).await {
+                Err(refusal) if crossings.again(&refusal) => {}
+                done => break done?,
+            }
+        };
         self.store().queue().wake().await;
         Ok(done)
     }
@@ -163,9 +167,13 @@ impl App {
     /// does not answer.
     pub async fn recreate_server(&self, ctx: &Ctx, id: ServerId) -> Result<Accepted> {
         ctx.authorize(Action::WriteServers)?;
-        let done = self
-            .until_uncrossed(async || self.try_recreate(ctx, id).await)
-            .await?;
+        let mut crossings = Crossings::default();
+        let done = loop {
+            match self.try_recreate(ctx, id).await {
+                Err(refusal) if crossings.again(&refusal) => {}
+                done => break done?,
+            }
+        };
         self.store().queue().wake().await;
         Ok(done)
     }

@@ -2,7 +2,7 @@
 
 use super::delete::existing;
 use super::draft::ExpiryDraft;
-use super::reserve::Refusal;
+use super::reserve::{Crossings, Refusal};
 use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
 use tpm_domain::{
@@ -52,9 +52,13 @@ impl App {
         if !errors.is_empty() {
             errors.into_result(())?;
         }
-        let done = self
-            .until_uncrossed(async || self.try_change(ctx, id, change).await)
-            .await?;
+        let mut crossings = Crossings::default();
+        let done = loop {
+            match self.try_change(ctx, id, change).await {
+                Err(refusal) if crossings.again(&refusal) => {}
+                done => break done?,
+            }
+        };
         if matches!(done, ChangeOutcome::Started(_)) {
             self.store().queue().wake().await;
         }

@@ -1,7 +1,7 @@
 //! Creating servers: all servers of a request are accepted, or none.
 
 use super::draft::{NicPlan, ServerPlan, understand_nics};
-use super::reserve::{Refusal, Wanted, addresses};
+use super::reserve::{Crossings, Refusal, Wanted, addresses};
 use super::{ServerDraft, SharedNetwork};
 use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use tpm_domain::{
     Action, AddressPlan, BulkPolicy, DEFAULT_PROJECT, Error, EventKind, FieldErrors, ProjectId,
     Reason, ServerId, ServerName, ServerSpec, TaskKind, TaskToken,
 };
-use tpm_store::{NewTask, StoreError, UnitOfWork};
+use tpm_store::{NewTask, UnitOfWork};
 
 /// A request that was accepted: what is asked for is now the worker's to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +29,6 @@ pub struct BulkAccepted {
     /// Each server with its own task, in the order asked for.
     pub children: Vec<Accepted>,
 }
-
-/// How often a transaction that crossed another one is begun anew.
-const CROSSINGS: u32 = 5;
 
 impl App {
     /// Creates one server. `errors` is what was already found wrong while reading the request.
@@ -99,29 +96,15 @@ impl App {
         plans: &[ServerPlan],
         bulk: Option<BulkPolicy>,
     ) -> Result<BulkAccepted> {
-        let done = self
-            .until_uncrossed(async || self.try_accept(ctx, plans, bulk).await)
-            .await?;
+        let mut crossings = Crossings::default();
+        let done = loop {
+            match self.try_accept(ctx, plans, bulk).await {
+                Err(refusal) if crossings.again(&refusal) => {}
+                done => break done?,
+            }
+        };
         self.store().queue().wake().await;
         Ok(done)
-    }
-
-    /// Begins a transaction anew when it crossed another one.
-    pub(crate) async fn until_uncrossed<T>(
-        &self,
-        attempt: impl AsyncFn() -> std::result::Result<T, Refusal>,
-    ) -> Result<T> {
-        let mut crossings = 0;
-        loop {
-            match attempt().await {
-                Err(Refusal::Store(StoreError::Crossed(_) | StoreError::Constraint(_)))
-                    if crossings < CROSSINGS =>
-                {
-                    crossings += 1;
-                }
-                done => return done.map_err(AppError::from),
-            }
-        }
     }
 
     async fn try_accept(

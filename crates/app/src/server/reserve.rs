@@ -53,6 +53,25 @@ impl From<Refusal> for AppError {
     }
 }
 
+/// How often a transaction that crossed another one is begun anew.
+const CROSSINGS: u32 = 5;
+
+/// Counts the crossings of one request.
+#[derive(Default)]
+pub(crate) struct Crossings(u32);
+
+impl Crossings {
+    /// Whether the transaction is to be begun anew after this.
+    pub(crate) fn again(&mut self, refusal: &Refusal) -> bool {
+        self.0 += 1;
+        let crossed = matches!(
+            refusal,
+            Refusal::Store(StoreError::Crossed(_) | StoreError::Constraint(_))
+        );
+        crossed && self.0 <= CROSSINGS
+    }
+}
+
 fn conflict(conflict: Conflict) -> Refusal {
     Error::Conflict(conflict).into()
 }
