@@ -16,6 +16,7 @@ async fn two_hundred_servers_run_and_nothing_is_done_twice() -> anyhow::Result<(
     const COUNT: usize = 200;
     let mut stack = Stack::builder()
         .set("PROXMOX__MAX_CLONES", 5)
+        .set("PROXMOX__CPU_OVERCOMMIT_PERCENT", 1000)
         .start()
         .await?;
     stack.start_worker()?;

@@ -20,7 +20,6 @@ fn step(name: &'static str, deadline: Duration) -> StepSpec {
         deadline,
         when_late: WhenLate::Fail,
         on_failure: OnFailure::Undo,
-        slot: None,
     }
 }
 
@@ -35,6 +34,8 @@ fn done() -> Observed {
 fn engine(deadline: Duration) -> MockProvisioner {
     let mut engine = MockProvisioner::new();
     engine.expect_name().return_const("test".to_owned());
+    engine.expect_slots().returning(|_, _| Vec::new());
+    engine.expect_survey().returning(|| Ok(None));
     let steps: Vec<StepSpec> = vec![step("make", deadline)];
     engine.expect_steps().return_const(steps);
     engine

@@ -169,6 +169,9 @@ impl Provisioner for MemoryEngine {
                 PowerState::Stopped
             },
             mark: None,
+            conflict: None,
+            size: None,
+            drift: Vec::new(),
         }))
     }
 }

@@ -46,6 +46,10 @@ pub(crate) fn placement(settings: &Settings) -> BTreeMap<String, PlacementPolicy
         rules: PlacementRules {
             cpu_percent: proxmox.cpu_overcommit_percent,
             memory_percent: proxmox.memory_overcommit_percent,
+            storage_percent: match proxmox.clone_mode {
+                CloneMode::Full => 100,
+                CloneMode::Linked => proxmox.storage_overcommit_percent,
+            },
             storage_reserve_percent: proxmox.storage_reserve_percent,
         },
         full_clone: proxmox.clone_mode == CloneMode::Full,

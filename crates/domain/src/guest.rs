@@ -73,6 +73,17 @@ impl Identity {
     }
 }
 
+/// How large a guest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestSize {
+    /// Virtual CPU cores.
+    pub cpu: u32,
+    /// Memory in MiB.
+    pub memory_mb: u32,
+    /// Its first disk in GiB, rounded up.
+    pub disk_gb: u32,
+}
+
 /// One look at a guest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuestView {
@@ -86,6 +97,8 @@ pub struct GuestView {
     pub mark: Option<Mark>,
     /// Both identities, when it is not the guest that was made.
     pub conflict: Option<String>,
+    /// How large it is, when that could be read.
+    pub size: Option<GuestSize>,
     /// What is not as the server's row says: `name: wanted, found`.
     pub drift: Vec<String>,
 }

@@ -11,6 +11,9 @@ pub struct PlacementRules {
     pub cpu_percent: u32,
     /// Memory that may be promised, in percent of a node's memory.
     pub memory_percent: u32,
+    /// Disks that may be promised, in percent of a storage's size without its reserve: more than 100 where
+    /// disks take room only as they are written.
+    pub storage_percent: u32,
     /// Share of a storage, in percent, that is never promised.
     pub storage_reserve_percent: u32,
 }
@@ -467,12 +470,12 @@ fn free_disk(
         .get(&(node.name.clone(), storage.to_owned()))
         .copied()
         .unwrap_or(0);
-    Some(
-        view.total_gb
-            .saturating_sub(keep)
-            .saturating_sub(view.used_gb)
-            .saturating_sub(promised),
-    )
+    let left = view
+        .total_gb
+        .saturating_sub(keep)
+        .saturating_sub(view.used_gb);
+    let may = left.saturating_mul(rules.storage_percent.into()) / 100;
+    Some(may.saturating_sub(promised))
 }
 
 /// Whether a server where it is can have so much more.

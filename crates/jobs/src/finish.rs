@@ -3,7 +3,7 @@
 use crate::point::PointKind;
 use crate::run::{Run, Stop};
 use tpm_domain::{
-    Event, EventKind, Failure, FailureCode, PowerState, PowerTarget, Server, ServerSpec,
+    Event, EventKind, Failure, FailureCode, GuestView, PowerState, PowerTarget, Server, ServerSpec,
     ServerState, StepState, TaskState,
 };
 use tpm_provisioner::Operation;
@@ -154,7 +154,7 @@ impl Run<'_> {
     pub(crate) async fn end_cancelled(&mut self) -> Result<(), Stop> {
         let mut server = self.server.clone();
         server.state = self.seen_state().await;
-        self.take_back_change(&mut server);
+        self.take_back_change(&mut server).await;
         let tx = self.fenced().await?;
         if self.is_about_the_server() {
             tx.save_server(&server).await?;
@@ -208,7 +208,7 @@ impl Run<'_> {
             };
             let why = failure.clone();
             let kind = if self.operation == Operation::Change {
-                self.take_back_change(&mut server);
+                self.take_back_change(&mut server).await;
                 EventKind::ChangeFailed { failure: why }
             } else if self.operation == Operation::Create {
                 EventKind::CreateFailed { failure: why }
@@ -232,15 +232,25 @@ impl Run<'_> {
         Err(Stop::Ended)
     }
 
-    /// A change that was not made, or not wholly: the row says again what it said before, and what the
-    /// guest has beyond that is shown as drift.
-    fn take_back_change(&self, server: &mut Server) {
+    /// A change that was not made, or not wholly: the row says what the guest is, or what it was before when
+    /// nobody can say.
+    async fn take_back_change(&self, server: &mut Server) {
         if self.operation != Operation::Change {
             return;
         }
         let before = self.claim.task.payload.as_deref();
         if let Some(spec) = before.and_then(|text| serde_json::from_str::<ServerSpec>(text).ok()) {
             server.spec = spec;
+        }
+        if let Ok(Some(GuestView {
+            size: Some(size),
+            conflict: None,
+            ..
+        })) = self.engine.look(&self.server).await
+        {
+            server.spec.cpu = size.cpu;
+            server.spec.memory_mb = size.memory_mb;
+            server.spec.disk_gb = size.disk_gb;
         }
     }
 

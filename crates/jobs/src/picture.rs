@@ -18,6 +18,7 @@ const ASKED_AT_ONCE: usize = 8;
 const PLAIN: PlacementRules = PlacementRules {
     cpu_percent: 100,
     memory_percent: 100,
+    storage_percent: 100,
     storage_reserve_percent: 0,
 };
 

@@ -132,12 +132,14 @@ impl Provisioner for ProxmoxProvisioner {
             None => self.drift(server, &found),
             Some(_) => Vec::new(),
         };
+        let config = found.config;
         Ok(Some(GuestView {
             vmid: server.vmid,
-            mark: self.mark_on(&found.config),
+            mark: self.mark_on(&config),
             node: NodeName(found.node),
             power,
             conflict,
+            size: resize::size(&config),
             drift,
         }))
     }

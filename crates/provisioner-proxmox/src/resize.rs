@@ -2,11 +2,12 @@
 
 use crate::ProxmoxProvisioner;
 use crate::error::{of_value, of_write};
-use crate::guest::{Begun, Found};
+use crate::guest::Begun;
 use serde_json::json;
 use std::time::Duration;
-use tpm_domain::FailureCode;
+use tpm_domain::{FailureCode, GuestSize};
 use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
+use tpm_pve_client::GuestConfig;
 
 const GIB: u64 = 1 << 30;
 
@@ -21,7 +22,7 @@ impl ProxmoxProvisioner {
             Begun::Nothing | Begun::Ended | Begun::Failed(_) => {}
         }
         let found = self.ours(call).await?;
-        let (disk, size) = first_disk(&found)?;
+        let (disk, size) = first_disk(&found.config)?;
         let want = u64::from(call.server.spec.disk_gb) * GIB;
         if size > want {
             let text = format!(
@@ -48,7 +49,7 @@ impl ProxmoxProvisioner {
 
     pub(crate) async fn act_resize(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
         let found = self.ours(call).await?;
-        let (disk, _) = first_disk(&found)?;
+        let (disk, _) = first_disk(&found.config)?;
         let want = u64::from(call.server.spec.disk_gb) * GIB;
         let digest = found.config.digest();
         let upid = self
@@ -64,17 +65,26 @@ impl ProxmoxProvisioner {
     }
 }
 
+/// How large a guest is; `None` when its configuration does not say.
+pub(crate) fn size(config: &GuestConfig) -> Option<GuestSize> {
+    let (_, bytes) = first_disk(config).ok()?;
+    Some(GuestSize {
+        cpu: config.cores().unwrap_or(1) * config.sockets().unwrap_or(1),
+        memory_mb: u32::try_from(config.memory_mb().unwrap_or(512)).ok()?,
+        disk_gb: u32::try_from(bytes.div_ceil(GIB)).ok()?,
+    })
+}
+
 /// The disk the guest boots from, with its size in bytes: the first disk of the boot order, else the
 /// first one on any bus.
-fn first_disk(found: &Found) -> Result<(String, u64), ProvisionError> {
-    let disks = found.config.disks().map_err(of_value)?;
+fn first_disk(config: &GuestConfig) -> Result<(String, u64), ProvisionError> {
+    let disks = config.disks().map_err(of_value)?;
     let plain = |name: &str| {
         disks
             .get(name)
             .filter(|disk| !disk.is_cdrom() && !disk.is_cloudinit())
     };
-    let order = found
-        .config
+    let order = config
         .get("boot")
         .and_then(|boot| boot.split("order=").nth(1));
     let by_order = order

@@ -163,6 +163,8 @@ pub struct Proxmox {
     pub cpu_overcommit_percent: u32,
     /// Memory that may be promised, in percent of a node's memory.
     pub memory_overcommit_percent: u32,
+    /// Disks of linked clones that may be promised, in percent of what is left on a storage.
+    pub storage_overcommit_percent: u32,
     /// Share of each storage, in percent, that is not promised.
     pub storage_reserve_percent: u32,
     /// How long a node may be away before what was begun on it is given up, in seconds.

@@ -198,6 +198,10 @@ fn bounds(proxmox: &Proxmox, problems: &mut Problems) {
             "memory_overcommit_percent",
             proxmox.memory_overcommit_percent,
         ),
+        (
+            "storage_overcommit_percent",
+            proxmox.storage_overcommit_percent,
+        ),
     ] {
         problems.unless(
             (1..=10_000).contains(&value),

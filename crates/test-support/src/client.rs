@@ -109,6 +109,14 @@ impl Client {
         self.send(Method::PUT, path, Some(body)).await
     }
 
+    /// `PATCH` with a JSON body.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Reply> {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
     /// `DELETE`.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ const fn act(
 }
 
 /// Every step that acts.
-pub(crate) const ACTS: [Act; 9] = [
+pub(crate) const ACTS: [Act; 11] = [
     act(Operation::Create, "clone", "POST", "/nodes/*/qemu/*/clone"),
     act(
         Operation::Create,
@@ -80,6 +80,13 @@ pub(crate) const ACTS: [Act; 9] = [
         "POST",
         "/nodes/*/qemu/*/status/reboot",
     ),
+    act(
+        Operation::Change,
+        "configure",
+        "PUT",
+        "/nodes/*/qemu/*/config",
+    ),
+    act(Operation::Change, "resize", "PUT", "/nodes/*/qemu/*/resize"),
 ];
 
 /// Steps that only look; what goes wrong with them is in [`answers`] by name.

@@ -33,7 +33,13 @@ pub(crate) fn kind(operation: Operation) -> &'static str {
         Operation::Start => "start_server",
         Operation::Stop => "stop_server",
         Operation::Restart => "restart_server",
+        Operation::Change => "change_server",
     }
+}
+
+/// What a change asks for.
+pub(crate) fn larger() -> Value {
+    json!({ "cpu": 4, "memory": 4096, "disk_size": 25 })
 }
 
 const NAME: &str = "web-server-02";
@@ -91,6 +97,10 @@ pub(crate) async fn ask(
         Operation::Start => stack.client.put(&path, &status("running")).await?,
         Operation::Stop => stack.client.put(&path, &status("stopped")).await?,
         Operation::Restart => stack.client.put(&path, &status("restarted")).await?,
+        Operation::Change => {
+            let path = format!("/api/servers/{id}");
+            stack.client.patch(&path, &larger()).await?
+        }
     };
     ensure!(
         reply.status == 200,
@@ -143,19 +153,21 @@ pub(crate) async fn is_whole(
     ensure!(guest.status == power, "{guest:#?}");
     ensure!(guest.name == subject.name, "{guest:#?}");
     let option = |key: &str| {
-        guest
-            .config
-            .get(key)
-            .map(String::as_str)
+        // What waits for a restart is set all the same.
+        let set = guest.pending.get(key).cloned().flatten();
+        set.or_else(|| guest.config.get(key).cloned())
             .unwrap_or_default()
     };
     ensure!(
-        option("cores") == "2" && option("memory") == "2048",
-        "{guest:#?}"
+        option("cores") == server["cpu"].to_string()
+            && option("memory") == server["memory"].to_string(),
+        "{server:#} {guest:#?}"
     );
+    ensure!(server["drift"] == json!([]), "{server:#}");
     let wanted = format!("ip={}/24", subject.address);
     ensure!(option("ipconfig0").contains(&wanted), "{guest:#?}");
-    ensure!(option("scsi0").contains("size=20G"), "{guest:#?}");
+    let size = format!("size={}G", server["disk_size"]);
+    ensure!(option("scsi0").contains(&size), "{server:#} {guest:#?}");
     ensure!(option("lock").is_empty(), "{guest:#?}");
     let clones = effects(stack, "clone");
     let distinct: BTreeSet<_> = clones.iter().collect();
@@ -194,6 +206,13 @@ pub(crate) async fn as_asked(
             is_whole(stack, subject, "running").await.map(|_| ())
         }
         Operation::Stop => is_whole(stack, subject, "stopped").await.map(|_| ()),
+        Operation::Change => {
+            let server = is_whole(stack, subject, "running").await?;
+            for (field, wanted) in larger().as_object().into_iter().flatten() {
+                ensure!(server[field] == *wanted, "{field}: {server:#}");
+            }
+            Ok(())
+        }
         Operation::Destroy => {
             let reply = stack
                 .client

@@ -5,10 +5,10 @@ use anyhow::ensure;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_domain::{
-    Failure, FailureCode, ServerId, StepRecord, StepState, TaskId, TaskKind, TaskNote, TaskState,
-    TaskToken, UserId,
+    BulkPolicy, Failure, FailureCode, ServerId, StepRecord, StepState, TaskId, TaskKind, TaskNote,
+    TaskState, TaskToken, UserId,
 };
-use tpm_store::{Claim, NewTask, SlotAnswer, Store, StoreError, TaskQuery};
+use tpm_store::{Claim, NewTask, SlotAnswer, SlotNeed, Store, StoreError, TaskQuery};
 use tpm_store_seaorm::SeaStore;
 use tpm_test_support::Postgres;
 
@@ -23,13 +23,12 @@ async fn job(
 ) -> anyhow::Result<(ServerId, TaskId)> {
     let tx = store.begin().await?;
     let server = tx.insert_server(&new_server(name, vmid)).await?;
-    let task = NewTask {
-        token: TaskToken(format!("task_{name}")),
-        kind: TaskKind::CreateServer,
-        server: Some((server, name.into())),
-        parent: None,
-        requested_by: by,
-    };
+    let task = NewTask::on(
+        TaskKind::CreateServer,
+        TaskToken(format!("task_{name}")),
+        (server, name.into()),
+        by,
+    );
     let task = tx.insert_task(&task).await?;
     tx.commit().await?;
     Ok((server, task))
@@ -164,13 +163,12 @@ async fn a_server_has_one_active_task() -> anyhow::Result<()> {
     on_both(|store| async move {
         let by = person(&store).await?;
         let (server, task) = job(&store, by, "one", 1000).await?;
-        let again = NewTask {
-            token: TaskToken("task_again".into()),
-            kind: TaskKind::DeleteServer,
-            server: Some((server, "one".into())),
-            parent: None,
-            requested_by: by,
-        };
+        let again = NewTask::on(
+            TaskKind::DeleteServer,
+            TaskToken("task_again".into()),
+            (server, "one".into()),
+            by,
+        );
         let tx = store.begin().await?;
         let second = tx.insert_task(&again).await;
         ensure!(
@@ -200,27 +198,31 @@ async fn places_are_limited_and_handed_on() -> anyhow::Result<()> {
         let by = person(&store).await?;
         let (_, one) = job(&store, by, "one", 1000).await?;
         let (_, two) = job(&store, by, "two", 1001).await?;
-        let first = claim(&store, "a").await?;
-        let second = claim(&store, "a").await?;
+        let long = Duration::from_secs(600);
+        let claim = async || store.queue().claim("a", long).await;
+        let first = claim().await?.expect("due");
+        let second = claim().await?.expect("due");
         ensure!((first.lease.task, second.lease.task) == (one, two));
+        let clone = [SlotNeed {
+            name: "clone".into(),
+            limit: 1,
+        }];
         let tx = store.begin().await?;
-        ensure!(tx.take_slot(one, 0, "clone", 1).await? == SlotAnswer::Taken);
+        ensure!(tx.take_slots(one, 0, &clone).await? == SlotAnswer::Taken);
         ensure!(
-            tx.take_slot(one, 0, "clone", 1).await? == SlotAnswer::Taken,
+            tx.take_slots(one, 0, &clone).await? == SlotAnswer::Taken,
             "lost its own place"
         );
-        ensure!(tx.take_slot(two, 0, "clone", 1).await? == SlotAnswer::Full);
+        ensure!(tx.take_slots(two, 0, &clone).await? == SlotAnswer::Full("clone".into()));
         tx.park(two, Duration::from_secs(3600), Some("clone"))
             .await?;
         tx.commit().await?;
-        ensure!(
-            store.queue().claim("a", TTL).await?.is_none(),
-            "claimed while it waits"
-        );
+        ensure!(claim().await?.is_none(), "claimed while it waits");
         let tx = store.begin().await?;
-        tx.free_slot(one, 0).await?;
+        tx.free_slots(one, 0).await?;
         tx.commit().await?;
-        ensure!(claim(&store, "a").await?.lease.task == two, "was not woken");
+        let woken = claim().await?.expect("was not woken");
+        ensure!(woken.lease.task == two);
         Ok(())
     })
     .await
@@ -231,24 +233,23 @@ async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
     on_both(|store| async move {
         let by = person(&store).await?;
         let tx = store.begin().await?;
-        let parent = NewTask {
-            token: TaskToken("task_bulk".into()),
-            kind: TaskKind::BulkCreate,
-            server: None,
-            parent: None,
-            requested_by: by,
-        };
+        let parent = NewTask::bulk(
+            TaskKind::BulkCreate,
+            TaskToken("task_bulk".into()),
+            BulkPolicy::Keep,
+            by,
+        );
         let parent = tx.insert_task(&parent).await?;
         for n in 0..8 {
             let name = format!("s{n}");
             let server = tx.insert_server(&new_server(&name, 1000 + n)).await?;
-            let task = NewTask {
-                token: TaskToken(format!("task_{name}")),
-                kind: TaskKind::CreateServer,
-                server: Some((server, name)),
-                parent: Some(parent),
-                requested_by: by,
-            };
+            let task = NewTask::on(
+                TaskKind::CreateServer,
+                TaskToken(format!("task_{name}")),
+                (server, name),
+                by,
+            )
+            .in_bulk(Some(parent), 0);
             tx.insert_task(&task).await?;
         }
         tx.commit().await?;

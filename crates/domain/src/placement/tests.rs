@@ -6,6 +6,7 @@ use crate::StorageView;
 const RULES: PlacementRules = PlacementRules {
     cpu_percent: 400,
     memory_percent: 100,
+    storage_percent: 100,
     storage_reserve_percent: 10,
 };
 
