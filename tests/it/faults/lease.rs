@@ -243,6 +243,7 @@ async fn the_intent_is_written_before_the_act() -> anyhow::Result<()> {
     stack.start_worker_with(watch.clone())?;
     let subject = prepare(&stack, Operation::Create).await?;
     for operation in [
+        Operation::Change,
         Operation::Restart,
         Operation::Stop,
         Operation::Start,

@@ -159,8 +159,8 @@ pub(crate) async fn is_whole(
             .unwrap_or_default()
     };
     ensure!(
-        option("cores") == server["cpu"].to_string()
-            && option("memory") == server["memory"].to_string(),
+        server["cpu"].to_string() == option("cores")
+            && server["memory"].to_string() == option("memory"),
         "{server:#} {guest:#?}"
     );
     ensure!(server["drift"] == json!([]), "{server:#}");
