@@ -196,6 +196,12 @@ impl Simulator {
         self.sim.ledger.effects()
     }
 
+    /// How many changes there were so far.
+    #[must_use]
+    pub fn effect_count(&self) -> usize {
+        self.sim.ledger.effect_count()
+    }
+
     /// Acts without the API.
     #[must_use]
     pub fn behind_the_back(&self) -> BehindTheBack<'_> {

@@ -30,7 +30,8 @@ pub struct Postgres {
     dir: TempDir,
 }
 
-fn find() -> Option<PathBuf> {
+/// The first folder that has all of these programs.
+fn find(programs: &[&str]) -> Option<PathBuf> {
     let in_path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&in_path).collect();
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
@@ -38,7 +39,7 @@ fn find() -> Option<PathBuf> {
     }
     places
         .into_iter()
-        .find(|place| place.join("initdb").exists() && place.join("postgres").exists())
+        .find(|place| programs.iter().all(|program| place.join(program).exists()))
 }
 
 fn is_root() -> bool {
@@ -99,7 +100,7 @@ impl Postgres {
     }
 
     fn start_as(durable: bool) -> anyhow::Result<Result<Self, PostgresMissing>> {
-        let Some(bin) = find() else {
+        let Some(bin) = find(&["initdb", "postgres"]) else {
             if std::env::var("CI").is_ok_and(|ci| ci == "true") {
                 bail!("{PostgresMissing}, and CI may not skip it");
             }
@@ -175,7 +176,8 @@ impl Postgres {
     /// What it found.
     pub fn check(&self, url: &str) -> anyhow::Result<()> {
         let name = url.rsplit('/').next().unwrap_or_default();
-        let mut check = Command::new(self.bin.join("pg_amcheck"));
+        let bin = find(&["pg_amcheck"]).context("there is no pg_amcheck")?;
+        let mut check = Command::new(bin.join("pg_amcheck"));
         check
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
             .args(["-U", "tpm", "--install-missing", "--heapallindexed", name]);
