@@ -1,6 +1,7 @@
 //! What a storm is told on its command line.
 
 use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is done to the installation.
@@ -74,6 +75,9 @@ pub(crate) struct Args {
     /// Length of a worker's lease in milliseconds
     #[arg(long, default_value_t = 500)]
     pub(crate) lease_ms: u64,
+    /// Folder with the killable programs; the storm's own when not given
+    #[arg(long)]
+    pub(crate) programs: Option<PathBuf>,
     /// Keep the folder with the logs also when all is well
     #[arg(long)]
     pub(crate) keep: bool,

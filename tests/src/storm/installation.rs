@@ -68,6 +68,11 @@ impl Installation {
         std::fs::write(&ca, simulator.ca_pem())?;
         std::fs::write(path.join("empty.toml"), "")?;
         let environment = environment(args, &simulator, &path, &ca, &database);
+        let own = std::env::current_exe()?;
+        let binary = |name: &str| match &args.programs {
+            Some(folder) => folder.join(name),
+            None => own.with_file_name(name),
+        };
         let mut urls = Vec::new();
         let mut apis = Vec::new();
         for n in 0..args.apis() {
@@ -76,12 +81,17 @@ impl Installation {
             let mut environment = environment.clone();
             environment.insert("TPM__API__LISTEN".into(), listen);
             let name = format!("api-{n}");
-            apis.push(Process::new(name, "killable-api", environment, &path)?);
+            apis.push(Process::new(
+                name,
+                binary("killable-api"),
+                environment,
+                &path,
+            )?);
         }
         let workers = (0..args.workers())
             .map(|n| {
                 let name = format!("worker-{n}");
-                Process::new(name, "killable-worker", environment.clone(), &path)
+                Process::new(name, binary("killable-worker"), environment.clone(), &path)
             })
             .collect::<anyhow::Result<_>>()?;
         let installation = Self {

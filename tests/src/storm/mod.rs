@@ -109,6 +109,7 @@ async fn lane_of(
         Database::Postgres => Some(start_postgres()?),
     };
     let mut outcomes = Vec::new();
+    let mut kills = 0;
     for seed in (args.seed..args.seed + args.seeds).skip(usize::try_from(lane)?) {
         if (seed - args.seed) % lanes != lane {
             continue;
@@ -120,9 +121,16 @@ async fn lane_of(
         let outcome = outcome.await.with_context(|| format!("seed {seed}"))?;
         bar.end();
         board.say(&outcome.line);
+        kills += outcome.kills;
         let violated = !outcome.violations.is_empty();
-        if violated {
+        if let Some(first) = outcome.violations.first() {
             board.say(&outcome.story(args));
+            let before = kills - outcome.kills;
+            board.say(&format!(
+                "caught: {} {}",
+                first.invariant,
+                before + first.kill
+            ));
         }
         outcomes.push(outcome);
         if violated {

@@ -35,12 +35,11 @@ pub(crate) struct Killed {
 impl Process {
     pub(crate) fn new(
         name: String,
-        binary: &str,
+        binary: PathBuf,
         environment: HashMap<String, String>,
         dir: &Path,
     ) -> anyhow::Result<Self> {
-        let path = std::env::current_exe()?.with_file_name(binary);
-        anyhow::ensure!(path.exists(), "{} is not built", path.display());
+        anyhow::ensure!(binary.exists(), "{} is not built", binary.display());
         let state = State {
             program: None,
             began: Instant::now(),
@@ -48,7 +47,7 @@ impl Process {
         };
         Ok(Self {
             name,
-            binary: path,
+            binary,
             environment,
             dir: dir.to_owned(),
             state: Mutex::new(state),
