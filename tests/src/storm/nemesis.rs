@@ -12,7 +12,25 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tpm_pve_simulator::GuestView;
+use tpm_pve_simulator::{Fault, FaultKind, GuestView, HoldAt};
+
+/// Which act comes next in the tasks at work, as its place in [`plan::WRITES`].
+const NEXT_ACT: &str = "SELECT vmid, CASE
+        WHEN kind = 'create_server' AND done < 3 THEN done
+        WHEN kind = 'create_server' THEN 3
+        WHEN kind = 'delete_server' AND done = 0 THEN 4
+        WHEN kind = 'delete_server' THEN 7
+        WHEN kind = 'start_server' THEN 3
+        WHEN kind = 'stop_server' THEN 5
+        ELSE 6 END AS place
+    FROM (SELECT s.vmid AS vmid, t.kind AS kind, t.id AS id,
+            (SELECT COUNT(*) FROM steps st WHERE st.task_id = t.id AND st.state = 'done') AS done
+        FROM tasks t JOIN servers s ON s.id = t.server_id
+        WHERE t.state IN ('pending', 'running') AND NOT t.undoing) AS open
+    ORDER BY id";
+
+/// How long a request is waited for that is to be held.
+const HOLD: Duration = Duration::from_millis(800);
 
 /// Injected faults that stay in force at most; older ones were met long ago, or never will be.
 const FAULTS: usize = 40;
@@ -209,6 +227,11 @@ impl Nemesis {
                     tokio::task::block_in_place(|| worker.resume(starts)).ok();
                 });
             }
+            Trouble::HoldAndRead(which) => {
+                let rows = self.rows.clone();
+                self.later
+                    .spawn(async move { storm.hold_and_read(&rows, which).await });
+            }
             Trouble::CutConnections => {
                 if let Some(postgres) = &storm.installation.postgres {
                     storm.note("every connection to the database is cut");
@@ -294,6 +317,45 @@ fn one_of<T>(of: &[T], which: u64) -> &T {
 }
 
 impl Storm {
+    /// Whatever is done to the cluster stands in the database before it is done. Of a server that a task is
+    /// at, the next request of a kind is held on its way, and the intent is looked for.
+    async fn hold_and_read(&self, rows: &Rows, which: u64) {
+        // A database that is away just now has nothing to tell.
+        let Ok(open) = rows.numbers(NEXT_ACT, &["vmid", "place"]).await else {
+            return;
+        };
+        if open.is_empty() {
+            return;
+        }
+        let next = one_of(&open, which);
+        let (Ok(vmid), Ok(place)) = (u32::try_from(next[0]), usize::try_from(next[1])) else {
+            return;
+        };
+        let (method, path) = plan::WRITES[place];
+        let faults = self.installation.simulator.faults();
+        let hold = FaultKind::Hold {
+            at: HoldAt::Request,
+        };
+        let held = faults.inject(Fault::once(method, path, hold).on_vm(vmid));
+        let met = tokio::time::timeout(HOLD, faults.wait_until_held(held)).await;
+        if met.is_ok() {
+            let sql = format!(
+                "SELECT COUNT(*) AS written FROM steps st
+                 JOIN tasks t ON t.id = st.task_id JOIN servers s ON s.id = t.server_id
+                 WHERE s.vmid = {vmid} AND st.intent IS NOT NULL AND st.name IN ({})",
+                plan::STEPS[place]
+            );
+            self.count(|counts| counts.intents += 1);
+            if let Ok(written) = rows.numbers(&sql, &["written"]).await
+                && written[0][0] == 0
+            {
+                let text = format!("{method} {path} of VMID {vmid} was not written down before");
+                self.violate("intent", &text, &[vmid]);
+            }
+        }
+        faults.remove(held);
+    }
+
     fn squat(&self, vmid: u32, node: &str) {
         if self
             .strangers

@@ -41,6 +41,9 @@ pub(crate) enum Trouble {
     Pause { worker: u64, leases: f64 },
     /// The database drops every connection.
     CutConnections,
+    /// A request that changes something is held on its way, and the database is asked whether what it is
+    /// about was written down before.
+    HoldAndRead(u64),
 }
 
 /// One kill and what surrounds it.
@@ -111,13 +114,15 @@ const TROUBLES: &[(f64, Make)] = &[
     (0.03, |r| Trouble::PowerOff(r.next())),
     (0.01, |r| Trouble::Destroy(r.next())),
     (0.02, |r| Trouble::Replace(r.next())),
+    (0.25, |r| Trouble::HoldAndRead(r.next())),
     (0.06, |r| Trouble::Pause {
         worker: r.next(),
         leases: r.between(0.3, 2.5),
     }),
 ];
 
-const WRITES: [(&str, &str); 8] = [
+/// Every request by which a step acts.
+pub(crate) const WRITES: [(&str, &str); 8] = [
     ("POST", "/nodes/*/qemu/*/clone"),
     ("PUT", "/nodes/*/qemu/*/config"),
     ("PUT", "/nodes/*/qemu/*/resize"),
@@ -126,6 +131,18 @@ const WRITES: [(&str, &str); 8] = [
     ("POST", "/nodes/*/qemu/*/status/shutdown"),
     ("POST", "/nodes/*/qemu/*/status/reboot"),
     ("DELETE", "/nodes/*/qemu/*"),
+];
+
+/// The steps that act by each of them, as SQL.
+pub(crate) const STEPS: [&str; 8] = [
+    "'clone'",
+    "'configure'",
+    "'resize'",
+    "'start', 'reboot'",
+    "'stop', 'shutdown', 'destroy', 'confirm'",
+    "'shutdown'",
+    "'reboot'",
+    "'destroy', 'confirm'",
 ];
 
 const READS: [(&str, &str); 6] = [
@@ -224,7 +241,7 @@ mod tests {
             let text = format!("{trouble:?}");
             seen.insert(text.split([' ', '(']).next().map(str::to_owned));
         }
-        assert_eq!(seen.len(), 12, "{seen:?}");
+        assert_eq!(seen.len(), 13, "{seen:?}");
         assert!((0..2000).all(|kill| round(1, kill, false).victim != Victim::Postgres));
     }
 }

@@ -105,6 +105,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
         offline,
         cuts,
         restarts,
+        intents,
     } = *storm.counts.lock().unwrap_or_else(PoisonError::into_inner);
     let ends = ends(storm);
     let none = BTreeMap::new();
@@ -130,7 +131,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
          creates {accepted} accepted, {} completed, {} failed, {} cancelled; {all} tasks; \
          {} tasks held at a kill; takeover {took}; {} stale workers refused; \
          pauses {pauses}, faults {faults}, tasks killed {tasks_killed}, squatters {squatted} of {}, \
-         by hand {by_hand}, offline {offline}, cuts {cuts}, restarts {restarts}; \
+         by hand {by_hand}, offline {offline}, cuts {cuts}, restarts {restarts}, intents read {intents}; \
          requests {} ({} lost, {} told to come back, {} 5xx, {} looked up); {:.1} s; {held}",
         storm.seed,
         storm.args.database.as_str(),

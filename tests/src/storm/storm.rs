@@ -38,6 +38,8 @@ pub(crate) struct Counts {
     pub(crate) offline: u64,
     pub(crate) cuts: u64,
     pub(crate) restarts: u64,
+    /// Requests that were held, and their intents looked for.
+    pub(crate) intents: u64,
 }
 
 /// A storm over one installation.
