@@ -41,6 +41,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tpm_test_support::Postgres;
 
 #[expect(clippy::print_stdout, reason = "what came of it is what this is for")]
@@ -55,9 +56,18 @@ pub(crate) fn main() -> ExitCode {
         .worker_threads(8)
         .enable_all()
         .build();
-    let done = runtime
-        .context("no runtime")
-        .and_then(|runtime| runtime.block_on(all(&args)));
+    let done = runtime.context("no runtime").and_then(|runtime| {
+        runtime.block_on(async {
+            let mut term = signal(SignalKind::terminate())?;
+            let mut int = signal(SignalKind::interrupt())?;
+            // Whatever was started is killed on the way out.
+            tokio::select! {
+                done = all(&args) => done,
+                _ = term.recv() => anyhow::bail!("interrupted"),
+                _ = int.recv() => anyhow::bail!("interrupted"),
+            }
+        })
+    });
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

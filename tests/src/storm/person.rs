@@ -217,9 +217,16 @@ impl Person {
                 }
                 self.wait_or_not(token.to_owned()).await
             }
-            // It is so already, or cannot be so.
+            // It is so already, or cannot be so. An earlier sending may have made it so.
             (200, None) | (409, _) => {
-                self.storm.book.open().let_go(told.id);
+                let mut book = self.storm.book.open();
+                if let Some(told) = book.servers.get_mut(&told.id) {
+                    told.power = match answer.status {
+                        200 => Some(word).filter(|word| *word != "restarted"),
+                        _ => told.power.filter(|_| !answer.repeated),
+                    };
+                }
+                book.let_go(told.id);
                 Ok(())
             }
             _ => self.storm.unexpected("power", &told, &answer),

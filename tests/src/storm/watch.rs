@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_millis(100);
 /// Longest time in which nothing happens although something is to be done.
 const STANDSTILL: Duration = Duration::from_secs(10);
+/// The same while processes are killed all the time: what is killed before it has started does nothing.
+const STANDSTILL_IN_STORM: Duration = Duration::from_secs(30);
 /// Longest time that a task may take.
 const DEADLINE: Duration = Duration::from_secs(180);
 /// A process that starts while its database is away may end, and is started again.
@@ -46,8 +48,9 @@ pub(crate) async fn watch(storm: Arc<Storm>, stop: CancellationToken) {
             let (open, oldest) = storm.waiting();
             if now != moved || open == 0 {
                 (moved, moved_at) = (now, Instant::now());
-            } else if moved_at.elapsed() > STANDSTILL {
-                let text = format!("nothing has moved for {STANDSTILL:?}, {open} tasks are open");
+            } else if moved_at.elapsed() > patience(&storm) {
+                let idle = moved_at.elapsed();
+                let text = format!("nothing has moved for {idle:?}, {open} tasks are open");
                 storm.violate("I12", &text, &[]);
                 moved_at = Instant::now();
             }
@@ -58,6 +61,14 @@ pub(crate) async fn watch(storm: Arc<Storm>, stop: CancellationToken) {
                 return;
             }
         }
+    }
+}
+
+fn patience(storm: &Storm) -> Duration {
+    if storm.over.is_cancelled() {
+        STANDSTILL
+    } else {
+        STANDSTILL_IN_STORM
     }
 }
 
