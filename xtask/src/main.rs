@@ -14,6 +14,7 @@ mod demo;
 mod layers;
 mod progress;
 mod stack;
+mod storm;
 mod suite;
 mod table;
 mod up;
@@ -62,6 +63,14 @@ enum Chore {
     },
     /// Who may know whom, held against what is written
     CheckLayers,
+    /// Kills the product at random instants under clients and checks what is left; `--help` tells more
+    #[command(disable_help_flag = true)]
+    Storm {
+        /// Handed on to the storm; `--dev` builds for development, `--mutant NAME` (or `all`) rages over a
+        /// product that is broken on purpose
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measures, and prints the table of figures
     Bench {
         /// Handed on to the measuring program
@@ -76,6 +85,7 @@ fn main() -> ExitCode {
         Chore::Up { data, profile } => up::run(&data, profile),
         Chore::Test { only } => suite::run(&only),
         Chore::CheckLayers => layers::run(),
+        Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
     };
     match result {

@@ -3,8 +3,9 @@
 mod dependencies;
 mod examples;
 mod outside;
+mod storms;
 
-use crate::{layers, table, workspace};
+use crate::{layers, storm, table, workspace};
 use anyhow::{Context as _, bail};
 use outside::Outside;
 use std::process::Command;
@@ -60,6 +61,8 @@ const STEPS: &[(&str, Step)] = &[
         run_with(shared.outside()?, &mut cargo)
     }),
     ("examples", |_| examples::run()),
+    ("mutants", |_| storm::check_mutants().map(|()| None)),
+    ("storm", |shared| storms::run(shared.outside()?)),
 ];
 
 /// The steps' names, in order.

@@ -84,6 +84,16 @@ pub(crate) fn metadata() -> anyhow::Result<Value> {
     serde_json::from_str(&text).context("cannot read cargo's metadata")
 }
 
+/// The folder that cargo builds into.
+///
+/// # Errors
+/// When cargo cannot read a manifest.
+pub(crate) fn target() -> anyhow::Result<PathBuf> {
+    let metadata = metadata()?;
+    let target = metadata["target_directory"].as_str();
+    target.map(PathBuf::from).context("no target_directory")
+}
+
 /// Builds [`PROGRAMS`] for development and tells where each lies, by the binary's name.
 ///
 /// # Errors

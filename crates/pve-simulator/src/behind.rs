@@ -108,6 +108,31 @@ impl BehindTheBack<'_> {
         self.0.effect("create", node, vmid, None, "behind the back");
     }
 
+    /// The same where the id may be taken: a stranger who was told by `nextid` that it is free.
+    ///
+    /// # Errors
+    /// When there is a guest, or the beginning of one, under the id.
+    pub fn squat(&self, vmid: u32, node: &str, name: &str) -> Result<(), String> {
+        let mut world = self.0.world();
+        if world.guests.contains_key(&vmid) {
+            return Err(format!("guest {vmid} already exists"));
+        }
+        let storage = world.storages.keys().next().cloned().unwrap_or_default();
+        let foreign = TemplateConfig {
+            vmid,
+            node: node.to_owned(),
+            name: name.to_owned(),
+            storage,
+            disk_gib: 5,
+            template: false,
+            options: vec![("description".into(), "somebody else's machine".into())],
+        };
+        seed::add_guest(&mut world, &self.0.random, &foreign);
+        drop(world);
+        self.0.effect("create", node, vmid, None, "behind the back");
+        Ok(())
+    }
+
     /// Moves the guest to another node.
     ///
     /// # Errors

@@ -105,6 +105,10 @@ impl Ledger {
         self.books().counters = Counters::default();
     }
 
+    pub(crate) fn effect_count(&self) -> usize {
+        self.books().effects.len()
+    }
+
     pub(crate) fn effects(&self) -> Vec<Effect> {
         self.books().effects.clone()
     }

@@ -48,4 +48,4 @@ pub use config::{
 pub use faults::{Fault, FaultKind, FaultState, Faults, HoldAt};
 pub use ledger::{Counters, Effect};
 pub use server::{Simulator, StartError};
-pub use view::GuestView;
+pub use view::{GuestView, RunningTask};

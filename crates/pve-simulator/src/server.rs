@@ -17,7 +17,7 @@ use crate::ledger::{Counters, Effect};
 use crate::seed::{self, Saved};
 use crate::sim::Sim;
 use crate::tls::{self, Identity};
-use crate::view::{self, GuestView};
+use crate::view::{self, GuestView, RunningTask};
 
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -196,6 +196,12 @@ impl Simulator {
         self.sim.ledger.effects()
     }
 
+    /// How many changes there were so far.
+    #[must_use]
+    pub fn effect_count(&self) -> usize {
+        self.sim.ledger.effect_count()
+    }
+
     /// Acts without the API.
     #[must_use]
     pub fn behind_the_back(&self) -> BehindTheBack<'_> {
@@ -206,6 +212,18 @@ impl Simulator {
     #[must_use]
     pub fn guests(&self) -> Vec<GuestView> {
         view::guests(&self.sim)
+    }
+
+    /// One guest as it is now.
+    #[must_use]
+    pub fn guest(&self, vmid: u32) -> Option<GuestView> {
+        view::guest(&self.sim, vmid)
+    }
+
+    /// The tasks that are at work now, oldest first.
+    #[must_use]
+    pub fn running_tasks(&self) -> Vec<RunningTask> {
+        view::running_tasks(&self.sim)
     }
 
     /// Hash of every guest without a description line that starts with `mark`.

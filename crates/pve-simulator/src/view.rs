@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::model::Guest;
 use crate::sim::Sim;
 
 /// A guest as it is.
@@ -26,21 +27,52 @@ pub struct GuestView {
     pub pending: BTreeMap<String, Option<String>>,
 }
 
+/// A task that is at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunningTask {
+    /// Its UPID.
+    pub upid: String,
+    /// Its type: `qmclone`, `qmstart`, ...
+    pub kind: String,
+    /// What it says it is about: of a clone, the source.
+    pub id: String,
+    /// Its log so far: of a clone, where the target stands.
+    pub log: Vec<String>,
+}
+
+fn guest_view(guest: &Guest) -> GuestView {
+    GuestView {
+        vmid: guest.vmid,
+        node: guest.node.clone(),
+        name: guest.name(),
+        description: guest.option("description").to_owned(),
+        status: crate::api::qmp_status(guest).to_owned(),
+        config: guest.config.clone(),
+        pending: guest.pending.clone(),
+    }
+}
+
 pub(crate) fn guests(sim: &Sim) -> Vec<GuestView> {
-    let world = sim.world();
-    world
-        .guests
-        .values()
-        .map(|guest| GuestView {
-            vmid: guest.vmid,
-            node: guest.node.clone(),
-            name: guest.name(),
-            description: guest.option("description").to_owned(),
-            status: crate::api::qmp_status(guest).to_owned(),
-            config: guest.config.clone(),
-            pending: guest.pending.clone(),
-        })
-        .collect()
+    sim.world().guests.values().map(guest_view).collect()
+}
+
+pub(crate) fn guest(sim: &Sim, vmid: u32) -> Option<GuestView> {
+    sim.world().guests.get(&vmid).map(guest_view)
+}
+
+pub(crate) fn running_tasks(sim: &Sim) -> Vec<RunningTask> {
+    sim.tasks.with(|records| {
+        records
+            .iter()
+            .filter(|record| record.exit.is_none())
+            .map(|record| RunningTask {
+                upid: record.upid.clone(),
+                kind: record.kind.clone(),
+                id: record.id.clone(),
+                log: record.log.clone(),
+            })
+            .collect()
+    })
 }
 
 /// Hash over every guest that bears no mark: no line of its description starts with `mark`.

@@ -26,10 +26,12 @@ pub struct Postgres {
     port: u16,
     bin: PathBuf,
     databases: AtomicU32,
-    _dir: TempDir,
+    durable: bool,
+    dir: TempDir,
 }
 
-fn find() -> Option<PathBuf> {
+/// The first folder that has all of these programs.
+fn find(programs: &[&str]) -> Option<PathBuf> {
     let in_path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&in_path).collect();
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
@@ -37,7 +39,7 @@ fn find() -> Option<PathBuf> {
     }
     places
         .into_iter()
-        .find(|place| place.join("initdb").exists() && place.join("postgres").exists())
+        .find(|place| programs.iter().all(|program| place.join(program).exists()))
 }
 
 fn is_root() -> bool {
@@ -59,6 +61,19 @@ fn command(program: &Path) -> Command {
     }
 }
 
+fn server(bin: &Path, data: &Path, port: u16, durable: bool) -> Command {
+    let fsync = if durable { "fsync=on" } else { "fsync=off" };
+    let mut server = command(&bin.join("postgres"));
+    server
+        .arg("-D")
+        .arg(data)
+        .args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()])
+        .args(["-c", "max_connections=300", "-c", fsync])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    server
+}
+
 fn run(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
@@ -73,7 +88,19 @@ impl Postgres {
     /// # Errors
     /// When it is there and does not start, or is missing on CI.
     pub fn start() -> anyhow::Result<Result<Self, PostgresMissing>> {
-        let Some(bin) = find() else {
+        Self::start_as(false)
+    }
+
+    /// The same with every commit on the disk, for tests that kill it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_durable() -> anyhow::Result<Result<Self, PostgresMissing>> {
+        Self::start_as(true)
+    }
+
+    fn start_as(durable: bool) -> anyhow::Result<Result<Self, PostgresMissing>> {
+        let Some(bin) = find(&["initdb", "postgres"]) else {
             if std::env::var("CI").is_ok_and(|ci| ci == "true") {
                 bail!("{PostgresMissing}, and CI may not skip it");
             }
@@ -99,24 +126,62 @@ impl Postgres {
             .args(locale)
             .arg("--no-sync"))?;
         let port = free_port()?;
-        let mut server = command(&bin.join("postgres"));
-        server
-            .arg("-D")
-            .arg(&data)
-            .args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()])
-            .args(["-c", "max_connections=300", "-c", "fsync=off"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let program = Program::start(&mut server)?;
+        let program = Program::start(&mut server(&bin, &data, port, durable))?;
         let started = Self {
             program,
             port,
             bin,
             databases: AtomicU32::new(0),
-            _dir: dir,
+            durable,
+            dir,
         };
         started.wait_until_ready()?;
         Ok(Ok(started))
+    }
+
+    /// Kills it at once (SIGKILL), as a machine that loses its power.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.program.kill()
+    }
+
+    /// Starts it again after [`kill`](Self::kill); comes back once it answers.
+    ///
+    /// # Errors
+    /// When it does not answer within half a minute.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        let data = self.dir.path().join("data");
+        let began = Instant::now();
+        loop {
+            self.program = Program::start(&mut server(&self.bin, &data, self.port, self.durable))?;
+            // As long as parts of the killed one are about, it refuses to start.
+            while self.program.is_running()? {
+                if run(self.psql().args(["-d", "postgres", "-c", "SELECT 1"])).is_ok() {
+                    return Ok(());
+                }
+                if began.elapsed() > Duration::from_secs(30) {
+                    bail!("PostgreSQL does not answer again");
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Reads every index and table of a database and compares them (`pg_amcheck`).
+    ///
+    /// # Errors
+    /// What it found.
+    pub fn check(&self, url: &str) -> anyhow::Result<()> {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let bin = find(&["pg_amcheck"]).context("there is no pg_amcheck")?;
+        let mut check = Command::new(bin.join("pg_amcheck"));
+        check
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-U", "tpm", "--install-missing", "--heapallindexed", name]);
+        run(&mut check)
     }
 
     fn psql(&self) -> Command {

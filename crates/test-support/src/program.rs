@@ -32,6 +32,14 @@ impl Program {
         self.child.id()
     }
 
+    /// Whether it has not ended by itself.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Kills it at once (SIGKILL) and waits for its end.
     ///
     /// # Errors

@@ -159,8 +159,8 @@ pub(crate) async fn is_whole(
             .unwrap_or_default()
     };
     ensure!(
-        server["cpu"].to_string() == option("cores")
-            && server["memory"].to_string() == option("memory"),
+        option("cores").parse().ok() == server["cpu"].as_u64()
+            && option("memory").parse().ok() == server["memory"].as_u64(),
         "{server:#} {guest:#?}"
     );
     ensure!(server["drift"] == json!([]), "{server:#}");

@@ -23,6 +23,7 @@ const PROBE: &str = "import sys; from importlib.metadata import version\n\
 /// What was found and made.
 #[derive(Default)]
 pub(super) struct Outside {
+    postgres: bool,
     python: Option<PathBuf>,
     missing: Vec<String>,
 }
@@ -35,7 +36,10 @@ impl Outside {
     pub(super) fn prepare() -> anyhow::Result<Self> {
         let mut outside = Self::default();
         match postgres() {
-            Some(folder) => println!("PostgreSQL: {}", folder.display()),
+            Some(folder) => {
+                println!("PostgreSQL: {}", folder.display());
+                outside.postgres = true;
+            }
             None => outside.missing.push(
                 "PostgreSQL (no initdb and postgres in PATH or /usr/lib/postgresql/*/bin)".into(),
             ),
@@ -48,6 +52,11 @@ impl Outside {
             Err(missing) => outside.missing.push(missing),
         }
         Ok(outside)
+    }
+
+    /// Whether there is a PostgreSQL.
+    pub(super) fn has_postgres(&self) -> bool {
+        self.postgres
     }
 
     /// What tests will skip for.

@@ -359,7 +359,7 @@ async fn run(
         "clone",
         &plan.target,
         plan.newid,
-        format!("from {}", plan.source),
+        format!("from {} as {}", plan.source, final_name(plan)),
     );
     Ok(())
 }

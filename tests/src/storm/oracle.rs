@@ -1,0 +1,450 @@
+//! After the storm: everything comes to its end, then what the clients were told is held against what the
+//! cluster says of itself; then everything is deleted, and nothing may be left.
+
+use super::book::{Network, Stage, Told, Wish};
+use super::caller::Ask;
+use super::installation::MARK;
+use super::judge;
+use super::person::body;
+use super::rows::Rows;
+use super::storm::Storm;
+use anyhow::{Context, ensure};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// How long everything may take to come to its end once nothing goes wrong any more.
+const QUIET: Duration = Duration::from_secs(90);
+/// How many questions are asked at once.
+const WIDTH: usize = 8;
+/// How many names and addresses are used a second time.
+const AGAIN: usize = 6;
+
+impl Storm {
+    /// Waits until every task has ended.
+    ///
+    /// # Errors
+    /// When the apis give no definite answers.
+    pub(crate) async fn come_to_rest(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let rows = Rows::of(&self.installation.database);
+        loop {
+            let open: Vec<String> = self.book.open().open.iter().cloned().collect();
+            if open.is_empty() {
+                self.note("everything has ended");
+                return Ok(());
+            }
+            // Whom to ask about; what became of it, the apis tell.
+            let at_work: BTreeSet<String> = rows
+                .texts("SELECT token AS found FROM tasks WHERE state IN ('pending', 'running')")
+                .await?
+                .into_iter()
+                .collect();
+            let ended: Vec<&String> = open.iter().filter(|t| !at_work.contains(*t)).collect();
+            if began.elapsed() > QUIET {
+                let token = &open[0];
+                let task = self.caller.get(&format!("/api/tasks/{token}")).await?;
+                let text = format!("{} tasks have no end, {task}", open.len());
+                let vmid = self.vmid_of(token);
+                self.violate("I2", &text, &vmid.into_iter().collect::<Vec<_>>());
+                return Ok(());
+            }
+            stream::iter(ended)
+                .map(|token| self.look(token))
+                .buffer_unordered(WIDTH)
+                .try_collect::<Vec<_>>()
+                .await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn vmid_of(&self, token: &str) -> Option<u32> {
+        let book = self.book.open();
+        let server = book.tasks.get(token)?.server?;
+        book.servers.get(&server)?.vmid
+    }
+
+    /// What the clients were told against the apis' lists and the cluster.
+    ///
+    /// # Errors
+    /// When the apis give no definite answers.
+    pub(crate) async fn hold_up(&self) -> anyhow::Result<()> {
+        let listed = self.caller.all("/api/servers", "servers").await?;
+        let mut by_id: BTreeMap<i64, Value> = BTreeMap::new();
+        for server in listed {
+            let id = server["id"].as_i64().context("no id")?;
+            let vmid = server["vmid"].as_u64().and_then(|n| u32::try_from(n).ok());
+            let address = server["ip_address"].as_str().map(str::to_owned);
+            self.book.open().learn(id, vmid, address);
+            by_id.insert(id, server);
+        }
+        let servers: Vec<Told> = self.book.open().servers.values().cloned().collect();
+        let known: BTreeSet<i64> = servers.iter().map(|told| told.id).collect();
+        if self.keys_work {
+            for (id, server) in by_id.iter().filter(|(id, _)| !known.contains(id)) {
+                self.violate(
+                    "I1",
+                    &format!("nobody asked for server {id}: {server}"),
+                    &[],
+                );
+            }
+        }
+        self.compare_guests(&servers, &by_id);
+        self.compare_history(&servers);
+        self.compare_bulks().await?;
+        self.compare_notifications().await
+    }
+
+    fn compare_guests(&self, servers: &[Told], listed: &BTreeMap<i64, Value>) {
+        let stubs = self.book.open().stubs.clone();
+        let mut guests: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+        for guest in self.installation.simulator.guests() {
+            // Only root on the host can remove what a killed clone left.
+            let is_stub = judge::is_locked_by_clone(&guest) && stubs.contains(&guest.vmid);
+            match judge::marked_for(&guest) {
+                Some(id) if !is_stub => guests.entry(id).or_default().push(guest),
+                _ => {}
+            }
+        }
+        for told in servers {
+            let found = guests.remove(&told.id).unwrap_or_default();
+            let vmids: Vec<u32> = found.iter().map(|g| g.vmid).chain(told.vmid).collect();
+            let who = format!("server {} ({}, {:?})", told.id, told.wish.name, told.stage);
+            let is_listed = listed.contains_key(&told.id);
+            if is_listed == (told.stage == Stage::Gone) {
+                let text = format!("{who} is listed: {is_listed}");
+                self.violate("I1", &text, &vmids);
+            }
+            match told.stage {
+                Stage::Making => self.violate("I2", &format!("{who} has no end"), &vmids),
+                Stage::Live => {
+                    if found.len() > 1 {
+                        let text = format!("{who} has {} guests: {vmids:?}", found.len());
+                        self.violate("I3", &text, &vmids);
+                    }
+                    let mut wrong = judge::wrong_with(told, found.first());
+                    if let (Some(guest), Some(vmid)) = (found.first(), told.vmid)
+                        && guest.vmid != vmid
+                    {
+                        wrong.push(format!("its VMID is {vmid}, the guest's {}", guest.vmid));
+                    }
+                    for text in wrong {
+                        self.violate("I3", &format!("{who}: {text}"), &vmids);
+                    }
+                }
+                // What could not be undone may be there, and is told to be.
+                Stage::Stuck => {}
+                Stage::Failed | Stage::Gone => {
+                    if let Some(guest) = found.first() {
+                        let text = format!("{who} has left {guest:?}");
+                        self.violate("I4", &text, &vmids);
+                    }
+                }
+            }
+        }
+        for (id, guests) in guests {
+            let text = format!("nobody was told of server {id}, whose mark is on {guests:?}");
+            self.violate(
+                "I5",
+                &text,
+                &guests.iter().map(|g| g.vmid).collect::<Vec<_>>(),
+            );
+        }
+    }
+
+    /// Over all of history: no number was cloned to for two servers, no address is held twice.
+    fn compare_history(&self, servers: &[Told]) {
+        let mut cloned: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        for effect in self.installation.simulator.effects() {
+            if effect.kind == "clone"
+                && let Some((_, name)) = effect.detail.split_once(" as ")
+            {
+                cloned
+                    .entry(effect.vmid)
+                    .or_default()
+                    .insert(name.to_owned());
+            }
+        }
+        for (vmid, names) in cloned.iter().filter(|(_, names)| names.len() > 1) {
+            let text = format!("VMID {vmid} was made for {names:?}");
+            self.violate("I6", &text, &[*vmid]);
+        }
+        let mut vmids: BTreeMap<u32, i64> = BTreeMap::new();
+        for told in servers {
+            if let Some(vmid) = told.vmid
+                && let Some(other) = vmids.insert(vmid, told.id)
+            {
+                let text = format!("servers {other} and {} were told VMID {vmid}", told.id);
+                self.violate("I6", &text, &[vmid]);
+            }
+        }
+        let mut addresses: BTreeMap<&str, i64> = BTreeMap::new();
+        let live = servers.iter().filter(|told| told.stage == Stage::Live);
+        for told in live {
+            if let Some(address) = told.address.as_deref()
+                && let Some(other) = addresses.insert(address, told.id)
+            {
+                let text = format!("servers {other} and {} have address {address}", told.id);
+                self.violate("I6", &text, &told.vmid.into_iter().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// A bulk ended as its children did.
+    async fn compare_bulks(&self) -> anyhow::Result<()> {
+        let bulks: Vec<(String, Vec<String>, String)> = {
+            let book = self.book.open();
+            let end = |token: &String| {
+                let work = book.tasks.get(token);
+                let end = work.and_then(|work| work.end.as_ref());
+                end.map(|end| end.status.clone()).unwrap_or_default()
+            };
+            book.tasks
+                .iter()
+                .filter(|(_, work)| !work.children.is_empty())
+                .map(|(token, work)| {
+                    (
+                        token.clone(),
+                        work.children.iter().map(end).collect(),
+                        end(token),
+                    )
+                })
+                .collect()
+        };
+        for (token, children, ended) in bulks {
+            let count = |word: &str| children.iter().filter(|end| *end == word).count();
+            let expected = match (count("completed"), count("failed")) {
+                (done, _) if done == children.len() => "completed",
+                (0, 0) => "cancelled",
+                (0, _) => "failed",
+                _ => "partial",
+            };
+            if ended != expected {
+                let text = format!("bulk {token} ended as {ended}, its parts as {children:?}");
+                self.violate("I2", &text, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// People are told of every end once.
+    async fn compare_notifications(&self) -> anyhow::Result<()> {
+        let told = self
+            .caller
+            .all("/api/notifications", "notifications")
+            .await?;
+        let mut times: BTreeMap<String, u32> = BTreeMap::new();
+        for notification in told {
+            let token = notification["task_id"].as_str().context("no task_id")?;
+            *times.entry(token.to_owned()).or_default() += 1;
+        }
+        let ended: Vec<(String, &'static str)> = {
+            let book = self.book.open();
+            let single = book.tasks.iter().filter(|(_, work)| work.server.is_some());
+            let ended = single.filter(|(_, work)| work.end.is_some());
+            ended
+                .map(|(token, work)| (token.clone(), work.kind))
+                .collect()
+        };
+        for (token, kind) in ended {
+            let found = times.get(&token).copied().unwrap_or_default();
+            if found != 1 {
+                let text = format!("people were told {found} times of the end of {kind} {token}");
+                self.violate("I9", &text, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes everything. A stranger's machine under the number of a server is refused, left alone, and
+    /// past it the server can be deleted once its owner removed it.
+    ///
+    /// # Errors
+    /// When the apis give no definite answers.
+    pub(crate) async fn clear_away(&self) -> anyhow::Result<()> {
+        let mut left = self.there();
+        for round in 0..3 {
+            if left.is_empty() {
+                break;
+            }
+            let ends = self.delete_all(&left).await?;
+            for told in &left {
+                let end = ends
+                    .get(&told.id)
+                    .map_or(("", ""), |(s, c)| (s.as_str(), c.as_str()));
+                let vmids: Vec<u32> = told.vmid.into_iter().collect();
+                match (told.by_hand.replaced && round == 0, end) {
+                    (false, ("completed", _)) => {}
+                    (true, ("failed", "IDENTITY_CONFLICT")) => {
+                        for vmid in &vmids {
+                            self.strangers.leave(&self.installation.simulator, *vmid);
+                        }
+                    }
+                    // The number of a server without a guest may be a stranger's without any harm.
+                    (true, ("completed", _)) if told.stage != Stage::Live => {}
+                    _ => {
+                        let text = format!(
+                            "deleting server {} ({:?}, {:?}) ended as {end:?}",
+                            told.id, told.stage, told.by_hand
+                        );
+                        self.violate("I4", &text, &vmids);
+                        return Ok(());
+                    }
+                }
+            }
+            left = self.there();
+        }
+        for told in left {
+            let text = format!("server {} cannot be deleted", told.id);
+            self.violate("I4", &text, &told.vmid.into_iter().collect::<Vec<_>>());
+        }
+        self.nothing_is_left().await
+    }
+
+    fn there(&self) -> Vec<Told> {
+        let book = self.book.open();
+        let there = book
+            .servers
+            .values()
+            .filter(|told| told.stage != Stage::Gone);
+        there.cloned().collect()
+    }
+
+    /// Asks for all to be deleted and waits; how each ended.
+    async fn delete_all(
+        &self,
+        servers: &[Told],
+    ) -> anyhow::Result<BTreeMap<i64, (String, String)>> {
+        let tokens: Vec<(i64, Option<String>)> = stream::iter(servers)
+            .map(|told| async move { anyhow::Ok((told.id, self.delete(told).await?)) })
+            .buffer_unordered(WIDTH)
+            .try_collect()
+            .await?;
+        self.come_to_rest().await?;
+        let book = self.book.open();
+        let end = |(id, token): (i64, Option<String>)| {
+            let end = book.tasks.get(&token?)?.end.clone()?;
+            Some((id, (end.status, end.code)))
+        };
+        Ok(tokens.into_iter().filter_map(end).collect())
+    }
+
+    async fn nothing_is_left(&self) -> anyhow::Result<()> {
+        let simulator = &self.installation.simulator;
+        for vmid in self.book.open().stubs.clone() {
+            // Root removes what killed clones left.
+            if simulator
+                .guest(vmid)
+                .is_some_and(|guest| judge::is_locked_by_clone(&guest))
+            {
+                simulator.behind_the_back().destroy(vmid).ok();
+            }
+        }
+        for guest in simulator.guests() {
+            if guest.description.contains(MARK) || guest.config.contains_key("lock") {
+                self.violate("I5", &format!("left over: {guest:?}"), &[guest.vmid]);
+            }
+        }
+        let body = self.caller.get("/api/servers?limit=1").await?;
+        if body["total"] != 0 {
+            self.violate("I1", &format!("not all are gone: {body}"), &[]);
+        }
+        for (vmid, text) in self.strangers.touched(simulator) {
+            self.violate("I7", &format!("stranger {vmid} {text}"), &[vmid]);
+        }
+        Ok(())
+    }
+
+    /// Names and addresses of servers that are gone can be had again; their VMIDs cannot.
+    ///
+    /// # Errors
+    /// When the apis give no definite answers.
+    pub(crate) async fn once_more(&self) -> anyhow::Result<()> {
+        let used: BTreeSet<u32> = {
+            let book = self.book.open();
+            book.servers.values().filter_map(|told| told.vmid).collect()
+        };
+        let mut names = BTreeSet::new();
+        let mut addresses = BTreeSet::new();
+        let wishes: Vec<Wish> = {
+            let book = self.book.open();
+            let gone = book.servers.values().rev().filter(|told| {
+                told.address.as_deref().is_some_and(|address| {
+                    let last = address.rsplit('.').next();
+                    !matches!(last, Some("0" | "255"))
+                        && !names.contains(&told.wish.name)
+                        && addresses.insert(address.to_owned())
+                        && names.insert(told.wish.name.clone())
+                })
+            });
+            let wish = |told: &Told| Wish {
+                network: Network::Fixed(told.address.clone().unwrap_or_default()),
+                ..told.wish.clone()
+            };
+            gone.take(AGAIN).map(wish).collect()
+        };
+        for (at, wish) in wishes.into_iter().enumerate() {
+            let body = body(&wish);
+            let key = format!("storm-again-{}-{at}", self.seed);
+            let ask = Ask::post("/api/servers/create", &body, &key);
+            let answer = self.caller.definite(ask).await?;
+            if answer.status != 201 {
+                let text = format!("{body} cannot be had again: {}", answer.body);
+                self.violate("I4", &text, &[]);
+                continue;
+            }
+            self.accepted_one(usize::MAX, wish, answer).await?;
+        }
+        self.come_to_rest().await?;
+        for told in self.there() {
+            let vmids: Vec<u32> = told.vmid.into_iter().collect();
+            if told.stage != Stage::Live {
+                let text = format!("{:?} cannot be made again: {:?}", told.wish, told.stage);
+                self.violate("I4", &text, &vmids);
+            }
+            for vmid in vmids.iter().filter(|vmid| used.contains(vmid)) {
+                self.violate("I6", &format!("VMID {vmid} was given again"), &[*vmid]);
+            }
+        }
+        self.clear_away().await
+    }
+
+    /// What the database says of itself, at the very end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn read_rows(&self) -> anyhow::Result<()> {
+        let rows = Rows::of(&self.installation.database);
+        for (invariant, text) in rows.wrong().await? {
+            self.violate(invariant, &text, &[]);
+        }
+        if self.keys_work {
+            let count = rows
+                .numbers("SELECT COUNT(*) AS found FROM servers", &["found"])
+                .await?;
+            let told = self.book.open().servers.len();
+            ensure!(!count.is_empty(), "no count");
+            if count[0][0] != i64::try_from(told)? {
+                let text = format!("{} servers were made, {told} were told", count[0][0]);
+                self.violate("I1", &text, &[]);
+            }
+        }
+        for damage in rows.damage().await? {
+            self.violate("I11", &damage, &[]);
+        }
+        if let Some(postgres) = &self.installation.postgres {
+            let url = &self.installation.database;
+            let checked = tokio::task::block_in_place(|| {
+                let postgres = postgres
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                postgres.check(url)
+            });
+            if let Err(error) = checked {
+                self.violate("I11", &format!("{error:#}"), &[]);
+            }
+        }
+        Ok(())
+    }
+}

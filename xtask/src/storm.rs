@@ -1,0 +1,55 @@
+//! `storm`: builds the crash storm of the tests package and hands over to it; with `--mutant`, rages over a
+//! product that is broken on purpose, to see that the storm finds it.
+
+mod mutants;
+
+use crate::workspace;
+use std::path::PathBuf;
+use std::process::Command;
+
+pub(crate) use mutants::check as check_mutants;
+
+/// What the storm is made of.
+const PROGRAMS: [&str; 3] = ["storm", "killable-api", "killable-worker"];
+
+/// Runs a storm, or those over mutants. `--mutant NAME` (or `all`) and `--dev` may stand anywhere; the
+/// rest is the storm's own.
+///
+/// # Errors
+/// When something does not compile, or the storm found something.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let mut rest = Vec::new();
+    let (mut mutant, mut dev) = (None, false);
+    let mut given = arguments.iter();
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            "--dev" => dev = true,
+            "--mutant" => mutant = given.next().cloned().or(Some("all".into())),
+            _ => rest.push(argument.clone()),
+        }
+    }
+    match mutant {
+        Some(name) => mutants::run(&name, &rest),
+        None => workspace::run(Command::new(build(!dev)?).args(&rest)),
+    }
+}
+
+/// Builds the storm as it is; where it lies.
+///
+/// # Errors
+/// When it does not compile.
+pub(crate) fn build(release: bool) -> anyhow::Result<PathBuf> {
+    let mut cargo = workspace::cargo();
+    if release {
+        cargo.args(["build", "--release", "--package", "tpm-tests"]);
+        for program in PROGRAMS {
+            cargo.args(["--bin", program]);
+        }
+    } else {
+        // As the whole workspace builds it: by its package alone, cargo would build half of it anew.
+        cargo.args(["build", "--workspace", "--bins", "--tests", "--examples"]);
+    }
+    workspace::run(&mut cargo)?;
+    let folder = if release { "release" } else { "debug" };
+    Ok(workspace::target()?.join(folder).join("storm"))
+}
