@@ -161,12 +161,15 @@ fn environment(
         ("PROXMOX__AGENT_TIMEOUT_SECS", text("1")),
         ("PROXMOX__SHUTDOWN_TIMEOUT_SECS", text("2")),
         ("PROXMOX__STEP_TIMEOUT_SECS", text("60")),
-        ("PROXMOX__MAX_CLONES", text("6")),
+        ("PROXMOX__NODE_PATIENCE_SECS", text("2")),
         ("NETWORK__POOL", text(POOL)),
         ("NETWORK__PREFIX", text("22")),
         ("NETWORK__GATEWAY", text("")),
         ("WORKER__LEASE_MS", args.lease_ms.to_string()),
         ("WORKER__SCAN_MS", text("50")),
+        ("WORKER__LOOK_MS", text("500")),
+        ("WORKER__SWEEP_MS", text("1000")),
+        ("WORKER__ORPHAN_MS", text("1500")),
         ("LOG__FILTER", text("warn,tpm_jobs=info")),
     ]
     .into_iter()

@@ -106,11 +106,9 @@ impl Nemesis {
                     storm.note("kills PostgreSQL");
                     tokio::task::block_in_place(|| {
                         let mut postgres = postgres.lock().unwrap_or_else(PoisonError::into_inner);
-                        storm.database_is_away();
                         postgres.kill()?;
                         postgres.start_again()
                     })?;
-                    storm.database_is_away();
                     storm.note("PostgreSQL answers again");
                     storm.count(|counts| counts.postgres += 1);
                 }
@@ -236,7 +234,6 @@ impl Nemesis {
                 if let Some(postgres) = &storm.installation.postgres {
                     storm.note("every connection to the database is cut");
                     storm.count(|counts| counts.cuts += 1);
-                    storm.database_is_away();
                     tokio::task::block_in_place(|| {
                         let postgres = postgres.lock().unwrap_or_else(PoisonError::into_inner);
                         postgres.cut_connections()

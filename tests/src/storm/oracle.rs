@@ -8,14 +8,18 @@ use super::judge;
 use super::person::body;
 use super::rows::Rows;
 use super::storm::Storm;
+
 use anyhow::{Context, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use tpm_pve_simulator::GuestView;
 
 /// How long everything may take to come to its end once nothing goes wrong any more.
 const QUIET: Duration = Duration::from_secs(90);
+/// How long the sweep may take to find and remove what arrived late.
+const SWEPT: Duration = Duration::from_secs(20);
 /// How many questions are asked at once.
 const WIDTH: usize = 8;
 /// How many names and addresses are used a second time.
@@ -63,6 +67,41 @@ impl Storm {
         let book = self.book.open();
         let server = book.tasks.get(token)?.server?;
         book.servers.get(&server)?.vmid
+    }
+
+    /// A clone that arrives after its create is over is removed by the sweep, which takes its time: waits
+    /// until no guest of a server that is gone is there.
+    pub(crate) async fn wait_for_sweep(&self) {
+        let began = Instant::now();
+        let mut late: BTreeSet<u32> = BTreeSet::new();
+        while began.elapsed() < SWEPT {
+            let left: Vec<u32> = {
+                let book = self.book.open();
+                let guests = self.installation.simulator.guests();
+                let is_late = |guest: &&GuestView| {
+                    let told = judge::marked_for(guest).and_then(|id| book.servers.get(&id));
+                    told.is_some_and(|told| {
+                        let over = matches!(told.stage, Stage::Failed | Stage::Gone);
+                        (over || told.vmid.is_some_and(|vmid| vmid != guest.vmid))
+                            && !judge::is_locked_by_clone(guest)
+                    })
+                };
+                guests
+                    .iter()
+                    .filter(is_late)
+                    .map(|guest| guest.vmid)
+                    .collect()
+            };
+            if left.is_empty() {
+                break;
+            }
+            late.extend(left);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        if !late.is_empty() {
+            self.note(&format!("arrived late and were to be swept: {late:?}"));
+            self.count(|counts| counts.late += late.len() as u64);
+        }
     }
 
     /// What the clients were told against the apis' lists and the cluster.
@@ -236,7 +275,10 @@ impl Storm {
             .await?;
         let mut times: BTreeMap<String, u32> = BTreeMap::new();
         for notification in told {
-            let token = notification["task_id"].as_str().context("no task_id")?;
+            // What was only seen belongs to no task.
+            let Some(token) = notification["task_id"].as_str() else {
+                continue;
+            };
             *times.entry(token.to_owned()).or_default() += 1;
         }
         let ended: Vec<(String, &'static str)> = {

@@ -375,7 +375,7 @@ impl Storm {
         }
         let expected = matches!(
             answer.code(),
-            "ADDRESSES_EXHAUSTED" | "ADDRESS_TAKEN" | "NAME_TAKEN"
+            "ADDRESSES_EXHAUSTED" | "ADDRESS_TAKEN" | "NAME_TAKEN" | "NO_CAPACITY"
         );
         ensure!(
             answer.status == 409 && expected,

@@ -8,6 +8,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How many violations are told, how much of each, and how much of what happened.
+const TOLD: usize = 3;
+const LONGEST: usize = 2000;
+const EFFECTS: usize = 30;
+
 /// What came of one seed.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -53,17 +58,18 @@ impl Outcome {
     /// The whole story of what was found.
     pub(crate) fn story(&self, args: &Args) -> String {
         let mut story = String::new();
-        for violation in self.violations.iter().take(10) {
+        for violation in self.violations.iter().take(TOLD) {
+            let text: String = violation.text.chars().take(LONGEST).collect();
             story.push_str(&format!(
-                "violated: {} after kill {} of seed {}: {}\n",
-                violation.invariant, violation.kill, self.seed, violation.text
+                "violated: {} after kill {} of seed {}: {text}\n",
+                violation.invariant, violation.kill, self.seed,
             ));
-            for effect in violation.effects.iter().take(40) {
+            for effect in violation.effects.iter().take(EFFECTS) {
                 story.push_str(&format!("    {effect}\n"));
             }
         }
-        if self.violations.len() > 10 {
-            story.push_str(&format!("and {} more\n", self.violations.len() - 10));
+        if let Some(more @ 1..) = self.violations.len().checked_sub(TOLD) {
+            story.push_str(&format!("and {more} more, in storm.log\n"));
         }
         if let Some(folder) = &self.folder {
             story.push_str(&format!("logs: {}\n", folder.display()));
@@ -106,6 +112,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
         cuts,
         restarts,
         intents,
+        late,
     } = *storm.counts.lock().unwrap_or_else(PoisonError::into_inner);
     let ends = ends(storm);
     let none = BTreeMap::new();
@@ -131,7 +138,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
          creates {accepted} accepted, {} completed, {} failed, {} cancelled; {all} tasks; \
          {} tasks held at a kill; takeover {took}; {} stale workers refused; \
          pauses {pauses}, faults {faults}, tasks killed {tasks_killed}, squatters {squatted} of {}, \
-         by hand {by_hand}, offline {offline}, cuts {cuts}, restarts {restarts}, intents read {intents}; \
+         by hand {by_hand}, offline {offline}, cuts {cuts}, restarts {restarts}, intents read {intents}, late {late}; \
          requests {} ({} lost, {} told to come back, {} 5xx, {} looked up); {:.1} s; {held}",
         storm.seed,
         storm.args.database.as_str(),

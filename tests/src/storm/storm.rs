@@ -13,6 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// So many are told; the rest would only follow from them.
+const MOST: usize = 20;
+
 /// Something that must never be.
 #[derive(Clone, Debug)]
 pub(crate) struct Violation {
@@ -38,6 +41,8 @@ pub(crate) struct Counts {
     pub(crate) offline: u64,
     pub(crate) cuts: u64,
     pub(crate) restarts: u64,
+    /// Guests that arrived when their create was over.
+    pub(crate) late: u64,
     /// Requests that were held, and their intents looked for.
     pub(crate) intents: u64,
 }
@@ -58,8 +63,6 @@ pub(crate) struct Storm {
     /// Kills so far.
     pub(crate) kill: AtomicU64,
     pub(crate) counts: Mutex<Counts>,
-    /// When the database was last taken away, in milliseconds since the beginning.
-    pub(crate) away_at: AtomicU64,
     violations: Mutex<Vec<Violation>>,
     log: Mutex<File>,
     pub(crate) began: Instant,
@@ -88,7 +91,6 @@ impl Storm {
             over: CancellationToken::new(),
             kill: AtomicU64::new(0),
             counts: Mutex::default(),
-            away_at: AtomicU64::new(0),
             violations: Mutex::default(),
             log: Mutex::new(log),
             began: Instant::now(),
@@ -115,6 +117,9 @@ impl Storm {
     /// Notes a violation, with what happened to these guests, and ends the storm.
     pub(crate) fn violate(&self, invariant: &'static str, text: &str, vmids: &[u32]) {
         self.note(&format!("VIOLATION {invariant}: {text}"));
+        if self.violations().len() >= MOST {
+            return;
+        }
         let effects = if vmids.is_empty() {
             Vec::new()
         } else {

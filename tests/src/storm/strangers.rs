@@ -21,6 +21,11 @@ struct Inner {
     made: u64,
 }
 
+/// Ours, or the beginning of ours.
+fn is_ours(guest: &GuestView) -> bool {
+    guest.description.contains(MARK) || guest.config.contains_key("lock")
+}
+
 impl Strangers {
     /// Those that are there from the beginning.
     pub(crate) fn of(simulator: &Simulator) -> Self {
@@ -94,8 +99,7 @@ impl Strangers {
             }
         }
         for guest in now.values() {
-            let ours = guest.description.contains(MARK) || guest.config.contains_key("lock");
-            if !ours && !inner.guests.contains_key(&guest.vmid) {
+            if !is_ours(guest) && !inner.guests.contains_key(&guest.vmid) {
                 touched.push((guest.vmid, format!("nobody made {guest:?}")));
             }
         }

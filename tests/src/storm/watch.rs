@@ -7,7 +7,6 @@ use super::rows::Rows;
 use super::storm::Storm;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +18,6 @@ const STANDSTILL: Duration = Duration::from_secs(10);
 const STANDSTILL_IN_STORM: Duration = Duration::from_secs(30);
 /// Longest time that a task may take.
 const DEADLINE: Duration = Duration::from_secs(180);
-/// A process that starts while its database is away may end, and is started again.
-const AFTER_DATABASE: Duration = Duration::from_secs(10);
 
 /// Looks on until told to stop.
 pub(crate) async fn watch(storm: Arc<Storm>, stop: CancellationToken) {
@@ -110,17 +107,6 @@ impl Storm {
         }
     }
 
-    /// The database may not answer just now.
-    pub(crate) fn database_is_away(&self) {
-        let at = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.away_at.store(at, Ordering::SeqCst);
-    }
-
-    fn database_was_away(&self) -> bool {
-        let at = self.away_at.load(Ordering::SeqCst);
-        at > 0 && self.began.elapsed() < Duration::from_millis(at) + AFTER_DATABASE
-    }
-
     /// Starts again what ended by itself. Nothing may, but for a start without a database.
     fn supervise(&self) {
         for process in self.installation.processes() {
@@ -129,7 +115,8 @@ impl Storm {
                 Ok(Some((ready, said))) => {
                     self.note(&format!("{} ended by itself: {said}", process.name));
                     self.count(|counts| counts.restarts += 1);
-                    if ready || !self.database_was_away() {
+                    // What cannot begin without its database may end, and is started again.
+                    if ready {
                         let text = format!("{} ended by itself: {said}", process.name);
                         self.violate("exit", &text, &[]);
                     }
