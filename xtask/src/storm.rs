@@ -12,12 +12,33 @@ pub(crate) use mutants::check as check_mutants;
 /// What the storm is made of.
 const PROGRAMS: [&str; 3] = ["storm", "killable-api", "killable-worker"];
 
+/// The storm tells its own options; this is what is read here.
+const HELP: &str = "\
+Kills the product at random instants under clients and checks what is left
+
+Usage: cargo xtask storm [--dev] [--mutant NAME|all] [OPTIONS OF THE STORM]
+
+  --dev          Build for development, as CI does, not for release
+  --mutant NAME  Rage over a product that is broken on purpose (tests/storm/mutants), until it is caught
+
+The storm's options tells `cargo run --package tpm-tests --bin storm -- --help`; the usual ones:
+
+  --kills N  --seed S  --seeds K  --at-once L  --database sqlite|postgres
+  --apis A  --workers W  --clients C  --interval-ms MS  --keep";
+
 /// Runs a storm, or those over mutants. `--mutant NAME` (or `all`) and `--dev` may stand anywhere; the
 /// rest is the storm's own.
 ///
 /// # Errors
 /// When something does not compile, or the storm found something.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    if arguments
+        .iter()
+        .any(|argument| argument == "--help" || argument == "-h")
+    {
+        println!("{HELP}");
+        return Ok(());
+    }
     let mut rest = Vec::new();
     let (mut mutant, mut dev) = (None, false);
     let mut given = arguments.iter();
