@@ -5,6 +5,7 @@ mod bad_inputs;
 mod bulk;
 mod examples;
 mod faults;
+mod fleet;
 mod jobs;
 mod main_job;
 mod power;

@@ -35,6 +35,7 @@ pub struct StackBuilder {
     environment: HashMap<String, String>,
     simulator: Option<Tweak<SimulatorConfig>>,
     engine: Option<Arc<dyn Provisioner>>,
+    unseen: bool,
 }
 
 impl fmt::Debug for StackBuilder {
@@ -65,6 +66,13 @@ impl StackBuilder {
     #[must_use]
     pub fn engine(mut self, engine: Arc<dyn Provisioner>) -> Self {
         self.engine = Some(engine);
+        self
+    }
+
+    /// Without a look at the cluster before the start.
+    #[must_use]
+    pub fn unseen(mut self) -> Self {
+        self.unseen = true;
         self
     }
 
@@ -123,7 +131,7 @@ impl StackBuilder {
             service = service.with_engine(engine);
         }
         let api = service.api().await?;
-        if cluster {
+        if cluster && !self.unseen {
             service.worker()?.look().await?;
         }
         let client = Client::new(api.url())?;
