@@ -139,7 +139,12 @@ impl<'w> Run<'w> {
     /// The step that is next, after a look at whether the task is to stop.
     async fn next_step(&mut self) -> Result<Option<StepSpec>, Stop> {
         let open = self.first_open();
-        if self.is_cancelled() && !open.as_ref().is_some_and(|spec| self.is_settling(spec)) {
+        let settled = match &open {
+            Some(spec) => !self.is_settling(spec),
+            // All of it is done; what is not undone is told as it is.
+            None => self.operation == Operation::Create,
+        };
+        if self.is_cancelled() && settled {
             return self.cancel().await.map(|()| self.first_open());
         }
         Ok(open)

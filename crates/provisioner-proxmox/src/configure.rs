@@ -91,6 +91,7 @@ impl ProxmoxProvisioner {
                     .map(|key| format!("{key}: -, {}", found.config.get(key).unwrap_or_default())),
             );
         }
+        drift.sort();
         drift
     }
 
