@@ -13,6 +13,9 @@ use tpm_jobs::{Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, Worker
 use tpm_settings::Settings;
 use tpm_store_seaorm::SeaStore;
 
+/// How long to wait before a database that was away is asked again.
+const BETWEEN_OPENS: Duration = Duration::from_millis(250);
+
 /// A worker that is ready to run.
 #[derive(Debug)]
 pub struct WorkerProcess {
@@ -101,13 +104,20 @@ impl WorkerProcess {
         Ok(self.worker.expire().await?)
     }
 
-    /// Works until `stop`, then lets what is under way come to its next checkpoint.
+    /// Works until `stop`, then lets what is under way come to its next checkpoint. A database that is away
+    /// is waited for.
     ///
     /// # Errors
     /// When the thread that keeps the leases cannot be started.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let beat = CancellationToken::new();
-        let thread = self.start_heartbeat(beat.clone()).await?;
+        let thread = tokio::select! {
+            thread = self.start_heartbeat(beat.clone()) => thread?,
+            () = stop.cancelled() => {
+                beat.cancel();
+                return Ok(());
+            }
+        };
         tokio::join!(self.worker.run(stop.clone()), self.worker.make_rounds(stop));
         beat.cancel();
         let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
@@ -136,12 +146,8 @@ impl WorkerProcess {
                     }
                 };
                 runtime.block_on(async move {
-                    let store = match SeaStore::open_again(database.expose_secret()).await {
-                        Ok(store) => store,
-                        Err(error) => {
-                            let _ = ready.send(Err(error.into()));
-                            return;
-                        }
+                    let Some(store) = open_until(database.expose_secret(), &stop).await else {
+                        return;
                     };
                     let _ = ready.send(Ok(()));
                     heartbeat.run(&store, &owner, stop).await;
@@ -150,5 +156,24 @@ impl WorkerProcess {
             })?;
         started.await.context("the heartbeat's thread ended")??;
         Ok(thread)
+    }
+}
+
+/// Opens the database as often as it takes: it was there when the process began, and comes back.
+async fn open_until(database: &str, stop: &CancellationToken) -> Option<SeaStore> {
+    loop {
+        match SeaStore::open_again(database).await {
+            Ok(store) => return Some(store),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no connection for the leases"
+                );
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(BETWEEN_OPENS) => {}
+        }
     }
 }

@@ -105,6 +105,35 @@ async fn a_database_that_is_cut_off_at_any_step_costs_nothing() -> anyhow::Resul
     Ok(())
 }
 
+/// A database that goes away between a worker's start and its first look for work is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_waits_for_a_database_that_went_away() -> anyhow::Result<()> {
+    let mut postgres = match tokio::task::block_in_place(Postgres::start)? {
+        Ok(postgres) => postgres,
+        Err(missing) => {
+            tpm_test_support::say(&format!("skipped: {missing}"));
+            return Ok(());
+        }
+    };
+    let url = tokio::task::block_in_place(|| postgres.database())?;
+    let stack = quick().database(Database::Url(url)).start().await?;
+    let (task, subject) = ask_create(&stack).await?;
+    let worker = stack.worker_with(Arc::new(tpm_jobs::NoFaults))?;
+    tokio::task::block_in_place(|| postgres.kill())?;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut running = tokio::spawn(worker.run(stop.clone()));
+    // Away for longer than anybody waits for a connection.
+    let ended = tokio::time::timeout(Duration::from_secs(4), &mut running).await;
+    ensure!(ended.is_err(), "the worker ended: {ended:?}");
+    tokio::task::block_in_place(|| postgres.start_again())?;
+    let ended = ended_through_cuts(&stack, &task).await?;
+    ensure!(ended["status"] == "completed", "{ended:#}");
+    is_whole(&stack, &subject, "running").await?;
+    stop.cancel();
+    running.await??;
+    stack.stop().await
+}
+
 /// The whole matrix of kills and takeovers stands on SQLite; here the main job, a takeover and a bulk on
 /// PostgreSQL with several workers.
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
-use tpm_pve_simulator::{DEFAULT_SECRET, Profile, Simulator, SimulatorConfig};
+use tpm_pve_simulator::{DEFAULT_SECRET, NodeConfig, Profile, Simulator, SimulatorConfig};
 use tpm_test_support::{PASSWORD, Postgres, free_port};
 
 /// What every mark begins with.
@@ -52,6 +52,7 @@ impl Installation {
             time_scale: 0.01,
             seed,
             metrics_interval_secs: 10.0,
+            nodes: NODES.iter().map(|name| roomy(name)).collect(),
             ..SimulatorConfig::for_tests()
         };
         let simulator = Simulator::start(config).await?;
@@ -136,6 +137,16 @@ impl Installation {
                 .count();
         }
         Ok(found)
+    }
+}
+
+/// A node that has room for everything that clients ask for.
+fn roomy(name: &str) -> NodeConfig {
+    NodeConfig {
+        name: name.to_owned(),
+        cpus: 256,
+        memory: 1 << 40,
+        ip: None,
     }
 }
 

@@ -149,7 +149,8 @@ impl Person {
         for (wish, answer) in [(first, a), (second, b)] {
             let refused = answer.status != 201;
             if refused && (sure || self.storm.keys_work()) {
-                ensure!(answer.code() == "NAME_TAKEN", "{}", answer.body);
+                let known = matches!(answer.code(), "NAME_TAKEN" | "NO_CAPACITY");
+                ensure!(known, "{}", answer.body);
                 continue;
             }
             if let Some(token) = self.storm.accepted_one(self.number, wish, answer).await? {
