@@ -3,6 +3,7 @@
 use crate::error::Fault;
 use crate::extract::language;
 use crate::guard;
+use crate::leaving::{self, Leaving};
 use crate::routes::{auth, health, notifications, servers, system, tasks};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -32,6 +33,8 @@ pub struct ApiSettings {
     pub max_body_bytes: usize,
     /// Longest time a request may take.
     pub request_timeout: Duration,
+    /// Begun by whoever stops the process.
+    pub leaving: Leaving,
 }
 
 /// What handlers share.
@@ -45,6 +48,7 @@ pub(crate) struct ApiState {
 pub fn router(app: App, settings: ApiSettings) -> Router {
     let limit = settings.max_body_bytes;
     let timeout = settings.request_timeout;
+    let leaving = settings.leaving.clone();
     let state = ApiState {
         app,
         settings: Arc::new(settings),
@@ -67,6 +71,10 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
         .with_state(state)
         .layer(
             ServiceBuilder::new()
+                .layer(middleware::from_fn_with_state(
+                    leaving,
+                    leaving::close_after,
+                ))
                 .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
                 .layer(TraceLayer::new_for_http())
                 .layer(PropagateRequestIdLayer::new(request_id))

@@ -63,6 +63,11 @@ impl Settings {
             "api.request_timeout_secs",
             "must be between 1 and 600",
         );
+        problems.unless(
+            self.api.drain_secs <= 60,
+            "api.drain_secs",
+            "must be between 0 and 60",
+        );
         let password = self.auth.admin_password.expose_secret();
         problems.unless(
             password.is_empty() || password.chars().count() >= 8,
