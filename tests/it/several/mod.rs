@@ -2,5 +2,7 @@
 //! they come, go and lose their database.
 
 mod fleet;
+mod outage;
 mod proxy;
 mod rolling;
+mod wire;
