@@ -10,6 +10,7 @@ mod extract;
 mod fields;
 mod guard;
 mod leaving;
+mod peer;
 mod query;
 mod router;
 mod routes;

@@ -153,6 +153,7 @@ impl Service {
                 secure_cookie: !is_loopback(&public),
                 max_body_bytes: self.settings.api.max_body_bytes,
                 request_timeout: Duration::from_secs(self.settings.api.request_timeout_secs),
+                trusted_proxies: self.settings.trusted_proxies(),
                 leaving: leaving.clone(),
             },
         );

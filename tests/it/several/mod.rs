@@ -2,6 +2,7 @@
 //! they come, go and lose their database.
 
 mod fleet;
+mod guesses;
 mod outage;
 mod proxy;
 mod rolling;
