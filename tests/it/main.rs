@@ -10,4 +10,5 @@ mod jobs;
 mod main_job;
 mod power;
 mod reference;
+mod several;
 mod store;

@@ -216,7 +216,7 @@ fn settings(plan: &Plan, endpoint: &str, ca: &Path) -> String {
     format!(
         "# Written anew at every start by `cargo xtask`.\n\
          data_dir = {data}\n\
-         \n[api]\nlisten = {api}\n\
+         \n[api]\nlisten = {api}\ndrain_secs = 0\n\
          \n[proxmox]\nendpoints = [{endpoint}]\ntoken_id = {token}\nca_file = {ca}\n\
          \n[network]\npool = \"192.168.0.21-192.168.0.250\"\nprefix = 24\n\
          gateway = \"192.168.0.1\"\n",

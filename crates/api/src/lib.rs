@@ -9,10 +9,13 @@ mod error;
 mod extract;
 mod fields;
 mod guard;
+mod leaving;
+mod peer;
 mod query;
 mod router;
 mod routes;
 mod time;
 mod wire;
 
+pub use leaving::Leaving;
 pub use router::{ApiSettings, router};

@@ -3,6 +3,7 @@
 use crate::error::Fault;
 use crate::extract::language;
 use crate::guard;
+use crate::leaving::{self, Leaving};
 use crate::routes::{
     auth, health, networks, nodes, notifications, projects, servers, system, tasks,
 };
@@ -12,6 +13,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
+use ipnet::IpNet;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +36,10 @@ pub struct ApiSettings {
     pub max_body_bytes: usize,
     /// Longest time a request may take.
     pub request_timeout: Duration,
+    /// Proxies whose word about where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Begun by whoever stops the process.
+    pub leaving: Leaving,
 }
 
 /// What handlers share.
@@ -47,6 +53,7 @@ pub(crate) struct ApiState {
 pub fn router(app: App, settings: ApiSettings) -> Router {
     let limit = settings.max_body_bytes;
     let timeout = settings.request_timeout;
+    let leaving = settings.leaving.clone();
     let state = ApiState {
         app,
         settings: Arc::new(settings),
@@ -69,6 +76,10 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
         .with_state(state)
         .layer(
             ServiceBuilder::new()
+                .layer(middleware::from_fn_with_state(
+                    leaving,
+                    leaving::close_after,
+                ))
                 .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
                 .layer(TraceLayer::new_for_http())
                 .layer(PropagateRequestIdLayer::new(request_id))

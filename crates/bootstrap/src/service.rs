@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tpm_api::ApiSettings;
+use tpm_api::{ApiSettings, Leaving};
 use tpm_app::{App, AppParts, ServiceProbe};
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
@@ -23,8 +23,10 @@ use tpm_settings::Settings;
 use tpm_store::Store;
 use tpm_store_seaorm::SeaStore;
 
-/// How long requests in flight may take when the api stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long the api takes to stop at most, when its `drain_secs` leave room for it.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+/// What requests in flight get in any case.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 /// An opened installation.
 pub struct Service {
@@ -148,6 +150,7 @@ impl Service {
         let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         let public = public_url(&self.settings.api.public_url, address)?;
+        let leaving = Leaving::default();
         let router = tpm_api::router(
             app,
             ApiSettings {
@@ -155,6 +158,8 @@ impl Service {
                 secure_cookie: !is_loopback(&public),
                 max_body_bytes: self.settings.api.max_body_bytes,
                 request_timeout: Duration::from_secs(self.settings.api.request_timeout_secs),
+                trusted_proxies: self.settings.trusted_proxies(),
+                leaving: leaving.clone(),
             },
         );
         Ok(Api {
@@ -162,6 +167,8 @@ impl Service {
             router,
             address,
             made_up: made_up.map(Into::into),
+            leaving,
+            drain: Duration::from_secs(self.settings.api.drain_secs),
         })
     }
 
@@ -194,6 +201,8 @@ pub struct Api {
     router: axum::Router,
     address: SocketAddr,
     made_up: Option<SecretString>,
+    leaving: Leaving,
+    drain: Duration,
 }
 
 impl Api {
@@ -213,7 +222,9 @@ impl Api {
         self.router.clone()
     }
 
-    /// Answers until `stop`, then lets requests in flight end, ten seconds at most.
+    /// Answers until `stop`. Then `/readyz` says so, and for `api.drain_secs` requests are still
+    /// accepted, each answer the last one on its connection; after that the listener and idle connections
+    /// are closed, and requests in flight get what is left of ten seconds, five at least.
     ///
     /// # Errors
     /// When the listener fails.
@@ -221,12 +232,22 @@ impl Api {
         let service = self
             .router
             .into_make_service_with_connect_info::<SocketAddr>();
-        let asked = stop.clone();
+        let closed = CancellationToken::new();
         let serving = axum::serve(self.listener, service)
-            .with_graceful_shutdown(async move { asked.cancelled().await });
+            .with_graceful_shutdown(closed.clone().cancelled_owned());
+        let (leaving, drain) = (self.leaving, self.drain);
+        let over = async {
+            stop.cancelled().await;
+            leaving.begin();
+            tokio::time::sleep(drain).await;
+            closed.cancel();
+            let rest = STOPPED_WITHIN.saturating_sub(drain).max(LAST_REQUESTS);
+            tokio::time::sleep(rest).await;
+            tracing::warn!("requests were still in flight at the end");
+        };
         tokio::select! {
             done = serving.into_future() => done.context("api"),
-            () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+            () = over => Ok(()),
         }
     }
 }

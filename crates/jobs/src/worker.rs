@@ -17,6 +17,9 @@ use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskNote};
 use tpm_provisioner::Provisioner;
 use tpm_store::{Claim, Lease, Store, StoreError, VmidRange};
 
+/// Longest pause between two tries to claim from a store that does not answer. Each try waits by itself
+/// for a connection.
+const STORE_PAUSE: Duration = Duration::from_secs(3);
 /// How long a task waits that no worker can make sense of.
 const SET_ASIDE: Duration = Duration::from_secs(30);
 
@@ -135,6 +138,7 @@ impl Worker {
         let stop = self.stop.get_or_init(|| stop).clone();
         let places = Arc::new(Semaphore::new(self.settings().concurrency.max(1)));
         let tracker = TaskTracker::new();
+        let mut failures: u32 = 0;
         while !stop.is_cancelled() {
             let place = tokio::select! {
                 () = stop.cancelled() => break,
@@ -143,6 +147,7 @@ impl Worker {
             let Ok(place) = place else { break };
             match self.claim().await {
                 Ok(Some(claim)) => {
+                    failures = 0;
                     let worker = self.clone();
                     tracker.spawn(async move {
                         worker.work(claim).await;
@@ -151,18 +156,23 @@ impl Worker {
                     });
                 }
                 Ok(None) => {
+                    failures = 0;
                     drop(place);
                     self.rest(&stop).await;
                 }
                 Err(error) => {
                     drop(place);
+                    failures = failures.saturating_add(1);
+                    let pause = self.store_pause(failures);
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
+                        failures,
+                        pause_ms = pause.as_millis(),
                         "cannot claim tasks"
                     );
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = tokio::time::sleep(self.settings().scan) => {}
+                        () = tokio::time::sleep(pause) => {}
                     }
                 }
             }
@@ -203,6 +213,15 @@ impl Worker {
             .queue()
             .claim(&self.parts.owner, self.settings().lease)
             .await
+    }
+
+    /// Grows with each failure in a row, jittered, so that many workers do not come back together.
+    fn store_pause(&self, failures: u32) -> Duration {
+        let doubled = self
+            .settings()
+            .scan
+            .saturating_mul(1 << failures.saturating_sub(1).min(10));
+        doubled.min(STORE_PAUSE).mul_f64(0.5 + 0.5 * self.random())
     }
 
     /// Sleeps until a task falls due, somebody rings, or the scan's interval is over.

@@ -1,9 +1,10 @@
 //! The client itself: from a call to the endpoint that answers it.
 //!
 //! It moves to the next endpoint only when the call certainly did not happen (or was a read), and sends a
-//! call again only when PVE refused its ticket.
+//! call again only when PVE refused its ticket. It sends nothing to an endpoint that is left alone after
+//! failed connections, nor anything at all soon after PVE refused the credentials.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
@@ -11,8 +12,9 @@ use crate::{
     classify::{Access, ErrorClass, Origin},
     config::{ClientConfig, ConfigError, check_endpoints},
     decode::Reply,
-    endpoints::Endpoints,
+    endpoints::{EndpointState, Endpoints},
     error::Error,
+    gate::Gate,
     params::{ApiPath, Method, Params},
     session::{LoginFuture, Proof, Session},
     task::Upid,
@@ -32,6 +34,7 @@ struct Shared {
     transport: Transport,
     endpoints: Endpoints,
     session: Session,
+    gate: Gate,
 }
 
 impl Client {
@@ -43,11 +46,12 @@ impl Client {
         check_endpoints(&config.endpoints)?;
         let transport = Transport::new(&config)?;
         let session = Session::new(&config.credentials, config.timeouts.renew_ticket)?;
-        let endpoints = Endpoints::new(config.endpoints, config.timeouts.cooldown);
+        let endpoints = Endpoints::new(config.endpoints, &config.timeouts);
         Ok(Self(Arc::new(Shared {
             transport,
             endpoints,
             session,
+            gate: Gate::new(config.timeouts.refused_pause),
         })))
     }
 
@@ -63,20 +67,30 @@ impl Client {
     ) -> Result<Reply, Error> {
         let shared = &*self.0;
         let request = Request::new(method, method.access(), path, params)?;
-        let mut stale = None;
-        loop {
-            let proof = shared.proof(request.access, stale).await?;
-            let outcome = shared.over_endpoints(&request, &proof).await;
-            match (&outcome, proof.generation) {
-                // 401 is decided before anything is done, so a write may be sent again as well
-                (Err(error), Some(generation))
-                    if error.status() == Some(401) && stale.is_none() =>
-                {
-                    stale = Some(generation);
-                }
-                _ => return outcome,
-            }
+        let pass = shared.gate.pass();
+        let pass = pass.map_err(|error| error.with_request(&request.label))?;
+        let outcome = shared.send(&request).await;
+        match &outcome {
+            Err(error) if error.class() == ErrorClass::Auth => pass.refused(error),
+            // anything else that PVE itself said, it says only to those it knows
+            Err(error) if error.status().is_some_and(|status| status < 595) => pass.accepted(),
+            Err(_) => drop(pass),
+            Ok(_) => pass.accepted(),
         }
+        outcome
+    }
+
+    /// What is known of each endpoint, in the order of the configuration. Sends nothing.
+    #[must_use]
+    pub fn endpoint_states(&self) -> Vec<EndpointState> {
+        self.0.endpoints.states()
+    }
+
+    /// When the credentials were refused: the time until they are tried again, zero when the next call
+    /// tries them or one is doing so.
+    #[must_use]
+    pub fn credentials_refused(&self) -> Option<Duration> {
+        self.0.gate.closed_for()
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(
@@ -178,6 +192,23 @@ fn label(method: Method, path: &ApiPath) -> String {
 }
 
 impl Shared {
+    async fn send(&self, request: &Request) -> Result<Reply, Error> {
+        let mut stale = None;
+        loop {
+            let proof = self.proof(request.access, stale).await?;
+            let outcome = self.over_endpoints(request, &proof).await;
+            match (&outcome, proof.generation) {
+                // 401 is decided before anything is done, so a write may be sent again as well
+                (Err(error), Some(generation))
+                    if error.status() == Some(401) && stale.is_none() =>
+                {
+                    stale = Some(generation);
+                }
+                _ => return outcome,
+            }
+        }
+    }
+
     async fn proof(&self, access: Access, stale: Option<u64>) -> Result<Proof, Error> {
         match &self.session {
             Session::Token(headers) => Ok(Proof {
@@ -215,56 +246,63 @@ impl Shared {
         };
         let mut last = None;
         for index in self.endpoints.order() {
+            let Some(admission) = self.endpoints.admit(index) else {
+                continue;
+            };
             let started = std::time::Instant::now();
-            let outcome = self.transport.send(self.endpoints.url(index), &out).await;
+            let outcome = self.transport.send(admission.url(), &out).await;
             let elapsed_ms = started.elapsed().as_millis();
             let error = match outcome {
                 Ok(reply) => {
                     tracing::debug!(request = request.label, elapsed_ms, "pve answered");
-                    self.endpoints.answered(index);
+                    admission.answered();
                     return Ok(reply);
                 }
                 Err(error) => error.with_request(&request.label),
             };
             tracing::debug!(request = request.label, elapsed_ms, class = ?error.class(), %error, "pve call failed");
             let verdict = verdict(&error);
-            match verdict {
-                Verdict::EndpointAnswered => self.endpoints.answered(index),
-                Verdict::NextEndpoint | Verdict::EndpointFailed => self.endpoints.failed(index),
+            match verdict.endpoint {
+                Health::Answered => admission.answered(),
+                Health::Doubted => admission.doubted(),
+                Health::Failed => admission.failed(error.text()),
             }
-            if verdict != Verdict::NextEndpoint {
+            if !verdict.next {
                 return Err(error);
             }
             last = Some(error);
         }
-        Err(last.unwrap_or_else(|| Error::refused("no endpoint")))
+        Err(last.unwrap_or_else(|| self.endpoints.paused().with_request(&request.label)))
     }
 }
 
+/// What a failed call says about its endpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// The endpoint works; the answer stands.
-    EndpointAnswered,
-    /// The endpoint is in doubt, but the call must not be made again.
-    EndpointFailed,
-    /// The call certainly had no effect here.
-    NextEndpoint,
+enum Health {
+    /// It works; the answer stands.
+    Answered,
+    /// It works, but does not reach the node in question.
+    Doubted,
+    /// No connection, or no answer on it.
+    Failed,
+}
+
+struct Verdict {
+    endpoint: Health,
+    /// Whether the call had no effect here and may be made elsewhere.
+    next: bool,
 }
 
 fn verdict(error: &Error) -> Verdict {
-    match error.origin() {
-        Origin::Connect | Origin::Tls => Verdict::NextEndpoint,
+    let (endpoint, next) = match error.origin() {
+        Origin::Connect | Origin::Tls => (Health::Failed, true),
         // a second wait of the same length would break the caller's time limit
-        Origin::Transport(_) if error.is_timeout() => Verdict::EndpointFailed,
-        Origin::Transport(Access::Read) => Verdict::NextEndpoint,
-        Origin::Transport(Access::Write) => Verdict::EndpointFailed,
+        Origin::Transport(_) if error.is_timeout() => (Health::Failed, false),
+        Origin::Transport(access) => (Health::Failed, access == Access::Read),
         Origin::Http(_) if matches!(error.status(), Some(595..=599)) => {
-            if error.class() == ErrorClass::NotSent {
-                Verdict::NextEndpoint
-            } else {
-                Verdict::EndpointFailed
-            }
+            (Health::Doubted, error.class() == ErrorClass::NotSent)
         }
-        _ => Verdict::EndpointAnswered,
-    }
+        _ => (Health::Answered, false),
+    };
+    Verdict { endpoint, next }
 }

@@ -64,8 +64,17 @@ pub struct Timeouts {
     pub request: Duration,
     /// Age at which a ticket is renewed. Default 50 min; a ticket lives 2 h.
     pub renew_ticket: Duration,
-    /// How long an endpoint that failed is tried last. Default 10 s.
+    /// How long an endpoint that failed, or could not reach the node in question, is asked after the
+    /// others. Default 10 s.
     pub cooldown: Duration,
+    /// How long an endpoint is left alone after three failed connections in a row. Each probe that fails
+    /// doubles it; a random part of up to half is taken off. Default 1 s.
+    pub first_pause: Duration,
+    /// Longest time an endpoint is left alone between two probes. Default 30 s.
+    pub longest_pause: Duration,
+    /// How long nobody asks again after credentials were refused. Default 60 s: every refusal takes PVE
+    /// three seconds.
+    pub refused_pause: Duration,
 }
 
 impl Default for Timeouts {
@@ -75,6 +84,9 @@ impl Default for Timeouts {
             request: Duration::from_secs(35),
             renew_ticket: Duration::from_secs(50 * 60),
             cooldown: Duration::from_secs(10),
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(30),
+            refused_pause: Duration::from_secs(60),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It keeps no request parameters, so that no secret can reach a log through it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use crate::{Access, ErrorClass, Origin, classify};
 
@@ -24,6 +24,7 @@ struct Inner {
     fields: BTreeMap<String, String>,
     request: Option<String>,
     source: Option<Source>,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -56,6 +57,13 @@ impl Error {
     #[must_use]
     pub fn fields(&self) -> &BTreeMap<String, String> {
         &self.0.fields
+    }
+
+    /// For a call that this client did not send because earlier ones failed: the time until it sends one
+    /// again. Before that, every call fails like this one, without touching the network.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// Whether a write was refused because the configuration had changed since its digest was read.
@@ -104,6 +112,25 @@ impl Error {
         Self::build(origin, None, text, BTreeMap::new(), Some(source))
     }
 
+    /// Every endpoint is left alone; `wait` is the time to the next probe.
+    pub(crate) fn paused(text: String, wait: Option<Duration>) -> Self {
+        let mut error = Self::build(Origin::Connect, None, text, BTreeMap::new(), None);
+        error.0.retry_after = wait;
+        error
+    }
+
+    /// The same refusal, told to somebody else without asking.
+    pub(crate) fn again_in(mut self, wait: Duration) -> Self {
+        let said = &self.0.text;
+        let secs = wait.as_secs_f64();
+        self.0.text =
+            format!("not sent, the credentials were refused ({said}); tried again in {secs:.1} s");
+        self.0.retry_after = Some(wait);
+        self.0.request = None;
+        self.0.source = None;
+        self
+    }
+
     pub(crate) fn with_request(mut self, request: &str) -> Self {
         self.0.request.get_or_insert_with(|| request.to_owned());
         self
@@ -128,6 +155,7 @@ impl Error {
             fields,
             request: None,
             source,
+            retry_after: None,
         }))
     }
 }
@@ -171,6 +199,7 @@ impl fmt::Debug for Error {
             .field("text", &self.0.text)
             .field("fields", &self.0.fields)
             .field("request", &self.0.request)
+            .field("retry_after", &self.0.retry_after)
             .field("source", &self.0.source)
             .finish()
     }

@@ -1,8 +1,15 @@
 //! The Proxmox VE REST API, typed, for one cluster.
 //!
 //! This crate knows how PVE speaks: authentication, TLS trust, forms, errors, tasks and property strings.
-//! It does not wait for tasks, does not retry writes, keeps no state but connections and a ticket, and
-//! holds no policy of any application.
+//! It does not wait for tasks, does not retry writes, keeps no state but connections, a ticket and what it
+//! found out about its endpoints, and holds no policy of any application.
+//!
+//! It does not hammer what does not answer. Three failed connections in a row to an endpoint, and no call
+//! goes there for a while ([`Timeouts::first_pause`], doubled with each failed probe up to
+//! [`Timeouts::longest_pause`], less a random part); then one call at a time is the probe. While every
+//! endpoint is left alone, calls fail at once as [`ErrorClass::NotSent`]. After refused credentials they fail
+//! at once as [`ErrorClass::Auth`] until [`Timeouts::refused_pause`] is over, and one call tries again.
+//! [`Error::retry_after`] says when. See [`Client::endpoint_states`] and [`Client::credentials_refused`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,6 +31,7 @@
 
 mod agent;
 mod backup;
+mod breaker;
 mod classify;
 mod client;
 mod cluster;
@@ -32,6 +40,7 @@ mod config_update;
 mod decode;
 mod endpoints;
 mod error;
+mod gate;
 mod guest;
 mod guest_config;
 mod lenient;
@@ -53,6 +62,7 @@ pub use cluster::{ClusterNode, ClusterStatus, Permissions, Resource, ResourceKin
 pub use config::{ClientConfig, ConfigError, Credentials, Timeouts};
 pub use config_update::ConfigUpdate;
 pub use decode::Reply;
+pub use endpoints::{EndpointState, Reach};
 pub use error::Error;
 pub use guest::{
     CloneRequest, DestroyOptions, GuestStatus, GuestSummary, MigrateRequest, PendingChange,

@@ -68,6 +68,11 @@ pub struct Api {
     pub max_body_bytes: usize,
     /// Longest time a request may take, in seconds.
     pub request_timeout_secs: u64,
+    /// Addresses or networks of proxies whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "words")]
+    pub trusted_proxies: Vec<String>,
+    /// How long requests are still accepted after being asked to stop, in seconds.
+    pub drain_secs: u64,
 }
 
 /// Logging in.

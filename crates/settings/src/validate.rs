@@ -1,9 +1,10 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
 use crate::{Limits, Network, Proxmox, Role, Settings};
+use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,24 @@ fn is_url(text: &str, schemes: &[&str]) -> bool {
     })
 }
 
+/// A network, or one address as a network of itself.
+fn proxy_network(text: &str) -> Option<IpNet> {
+    let one = text.parse::<IpAddr>().map(IpNet::from);
+    one.or_else(|_| text.parse()).ok()
+}
+
 impl Settings {
+    /// The proxies that are believed; those that are no network are told by
+    /// [`problems`](Self::problems).
+    #[must_use]
+    pub fn trusted_proxies(&self) -> Vec<IpNet> {
+        let proxies = &self.api.trusted_proxies;
+        proxies
+            .iter()
+            .filter_map(|text| proxy_network(text))
+            .collect()
+    }
+
     /// Everything that is wrong, in the order of the sections.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
@@ -62,6 +80,19 @@ impl Settings {
             (1..=600).contains(&self.api.request_timeout_secs),
             "api.request_timeout_secs",
             "must be between 1 and 600",
+        );
+        problems.unless(
+            self.api
+                .trusted_proxies
+                .iter()
+                .all(|proxy| proxy_network(proxy).is_some()),
+            "api.trusted_proxies",
+            "must list IP addresses or networks (10.0.0.0/24)",
+        );
+        problems.unless(
+            self.api.drain_secs <= 60,
+            "api.drain_secs",
+            "must be between 0 and 60",
         );
         let password = self.auth.admin_password.expose_secret();
         problems.unless(

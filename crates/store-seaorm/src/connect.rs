@@ -3,14 +3,15 @@
 use crate::error::store_error;
 use crate::queue::SeaQueue;
 use crate::session::Session;
+use crate::timed::{bounded, in_doubt};
 use crate::wake::Wake;
 use crate::{migration, repository};
 use async_trait::async_trait;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{Connection, SqliteConnection};
+use sea_orm::sqlx::{Connection, PgConnection, SqliteConnection};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, Database, DatabaseConnection, DbBackend, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,11 @@ use tpm_store::{JobQueue, Reads, Result, Store, StoreError, UnitOfWork};
 
 /// How long a caller waits for SQLite's one writer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Connections of one process to PostgreSQL, at most, beside the one of the heartbeat.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long an idle connection may take to show that it is alive, so that several dead ones can be passed
+/// over within [`CONNECT_PATIENCE`].
+const PING_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a caller waits for a connection to PostgreSQL: a server that is up answers in less.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -57,14 +63,8 @@ impl SeaStore {
                 connect_sqlite(url, Use::Read).await?,
             )
         } else {
-            let mut options = ConnectOptions::new(url);
-            options
-                .max_connections(16)
-                .min_connections(1)
-                .acquire_timeout(CONNECT_PATIENCE)
-                .connect_timeout(CONNECT_PATIENCE)
-                .sqlx_logging(false);
-            let pool = Database::connect(options).await.map_err(store_error)?;
+            let pool = Database::connect(postgres_options(url)).await;
+            let pool = pool.map_err(store_error)?;
             (pool.clone(), pool)
         };
         if migrate {
@@ -75,7 +75,7 @@ impl SeaStore {
         let wake = if sqlite {
             Wake::beside(sqlite_path(url))
         } else {
-            Wake::listen(write.get_postgres_connection_pool().clone())
+            Wake::listen(write.get_postgres_connection_pool().connect_options())
         };
         let queue = SeaQueue::new(write.clone(), wake);
         Ok(Self {
@@ -112,6 +112,54 @@ async fn connect_sqlite(url: &str, for_what: Use) -> Result<DatabaseConnection> 
             done => return done,
         }
     }
+}
+
+/// What the server does for us when this process is frozen or gone without a word: it ends a transaction
+/// that nobody goes on with, and with it the locks, so that another worker can have the rows; and it notices
+/// a peer that no longer answers.
+const SERVER_SIDE: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
+
+fn postgres_options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(CONNECT_PATIENCE)
+        .connect_timeout(CONNECT_PATIENCE)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| options.options(SERVER_SIDE))
+        .map_sqlx_postgres_before_acquire(|connection, known| {
+            Box::pin(async move {
+                // One that was used a moment ago works; asking it would cost every statement a round trip.
+                Ok(known.idle_for < Duration::from_millis(100)
+                    || answers(connection, PING_PATIENCE).await?)
+            })
+        })
+        // The pool itself waits without end for what is still under way on a connection that comes back,
+        // and its place is lost for as long. It asks every one of them, so this need not, as a rule.
+        .map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(
+                    async move { Ok(!in_doubt() || answers(connection, CONNECT_PATIENCE).await?) },
+                )
+            })
+        });
+    options
+}
+
+/// Whether a connection is alive; one that is not is closed and replaced.
+async fn answers(
+    connection: &mut PgConnection,
+    patience: Duration,
+) -> std::result::Result<bool, sea_orm::sqlx::Error> {
+    let pong = tokio::time::timeout(patience, connection.ping()).await;
+    pong.map_err(|late| sea_orm::sqlx::Error::Io(late.into()))??;
+    Ok(true)
 }
 
 fn sqlite_path(url: &str) -> PathBuf {
@@ -175,8 +223,9 @@ pub(crate) async fn begin(
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    let transaction = db.begin_with_options(options).await.map_err(store_error)?;
-    Session::in_transaction(transaction, db.get_database_backend()).await
+    let backend = db.get_database_backend();
+    let transaction = bounded(backend, db.begin_with_options(options)).await;
+    Session::in_transaction(transaction.map_err(store_error)?, backend).await
 }
 
 /// The database's clock as an SQL expression: milliseconds since the epoch.
@@ -202,12 +251,8 @@ impl Store for SeaStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        let backend = self.read.get_database_backend();
-        self.read
-            .query_one_raw(Statement::from_string(backend, "SELECT 1"))
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+        let session = Session::outside(self.read.clone());
+        session.first("SELECT 1", []).await.map(drop)
     }
 
     async fn instance_id(&self) -> Result<String> {

@@ -12,6 +12,7 @@ mod queue;
 mod repository;
 mod rows;
 mod session;
+mod timed;
 mod wake;
 
 pub use connect::SeaStore;

@@ -2,6 +2,7 @@
 
 use crate::connect::now_sql;
 use crate::error::{broken, store_error};
+use crate::timed::{Timed, bounded};
 use async_trait::async_trait;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, ExecResult, QueryResult,
@@ -12,7 +13,7 @@ use tpm_store::{Result, UnitOfWork};
 
 /// A connection with the moment its writes are dated.
 pub(crate) struct Session<C> {
-    pub(crate) db: C,
+    pub(crate) db: Timed<C>,
     pub(crate) backend: DbBackend,
     pub(crate) now_ms: i64,
 }
@@ -22,7 +23,7 @@ impl Session<DatabaseConnection> {
     pub(crate) fn outside(db: DatabaseConnection) -> Self {
         let backend = db.get_database_backend();
         Self {
-            db,
+            db: Timed::new(db),
             backend,
             now_ms: 0,
         }
@@ -35,6 +36,7 @@ impl Session<DatabaseTransaction> {
         db: DatabaseTransaction,
         backend: DbBackend,
     ) -> Result<Self> {
+        let db = Timed::new(db);
         let sql = format!("SELECT {} AS now_ms", now_sql(backend));
         let row = db
             .query_one_raw(Statement::from_string(backend, sql))
@@ -83,6 +85,9 @@ impl UnitOfWork for Session<DatabaseTransaction> {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        self.db.commit().await.map_err(store_error)
+        let backend = self.backend;
+        bounded(backend, self.db.into_inner().commit())
+            .await
+            .map_err(store_error)
     }
 }

@@ -1,13 +1,21 @@
 //! Telling sleeping workers that there is work, across processes: a datagram socket beside the SQLite
 //! file, LISTEN/NOTIFY on PostgreSQL. Only a hint: a lost one costs a scan's interval, never a task.
 
+use crate::timed::bounded;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sea_orm::sqlx::{self, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::net::UnixDatagram;
 use tokio::sync::{Mutex, Notify};
 
 const CHANNEL: &str = "tpm_wake";
+/// An ear that heard nothing for so long is asked whether it is still connected.
+const QUIET: Duration = Duration::from_secs(10);
+/// How long it may take to answer. Less than a scan's interval, so that the question is not cut off by it.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The bell. Ringing works from any process; hearing it needs the first call of [`Wake::woken`].
 #[derive(Debug)]
@@ -24,9 +32,53 @@ enum Kind {
         ear: Mutex<Option<UnixDatagram>>,
     },
     Postgres {
-        pool: sea_orm::sqlx::PgPool,
-        ear: Mutex<Option<sea_orm::sqlx::postgres::PgListener>>,
+        options: Arc<PgConnectOptions>,
+        ear: Mutex<Option<Ear>>,
     },
+}
+
+/// A connection that listens, and when it was last known to be one.
+#[derive(Debug)]
+struct Ear {
+    listener: PgListener,
+    alive: Instant,
+}
+
+impl Ear {
+    /// On a connection of its own: it would hold a place of the pool for ever, also when it is dead.
+    async fn connect(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(2))
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_lazy_with(options.clone());
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(CHANNEL).await?;
+        Ok(Self {
+            listener,
+            alive: Instant::now(),
+        })
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        if self.alive.elapsed() < QUIET {
+            return true;
+        }
+        let answer = tokio::time::timeout(PATIENCE, self.listener.execute("SELECT 1")).await;
+        let alive = matches!(answer, Ok(Ok(_)));
+        if alive {
+            self.alive = Instant::now();
+        }
+        alive
+    }
+
+    /// Whether something was heard; `false` when the connection was lost.
+    async fn heard(&mut self) -> bool {
+        let heard = self.listener.recv().await.is_ok();
+        self.alive = Instant::now();
+        heard
+    }
 }
 
 impl Wake {
@@ -43,9 +95,9 @@ impl Wake {
         }
     }
 
-    pub(crate) fn listen(pool: sea_orm::sqlx::PgPool) -> Self {
+    pub(crate) fn listen(options: Arc<PgConnectOptions>) -> Self {
         let kind = Kind::Postgres {
-            pool,
+            options,
             ear: Mutex::new(None),
         };
         Self {
@@ -70,7 +122,7 @@ impl Wake {
                     DbBackend::Postgres,
                     format!("NOTIFY {CHANNEL}"),
                 );
-                if let Err(error) = db.execute_raw(notify).await {
+                if let Err(error) = bounded(DbBackend::Postgres, db.execute_raw(notify)).await {
                     tracing::debug!(%error, "waking the workers");
                 }
             }
@@ -115,16 +167,15 @@ impl Wake {
                     }
                 }
             }
-            Kind::Postgres { pool, ear } => {
+            Kind::Postgres { options, ear } => {
                 let mut ear = ear.lock().await;
+                if let Some(quiet) = ear.as_mut()
+                    && !quiet.is_alive().await
+                {
+                    *ear = None;
+                }
                 if ear.is_none() {
-                    let listener = async {
-                        let mut fresh =
-                            sea_orm::sqlx::postgres::PgListener::connect_with(pool).await?;
-                        fresh.listen(CHANNEL).await?;
-                        Ok::<_, sea_orm::sqlx::Error>(fresh)
-                    };
-                    match listener.await {
+                    match Ear::connect(options).await {
                         Ok(fresh) => *ear = Some(fresh),
                         Err(error) => {
                             tracing::debug!(%error, "cannot listen for work, scanning instead");
@@ -132,11 +183,9 @@ impl Wake {
                         }
                     }
                 }
-                let lost = match ear.as_mut() {
-                    Some(listener) => listener.recv().await.is_err(),
-                    None => false,
-                };
-                if lost {
+                if let Some(listening) = ear.as_mut()
+                    && !listening.heard().await
+                {
                     *ear = None;
                 }
             }

@@ -1,6 +1,6 @@
 //! A real PostgreSQL, started by the test as a user that is not root, and gone afterwards.
 
-use crate::program::{Program, free_port};
+use crate::program::{Program, free_port, signal};
 use anyhow::{Context, bail};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,21 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The process that started this one; `None` when it is gone, or dead and not yet buried.
+fn parent_of(id: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut words = rest.split(' ');
+    let state = words.next()?;
+    let parent = words.next()?.parse().ok()?;
+    (state != "Z").then_some(parent)
+}
+
+fn is_alive(id: u32) -> bool {
+    parent_of(id).is_some()
+}
+
 impl Postgres {
     /// Starts one, or says that there is none. With `CI=true` a missing one is an error.
     ///
@@ -139,12 +154,27 @@ impl Postgres {
         Ok(Ok(started))
     }
 
-    /// Kills it at once (SIGKILL), as a machine that loses its power.
+    /// Kills it and everything it started at once, as when its machine loses power. What was committed is
+    /// still there after [`start_again`](Self::start_again).
     ///
     /// # Errors
     /// When it cannot be waited for.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.program.kill()
+        // Before its children: it would take the death of one for a reason to restart them all.
+        let children = self.children()?;
+        self.program.kill()?;
+        for child in &children {
+            signal(*child, "KILL").ok();
+        }
+        // Whoever is left would keep the next one from starting.
+        let began = Instant::now();
+        while children.iter().any(|child| is_alive(*child)) {
+            if began.elapsed() > Duration::from_secs(30) {
+                bail!("PostgreSQL's processes do not end");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Starts it again after [`kill`](Self::kill); comes back once it answers.
@@ -182,6 +212,72 @@ impl Postgres {
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
             .args(["-U", "tpm", "--install-missing", "--heapallindexed", name]);
         run(&mut check)
+    }
+
+    /// Freezes it: connections stay, new ones are made, and nothing answers until [`thaw`](Self::thaw).
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.program.signal("STOP")?;
+        for child in self.children()? {
+            signal(child, "STOP").ok();
+        }
+        Ok(())
+    }
+
+    /// Ends a [`freeze`](Self::freeze).
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        for child in self.children()? {
+            signal(child, "CONT").ok();
+        }
+        self.program.signal("CONT")
+    }
+
+    /// Its processes, one for each connection among them. They lead sessions of their own, so no signal
+    /// reaches them as a group.
+    fn children(&self) -> anyhow::Result<Vec<u32>> {
+        let parent = self.program.id();
+        let mut children = Vec::new();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let Some(id) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            if parent_of(id) == Some(parent) {
+                children.push(id);
+            }
+        }
+        Ok(children)
+    }
+
+    /// The answer to a question about the server, as text.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ask(&self, sql: &str) -> anyhow::Result<String> {
+        self.ask_in("postgres", sql)
+    }
+
+    /// The answer to a question in one of its databases, as text.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ask_in(&self, database: &str, sql: &str) -> anyhow::Result<String> {
+        let mut psql = self.psql();
+        let output = psql
+            .args(["-d", database, "-A", "-t", "-c", sql])
+            .output()?;
+        if !output.status.success() {
+            bail!("{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     fn psql(&self) -> Command {

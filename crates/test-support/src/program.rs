@@ -55,16 +55,7 @@ impl Program {
     /// # Errors
     /// When it cannot be sent.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(id)
-            .status()?;
-        if sent.success() {
-            Ok(())
-        } else {
-            bail!("cannot send {name} to {}", self.name)
-        }
+        signal(self.child.id(), name).with_context(|| self.name.clone())
     }
 
     /// Waits until a file is there, or the program has ended.
@@ -105,6 +96,18 @@ impl Program {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Sends a process a signal by name.
+pub(crate) fn signal(id: u32, name: &str) -> anyhow::Result<()> {
+    let sent = Command::new("kill")
+        .args([format!("-{name}"), id.to_string()])
+        .stderr(std::process::Stdio::null())
+        .status()?;
+    if !sent.success() {
+        bail!("cannot send {name} to process {id}");
+    }
+    Ok(())
 }
 
 impl Drop for Program {

@@ -107,6 +107,7 @@ impl StackBuilder {
         let mut environment: HashMap<String, String> = [
             ("DATA_DIR", dir.path().display().to_string()),
             ("API__LISTEN", "127.0.0.1:0".into()),
+            ("API__DRAIN_SECS", "0".into()),
             ("AUTH__ADMIN_PASSWORD", PASSWORD.into()),
             ("PROXMOX__ENDPOINTS", simulator.url()),
             ("PROXMOX__TOKEN_ID", "tpm@pve!manager".into()),

@@ -7,7 +7,7 @@ mod answers;
 mod crash;
 mod database;
 mod lease;
-mod world;
+pub(crate) mod world;
 
 use tpm_provisioner::Operation;
 use tpm_test_support::Stack;

@@ -3,6 +3,7 @@
 use crate::body;
 use crate::error::Fault;
 use crate::extract::{Body, COOKIE, Reader, session_token};
+use crate::peer;
 use crate::router::ApiState;
 use crate::routes::answered;
 use axum::Json;
@@ -17,17 +18,18 @@ use std::net::SocketAddr;
 use tpm_app::LoginAttempt;
 use tpm_messages::{Answer, answer};
 
-/// Where the connection comes from; `local` when there is none (in-process).
+/// Where the request comes from; `local` when there is no connection (in-process).
 pub(crate) struct Peer(String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Peer {
+impl FromRequestParts<ApiState> for Peer {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let proxies = &state.settings.trusted_proxies;
         Ok(Self(peer.map_or_else(
             || "local".to_owned(),
-            |peer| peer.0.ip().to_string(),
+            |peer| peer::address(peer.0.ip(), &parts.headers, proxies).to_string(),
         )))
     }
 }

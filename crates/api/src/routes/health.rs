@@ -12,9 +12,9 @@ pub(crate) async fn alive() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// The process can do its work: its database answers.
+/// The process can do its work: its database answers, and it was not asked to stop.
 pub(crate) async fn ready(State(state): State<ApiState>) -> Response {
-    if state.app.ready().await {
+    if !state.settings.leaving.has_begun() && state.app.ready().await {
         Json(json!({ "status": "ready" })).into_response()
     } else {
         let body = Json(json!({ "status": "not_ready" }));

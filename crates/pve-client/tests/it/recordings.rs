@@ -8,6 +8,7 @@ use std::{
     fs,
     path::Path,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -16,8 +17,9 @@ use tpm_pve_client::{
 };
 
 use crate::{
-    client,
+    config,
     server::{Answer, Server},
+    token,
 };
 
 struct Exchange {
@@ -113,9 +115,12 @@ impl Player {
         let answer = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&answer);
         let server = Server::start(move |_| Answer::Close(shared.lock().unwrap().clone())).await;
+        let mut config = config(&[&server], token());
+        // a recorded 401 must not keep the next recording from being asked for
+        config.timeouts.refused_pause = Duration::ZERO;
         Self {
             answer,
-            client: client(&[&server]),
+            client: Client::new(config).unwrap(),
             _server: server,
         }
     }

@@ -128,7 +128,9 @@ async fn callers_at_the_same_time_share_one_login() {
 #[tokio::test]
 async fn callers_at_the_same_time_share_one_failed_login() {
     let server = Server::start(|_| refused(401, "authentication failure")).await;
-    let client = Client::new(config(&[&server], password())).unwrap();
+    let mut config = config(&[&server], password());
+    config.timeouts.refused_pause = Duration::ZERO;
+    let client = Client::new(config).unwrap();
     let (a, b, c) = tokio::join!(write(&client), write(&client), write(&client));
     for result in [a, b, c] {
         let error = result.unwrap_err();
@@ -138,7 +140,7 @@ async fn callers_at_the_same_time_share_one_failed_login() {
         );
     }
     assert_eq!(server.seen().len(), 1);
-    // a later call tries again
+    // a later call, after the pause, tries again
     write(&client).await.unwrap_err();
     assert_eq!(server.seen().len(), 2);
 }
