@@ -62,6 +62,10 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         .set("NETWORK__POOL", "10.0.0.1-10.0.255.254")
         .set("NETWORK__PREFIX", 16)
         .set("NETWORK__GATEWAY", "")
+        // More than the simulated cluster has room for: nothing of it is built.
+        .set("PROXMOX__MEMORY_OVERCOMMIT_PERCENT", 10_000)
+        .set("PROXMOX__CPU_OVERCOMMIT_PERCENT", 10_000)
+        .set("PROXMOX__STORAGE_OVERCOMMIT_PERCENT", 10_000)
         .start()
         .await?;
     for part in 0..SERVERS / 500 {

@@ -1,6 +1,10 @@
 //! The benchmarks: ours beside a peer, interleaved rounds in one run, the median of the per-round ratios
-//! with their range. Absolute numbers are of this machine at this minute and are only printed beside them.
+//! with their range. Arguments name the tables that are wanted: `reads`, `jobs`, `fleet`, `footprint`.
+//!
+//! Absolute numbers are of this machine at this minute and are only printed beside them.
 
+#[path = "../bench/fleet.rs"]
+mod fleet;
 #[path = "../bench/footprint.rs"]
 mod footprint;
 #[path = "../bench/jobs.rs"]
@@ -17,9 +21,21 @@ async fn main() -> anyhow::Result<()> {
         "{} cores, SQLite with synchronous=FULL\n",
         cores()
     ));
-    reads::run().await?;
-    jobs::run().await?;
-    footprint::run().await
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    if is_wanted("reads") {
+        reads::run().await?;
+    }
+    if is_wanted("jobs") {
+        jobs::run().await?;
+    }
+    if is_wanted("fleet") {
+        fleet::run().await?;
+    }
+    if is_wanted("footprint") {
+        footprint::run().await?;
+    }
+    Ok(())
 }
 
 fn cores() -> usize {
