@@ -242,10 +242,7 @@ impl ProxmoxProvisioner {
             .clone_guest(&intent.node, intent.template, &request)
             .await
         {
-            Ok(upid) => Ok(Acted {
-                handle: Some(upid.as_str().to_owned()),
-                look_after: Duration::from_millis(100),
-            }),
+            Ok(upid) => Ok(self.begun_task(call.server.vmid, &upid)),
             Err(error) if error.class() == ErrorClass::Exists => {
                 match self.find(call.server, Some(&intent.node)).await? {
                     // A clone under way, ours, or a stranger's: the next look tells them apart.

@@ -18,7 +18,7 @@ impl ProxmoxProvisioner {
         &self,
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
-        let found = self.ours(call).await?;
+        let found = self.ours_lately(call).await?;
         let update = self.differences(call.server, &found)?;
         if update.is_empty() {
             let restart = call.operation == Operation::Change && self.waits(call, &found).await?;
@@ -36,7 +36,7 @@ impl ProxmoxProvisioner {
     }
 
     pub(crate) async fn act_configure(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
-        let found = self.ours(call).await?;
+        let found = self.ours_lately(call).await?;
         let mut update = self.differences(call.server, &found)?;
         if update.is_empty() {
             return Ok(Acted::default());
@@ -44,6 +44,8 @@ impl ProxmoxProvisioner {
         if let Some(digest) = found.config.digest() {
             update = update.digest(digest);
         }
+        // Whatever comes of it, what was read before is no longer so.
+        self.watch.forget(call.server.vmid.0);
         match self
             .client
             .update_config_sync(&found.node, call.server.vmid.0, &update)

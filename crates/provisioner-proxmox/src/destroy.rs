@@ -4,7 +4,6 @@
 use crate::ProxmoxProvisioner;
 use crate::error::{look_again, of_write};
 use crate::guest::{Begun, Found, Owner, conflict};
-use crate::power::begun_task;
 use serde_json::json;
 use std::time::Duration;
 use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
@@ -90,7 +89,7 @@ impl ProxmoxProvisioner {
             Target::Gone | Target::HalfMade => Ok(Acted::default()),
             Target::Ours(found) => {
                 let upid = self.client.stop(&found.node, call.server.vmid.0).await;
-                upid.map(|upid| begun_task(&upid))
+                upid.map(|upid| self.begun_task(call.server.vmid, &upid))
                     .map_err(|error| of_write(&error))
             }
         }
@@ -135,12 +134,12 @@ impl ProxmoxProvisioner {
             .destroy(&found.node, call.server.vmid.0, all)
             .await
         {
-            Ok(upid) => Ok(begun_task(&upid)),
+            Ok(upid) => Ok(self.begun_task(call.server.vmid, &upid)),
             Err(error) if error.class() == ErrorClass::Missing => Ok(Acted::default()),
             // Somebody switched it on between the stop and now.
             Err(error) if error.text().contains("is running - destroy failed") => {
                 let stop = self.client.stop(&found.node, call.server.vmid.0).await;
-                stop.map(|upid| begun_task(&upid))
+                stop.map(|upid| self.begun_task(call.server.vmid, &upid))
                     .map_err(|error| of_write(&error))
             }
             Err(error) => Err(of_write(&error)),

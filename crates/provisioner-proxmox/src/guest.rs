@@ -57,10 +57,13 @@ impl ProxmoxProvisioner {
 
     async fn read_config(&self, node: &str, vmid: u32) -> Result<Option<Found>, ProvisionError> {
         match self.client.guest_config(node, vmid, false).await {
-            Ok(config) => Ok(Some(Found {
-                node: node.to_owned(),
-                config,
-            })),
+            Ok(config) => {
+                self.watch.keep(vmid, node, &config);
+                Ok(Some(Found {
+                    node: node.to_owned(),
+                    config,
+                }))
+            }
             Err(error) if error.class() == ErrorClass::Missing => Ok(None),
             Err(error) => Err(of_read(&error)),
         }
@@ -79,6 +82,17 @@ impl ProxmoxProvisioner {
         match self.owner(call.server, &found.config) {
             Owner::Ours => Ok(found),
             Owner::Stranger(both) => Err(conflict(both)),
+        }
+    }
+
+    /// The same by a configuration that was read a moment ago, where there is one: for looks, and for acts
+    /// that carry its digest or can be taken back. Nothing is stopped or destroyed by it.
+    pub(crate) async fn ours_lately(&self, call: &StepCall<'_>) -> Result<Found, ProvisionError> {
+        match self.watch.just_read(call.server.vmid.0) {
+            Some((node, config)) if matches!(self.owner(call.server, &config), Owner::Ours) => {
+                Ok(Found { node, config })
+            }
+            _ => self.ours(call).await,
         }
     }
 
@@ -124,7 +138,7 @@ impl ProxmoxProvisioner {
         let Some(upid) = call.handle.and_then(|text| text.parse::<Upid>().ok()) else {
             return Ok(Begun::Nothing);
         };
-        match self.client.task_status(&upid).await {
+        match self.watch.task(&upid).await {
             Ok(TaskStatus::Running) => {
                 let wait = Observed::Wait {
                     after: look_again(call.elapsed),

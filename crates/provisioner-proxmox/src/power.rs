@@ -6,20 +6,13 @@ use crate::error::{of_read, of_write};
 use crate::guest::{Begun, Found};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tpm_domain::{NodeName, PowerState};
-use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
+use tpm_domain::{NodeName, PowerState, Vmid};
+use tpm_provisioner::{Acted, Fate, Learned, Observed, Operation, ProvisionError, StepCall};
 use tpm_pve_client::{ErrorClass, GuestStatus, Upid};
 
 /// After a stop PVE's own cleanup holds the guest's lock; a start within two seconds can run into it and
 /// fail ten seconds later.
 const AFTER_STOP: Duration = Duration::from_secs(3);
-
-pub(crate) fn begun_task(upid: &Upid) -> Acted {
-    Acted {
-        handle: Some(upid.as_str().to_owned()),
-        look_after: Duration::from_millis(100),
-    }
-}
 
 fn seen(found: &Found, power: PowerState, status: &GuestStatus) -> Observed {
     let learned = Learned {
@@ -32,6 +25,15 @@ fn seen(found: &Found, power: PowerState, status: &GuestStatus) -> Observed {
 }
 
 impl ProxmoxProvisioner {
+    /// A task that was begun for a guest.
+    pub(crate) fn begun_task(&self, vmid: Vmid, upid: &Upid) -> Acted {
+        self.watch.forget(vmid.0);
+        Acted {
+            handle: Some(upid.as_str().to_owned()),
+            look_after: self.watch.first_look(&upid.kind),
+        }
+    }
+
     pub(crate) async fn status(
         &self,
         found: &Found,
@@ -53,7 +55,11 @@ impl ProxmoxProvisioner {
             Begun::Failed(error) => Some(error),
             Begun::Nothing | Begun::Ended => None,
         };
-        let found = self.ours(call).await?;
+        let found = self.ours_lately(call).await?;
+        // What was just made and configured has never run.
+        if call.operation == Operation::Create && call.attempt == 0 {
+            return Ok(Observed::Needed(json!({ "node": found.node })));
+        }
         let status = self.status(&found, call).await?;
         match failed {
             _ if status.status == "running" => Ok(seen(&found, PowerState::Running, &status)),
@@ -64,9 +70,12 @@ impl ProxmoxProvisioner {
     }
 
     pub(crate) async fn act_start(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
-        let found = self.ours(call).await?;
+        let found = match call.operation {
+            Operation::Create => self.ours_lately(call).await?,
+            _ => self.ours(call).await?,
+        };
         let upid = self.client.start(&found.node, call.server.vmid.0).await;
-        upid.map(|upid| begun_task(&upid))
+        upid.map(|upid| self.begun_task(call.server.vmid, &upid))
             .map_err(|error| of_write(&error))
     }
 
@@ -100,7 +109,7 @@ impl ProxmoxProvisioner {
                 .shutdown(&found.node, vmid, Some(patience), true)
                 .await
             {
-                Ok(upid) => return Ok(begun_task(&upid)),
+                Ok(upid) => return Ok(self.begun_task(call.server.vmid, &upid)),
                 // A paused guest cannot be asked.
                 Err(error)
                     if error.class() == ErrorClass::Rejected && error.text().contains("paused") => {
@@ -109,7 +118,7 @@ impl ProxmoxProvisioner {
             }
         }
         let upid = self.client.stop(&found.node, vmid).await;
-        upid.map(|upid| begun_task(&upid))
+        upid.map(|upid| self.begun_task(call.server.vmid, &upid))
             .map_err(|error| of_write(&error))
     }
 
@@ -159,7 +168,7 @@ impl ProxmoxProvisioner {
         } else {
             self.client.reset(&found.node, vmid).await
         };
-        upid.map(|upid| begun_task(&upid))
+        upid.map(|upid| self.begun_task(call.server.vmid, &upid))
             .map_err(|error| of_write(&error))
     }
 

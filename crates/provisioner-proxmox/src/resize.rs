@@ -4,7 +4,6 @@ use crate::ProxmoxProvisioner;
 use crate::error::{of_value, of_write};
 use crate::guest::Begun;
 use serde_json::json;
-use std::time::Duration;
 use tpm_domain::{FailureCode, GuestSize};
 use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
 use tpm_pve_client::GuestConfig;
@@ -21,7 +20,7 @@ impl ProxmoxProvisioner {
             Begun::Failed(error) if error.fate != Fate::Ask => return Err(error),
             Begun::Nothing | Begun::Ended | Begun::Failed(_) => {}
         }
-        let found = self.ours(call).await?;
+        let found = self.ours_lately(call).await?;
         let (disk, size) = first_disk(&found.config)?;
         let want = u64::from(call.server.spec.disk_gb) * GIB;
         if size > want {
@@ -48,7 +47,7 @@ impl ProxmoxProvisioner {
     }
 
     pub(crate) async fn act_resize(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
-        let found = self.ours(call).await?;
+        let found = self.ours_lately(call).await?;
         let (disk, _) = first_disk(&found.config)?;
         let want = u64::from(call.server.spec.disk_gb) * GIB;
         let digest = found.config.digest();
@@ -57,11 +56,7 @@ impl ProxmoxProvisioner {
             .resize(&found.node, call.server.vmid.0, &disk, want, digest)
             .await;
         let upid = upid.map_err(|error| of_write(&error))?;
-        let handle = Some(upid.as_str().to_owned());
-        Ok(Acted {
-            handle,
-            look_after: Duration::from_millis(100),
-        })
+        Ok(self.begun_task(call.server.vmid, &upid))
     }
 }
 

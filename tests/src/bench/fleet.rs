@@ -7,8 +7,8 @@ use futures::stream::{StreamExt, TryStreamExt};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tpm_pve_client::{
-    Client as PveClient, ClientConfig, CloneRequest, ConfigUpdate, Credentials, TaskStatus,
-    TlsTrust,
+    Client as PveClient, ClientConfig, CloneRequest, ConfigUpdate, Credentials, ErrorClass,
+    TaskStatus, TlsTrust,
 };
 use tpm_pve_simulator::{DEFAULT_SECRET, Profile, SimulatorConfig};
 use tpm_test_support::{Client, Stack};
@@ -49,7 +49,20 @@ async fn bare_clone(client: &PveClient, vmid: u32) -> anyhow::Result<()> {
         name: Some(format!("bare-{vmid}")),
         ..CloneRequest::new(vmid)
     };
-    let upid = client.clone_guest("pve1", 9000, &request).await?;
+    let node = format!("pve{}", vmid % 3 + 1);
+    let request = CloneRequest {
+        target: (node != "pve1").then(|| node.clone()),
+        ..request
+    };
+    // A host that has no worker left, or whose lock is held, is asked again.
+    let upid = loop {
+        match client.clone_guest("pve1", 9000, &request).await {
+            Err(error) if matches!(error.class(), ErrorClass::NotSent | ErrorClass::Busy) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            done => break done?,
+        }
+    };
     loop {
         match client.task_status(&upid).await? {
             TaskStatus::Running => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -60,7 +73,7 @@ async fn bare_clone(client: &PveClient, vmid: u32) -> anyhow::Result<()> {
         }
     }
     let update = ConfigUpdate::new().cores(1).memory_mb(512);
-    Ok(client.update_config_sync("pve1", vmid, &update).await?)
+    Ok(client.update_config_sync(&node, vmid, &update).await?)
 }
 
 /// Clones a second at a fixed width.
