@@ -51,9 +51,10 @@ impl ProxmoxProvisioner {
             return self.clone_needed(call).await;
         };
         // What was begun on a node that is away for long is given up, with the number.
-        if call.elapsed > self.settings.node_patience {
-            for node in [intent.node.as_str(), intent.target()] {
-                self.must_be_online(node).await?;
+        for node in [intent.node.as_str(), intent.target()] {
+            match self.away(node).await? {
+                Some(away) if away > self.settings.node_patience => return Err(lost(node)),
+                _ => {}
             }
         }
         let mut at = intent.node.as_str();
@@ -138,8 +139,16 @@ impl ProxmoxProvisioner {
         };
         let node = self.template_node(template).await?;
         let target = placement.map_or(node.as_str(), |placement| &placement.node.0);
-        self.must_be_online(target).await?;
-        self.must_be_online(&node).await?;
+        for node in [target, node.as_str()] {
+            match self.away(node).await? {
+                None => {}
+                // What was asked of it before may still be done when it is back.
+                Some(away) if call.intent.is_some() && away <= self.settings.node_patience => {
+                    return Err(not_now(node));
+                }
+                Some(_) => return Err(lost(node)),
+            }
+        }
         let storage = match placement {
             Some(placement) => Some(self.storage_name(target, &placement.storage).await?),
             None => None,
@@ -154,18 +163,6 @@ impl ProxmoxProvisioner {
         serde_json::to_value(&intent)
             .map(Observed::Needed)
             .map_err(of_value)
-    }
-
-    async fn must_be_online(&self, node: &str) -> Result<(), ProvisionError> {
-        if self.is_online(node).await? {
-            return Ok(());
-        }
-        let text = format!("node {node} is not online");
-        Err(ProvisionError::new(
-            Fate::NodeLost,
-            FailureCode::NodeLost,
-            text,
-        ))
     }
 
     /// A storage's name for counting: a shared one is one, a local one is one per node.
@@ -259,6 +256,16 @@ impl ProxmoxProvisioner {
             Err(error) => Err(of_write(&error)),
         }
     }
+}
+
+fn lost(node: &str) -> ProvisionError {
+    let text = format!("node {node} is not online");
+    ProvisionError::new(Fate::NodeLost, FailureCode::NodeLost, text)
+}
+
+fn not_now(node: &str) -> ProvisionError {
+    let text = format!("node {node} is not online");
+    ProvisionError::new(Fate::NotSent, FailureCode::ProxmoxUnreachable, text)
 }
 
 fn taken(text: String) -> ProvisionError {

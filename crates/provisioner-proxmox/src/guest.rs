@@ -114,15 +114,14 @@ impl ProxmoxProvisioner {
         }
     }
 
-    /// Whether a node took part in the cluster a moment ago; one that the list does not know did not.
-    pub(crate) async fn is_online(&self, node: &str) -> Result<bool, ProvisionError> {
-        let list = self.watch.recent(LATELY).await;
-        let list = list.map_err(|error| of_read(&error))?;
-        Ok(list.iter().any(|r| {
-            r.kind == "node"
-                && r.node.as_deref() == Some(node)
-                && r.status.as_deref() == Some("online")
-        }))
+    /// For how long a node has been away; `None` when it took part in the cluster a moment ago. One that the
+    /// list does not know is away.
+    pub(crate) async fn away(
+        &self,
+        node: &str,
+    ) -> Result<Option<std::time::Duration>, ProvisionError> {
+        let away = self.watch.away(node, LATELY).await;
+        away.map_err(|error| of_read(&error))
     }
 
     /// The verified mark on a guest.

@@ -39,6 +39,8 @@ pub(crate) struct Watch {
     paces: std::sync::Mutex<HashMap<String, f64>>,
     /// Guests whose agent was asked and has not answered so far.
     silent: std::sync::Mutex<HashSet<u32>>,
+    /// Since when nodes were seen to be away, of those that were asked about.
+    away: Mutex<HashMap<String, Instant>>,
 }
 
 fn unpoisoned<T>(lock: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -54,6 +56,7 @@ impl Watch {
             read: std::sync::Mutex::default(),
             paces: std::sync::Mutex::default(),
             silent: std::sync::Mutex::default(),
+            away: Mutex::default(),
         }
     }
 
@@ -70,6 +73,24 @@ impl Watch {
         let list = Arc::new(self.client.cluster_resources(None).await?);
         *last = Some((asked, Arc::clone(&list)));
         Ok(list)
+    }
+
+    /// For how long a node has been seen to be away; `None` when it takes part. A process that has just
+    /// begun knows of no absence before its own first look.
+    pub(crate) async fn away(&self, node: &str, age: Duration) -> Result<Option<Duration>, Error> {
+        let list = self.recent(age).await?;
+        let online = list.iter().any(|r| {
+            r.kind == "node"
+                && r.node.as_deref() == Some(node)
+                && r.status.as_deref() == Some("online")
+        });
+        let mut away = self.away.lock().await;
+        if online {
+            away.remove(node);
+            return Ok(None);
+        }
+        let since = away.entry(node.to_owned()).or_insert_with(Instant::now);
+        Ok(Some(since.elapsed()))
     }
 
     /// A list that is not older than `age`.

@@ -127,6 +127,55 @@ async fn a_node_that_is_lost_before_the_clone_costs_another_choice() -> anyhow::
     stack.stop().await
 }
 
+/// A node that is away for a moment, during a clone that has taken long already: nothing is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_away_for_a_moment_costs_nothing() -> anyhow::Result<()> {
+    let mut stack = Stack::builder()
+        .set("PROXMOX__NODE_PATIENCE_SECS", 2)
+        .start()
+        .await?;
+    let hold = FaultKind::Hold {
+        at: HoldAt::TaskEffect,
+    };
+    let held = stack
+        .simulator
+        .faults()
+        .inject(Fault::once("POST", "/nodes/*/qemu/*/clone", hold));
+    stack.start_worker()?;
+    let body = with(
+        server("one"),
+        json!({ "placement": { "exclude": ["pve1"] } }),
+    );
+    let made = is(stack.client.post("/api/servers/create", &body).await?, 201)?;
+    let first = stack.client.server(1).await?;
+    let node = first["placement"]["node"].as_str().context("node")?;
+    stack.simulator.faults().wait_until_held(held).await;
+    // Longer than a node may be away; it is not, yet.
+    tokio::time::sleep(std::time::Duration::from_millis(2200)).await;
+    let looks = || {
+        let requests = stack.simulator.counters().requests;
+        requests.get("GET /cluster/resources").copied().unwrap_or(0)
+    };
+    stack.simulator.behind_the_back().set_offline(node, true);
+    let before = looks();
+    while looks() == before {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    stack.simulator.behind_the_back().set_offline(node, false);
+    stack.simulator.faults().release(held);
+    let task = stack
+        .client
+        .ended(made["task_id"].as_str().unwrap_or_default())
+        .await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    let second = stack.client.server(1).await?;
+    ensure!(
+        second["node"] == node && second["vmid"] == first["vmid"],
+        "{second:#}"
+    );
+    stack.stop().await
+}
+
 /// A node that goes away in the middle of a clone: the number is given up with it, and when the node comes
 /// back with the guest, the sweep removes that.
 #[tokio::test(flavor = "multi_thread")]

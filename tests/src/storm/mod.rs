@@ -93,6 +93,11 @@ async fn all(args: &Args) -> anyhow::Result<bool> {
             seeds += 1;
         }
     }
+    if let Some((own, others)) = cpu() {
+        board.say(&format!(
+            "processor: {own:.0} s for cluster and clients, {others:.0} s for the processes"
+        ));
+    }
     if seeds > 1 {
         let word = if held {
             "all invariants held"
@@ -105,6 +110,26 @@ async fn all(args: &Args) -> anyhow::Result<bool> {
         ));
     }
     Ok(held)
+}
+
+/// Processor time in seconds: this process's own, and that of those that it waited for.
+fn cpu() -> Option<(f64, f64)> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let ticks: Vec<f64> = text
+        .rsplit(')')
+        .next()?
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [user, system, user_others, system_others] = ticks[..] else {
+        return None;
+    };
+    Some((
+        (user + system) / 100.0,
+        (user_others + system_others) / 100.0,
+    ))
 }
 
 /// Every so manieth seed, one after the other, on one database server.

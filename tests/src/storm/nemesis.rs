@@ -4,6 +4,7 @@ use super::book::{Stage, Told};
 use super::installation::NODES;
 use super::judge;
 use super::plan::{self, Trouble, Victim};
+use super::process::Process;
 use super::random::Random;
 use super::rows::Rows;
 use super::storm::Storm;
@@ -28,6 +29,9 @@ const NEXT_ACT: &str = "SELECT vmid, CASE
         FROM tasks t JOIN servers s ON s.id = t.server_id
         WHERE t.state IN ('pending', 'running') AND NOT t.undoing) AS open
     ORDER BY id";
+
+/// How long a process may take to begin before it is killed all the same.
+const START: Duration = Duration::from_secs(3);
 
 /// How long a request is waited for that is to be held.
 const HOLD: Duration = Duration::from_millis(800);
@@ -66,6 +70,9 @@ impl Nemesis {
                 break;
             }
             let round = plan::round(storm.seed, kill, postgres);
+            if round.patient {
+                storm.wait_until_up().await;
+            }
             let pause = storm.args.interval().mul_f64(round.pause);
             let mut slept = 0.0;
             for (at, trouble) in round.troubles {
@@ -314,6 +321,18 @@ fn one_of<T>(of: &[T], which: u64) -> &T {
 }
 
 impl Storm {
+    /// Waits until an api and a worker are ready: on a machine that is slow, kills would otherwise only ever
+    /// meet processes that begin.
+    async fn wait_until_up(&self) {
+        let began = std::time::Instant::now();
+        let ready = |of: &[Process]| of.iter().any(|process| !process.ready().is_null());
+        while began.elapsed() < START
+            && !(ready(&self.installation.apis) && ready(&self.installation.workers))
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     /// Whatever is done to the cluster stands in the database before it is done. Of a server that a task is
     /// at, the next request of a kind is held on its way, and the intent is looked for.
     async fn hold_and_read(&self, rows: &Rows, which: u64) {

@@ -51,6 +51,9 @@ pub(crate) enum Trouble {
 pub(crate) struct Round {
     /// How long after the last kill, in average intervals: uniform in 0 to 2.
     pub(crate) pause: f64,
+    /// The pause begins when an api and a worker are there; otherwise at once, so that kills also meet
+    /// processes that begin.
+    pub(crate) patient: bool,
     /// Who is killed at the end.
     pub(crate) victim: Victim,
     /// What happens on the way, each at its part of the pause, in order.
@@ -64,6 +67,7 @@ const SHARE_POSTGRES: f64 = 0.01;
 pub(crate) fn round(seed: u64, kill: u64, postgres: bool) -> Round {
     let mut random = Random::new(seed, 1, kill);
     let pause = random.between(0.0, 2.0);
+    let patient = random.chance(0.8);
     let victim = match random.unit() {
         share if postgres && share < SHARE_POSTGRES => Victim::Postgres,
         share if share < SHARE_API => Victim::Api(random.next()),
@@ -82,6 +86,7 @@ pub(crate) fn round(seed: u64, kill: u64, postgres: bool) -> Round {
     troubles.sort_by(|a, b| a.0.total_cmp(&b.0));
     Round {
         pause,
+        patient,
         victim,
         troubles,
     }

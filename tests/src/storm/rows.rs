@@ -1,19 +1,28 @@
 //! Reading the database itself, beside the product. Never the only witness of anything.
 
 use anyhow::Context;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement,
+};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
-/// A way into the database, without keeping it open longer than it takes: a connection that stays would
-/// keep an SQLite file from being recovered as it is when everybody was killed.
+/// A way into the database.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
     url: String,
+    /// One connection to PostgreSQL. To SQLite none is kept: it would keep the file from being recovered as
+    /// it is when everybody was killed.
+    kept: Arc<Mutex<Option<DatabaseConnection>>>,
 }
 
 impl Rows {
     pub(crate) fn of(url: &str) -> Self {
-        Self { url: url.into() }
+        Self {
+            url: url.into(),
+            kept: Arc::default(),
+        }
     }
 
     fn is_sqlite(&self) -> bool {
@@ -30,6 +39,22 @@ impl Rows {
         Ok(Database::connect(options).await?)
     }
 
+    async fn query(&self, sql: &str) -> anyhow::Result<Vec<QueryResult>> {
+        let mut kept = self.kept.lock().await;
+        let db = match kept.take() {
+            Some(db) => db,
+            None => self.open().await?,
+        };
+        let statement = Statement::from_string(db.get_database_backend(), sql);
+        let found = db.query_all_raw(statement).await;
+        if self.is_sqlite() || found.is_err() {
+            db.close().await?;
+        } else {
+            *kept = Some(db);
+        }
+        Ok(found?)
+    }
+
     /// Rows of whole numbers.
     ///
     /// # Errors
@@ -39,12 +64,8 @@ impl Rows {
         sql: &str,
         columns: &[&str],
     ) -> anyhow::Result<Vec<Vec<i64>>> {
-        let db = self.open().await?;
-        let statement = Statement::from_string(db.get_database_backend(), sql);
-        let found = db.query_all_raw(statement).await;
-        db.close().await?;
         let mut rows = Vec::new();
-        for row in found? {
+        for row in self.query(sql).await? {
             let read = columns.iter().map(|column| row.try_get("", column));
             rows.push(read.collect::<Result<Vec<i64>, _>>()?);
         }
@@ -56,11 +77,8 @@ impl Rows {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn texts(&self, sql: &str) -> anyhow::Result<Vec<String>> {
-        let db = self.open().await?;
-        let statement = Statement::from_string(db.get_database_backend(), sql);
-        let found = db.query_all_raw(statement).await;
-        db.close().await?;
-        let read = found?.into_iter().map(|row| row.try_get("", "found"));
+        let found = self.query(sql).await?;
+        let read = found.into_iter().map(|row| row.try_get("", "found"));
         Ok(read.collect::<Result<_, _>>()?)
     }
 

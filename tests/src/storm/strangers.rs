@@ -29,11 +29,9 @@ fn is_ours(guest: &GuestView) -> bool {
 impl Strangers {
     /// Those that are there from the beginning.
     pub(crate) fn of(simulator: &Simulator) -> Self {
-        let guests = simulator
-            .guests()
-            .into_iter()
-            .map(|g| (g.vmid, g))
-            .collect();
+        let mut guests = simulator.guests();
+        guests.retain(|guest| !is_ours(guest));
+        let guests = guests.into_iter().map(|g| (g.vmid, g)).collect();
         Self(Mutex::new(Inner {
             guests,
             order: Vec::new(),
