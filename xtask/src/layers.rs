@@ -74,6 +74,7 @@ pub(crate) const ROOMS: &[Room] = &[
     pure(room("settings", 1, &[]), &["config", "serde", "secrecy"]),
     room("pve-client", 1, &[]),
     room("store-seaorm", 2, &["domain", "store"]),
+    room("store-memory", 2, &["domain", "store"]),
     room(
         "provisioner-proxmox",
         2,
@@ -159,6 +160,7 @@ pub(crate) const KEPT: &[Kept] = &[
             "store",
             "provisioner",
             "store-seaorm",
+            "store-memory",
             "provisioner-proxmox",
             "app",
             "bootstrap",
