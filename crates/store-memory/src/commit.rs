@@ -37,7 +37,7 @@ pub struct TaskBrief {
 }
 
 impl TaskBrief {
-    fn of(row: &TaskRow) -> Self {
+    pub(crate) fn of(row: &TaskRow) -> Self {
         Self {
             state: row.task.state,
             progress: row.task.progress,

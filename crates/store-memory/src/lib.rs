@@ -7,6 +7,7 @@
 //! schema does it there. It reads no clock but the given one, rolls no dice and starts no thread.
 
 mod commit;
+mod inside;
 mod queue;
 mod repository;
 mod rows;
@@ -15,6 +16,7 @@ mod surroundings;
 mod table;
 
 pub use commit::{Commit, Fence, TaskBrief, TaskChange};
+pub use inside::{Inside, ServerInside, TaskInside};
 pub use surroundings::{Calm, Moment, Outcome, Refusal, Surroundings, Verdict};
 
 use crate::queue::MemoryQueue;
