@@ -266,6 +266,7 @@ impl Provisioner for Engine {
             },
             mark: Mark::parse(&guest.mark).ok(),
             conflict: (!is_ours(server, &guest)).then(|| "another guest".to_owned()),
+            size: None,
             drift: Vec::new(),
         }))
     }

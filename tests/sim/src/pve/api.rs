@@ -130,11 +130,7 @@ impl Pve {
         if self.chance(trouble.late) {
             self.scene
                 .tell("pve", format_args!("lost, done in {after:?}: {request:?}"));
-            let at = self.scene.now().plus(after);
-            let mut state = self.state();
-            let number = state.number();
-            state.due.insert((at, number), Due::Arrives(request));
-            drop(state);
+            self.delay(request, after);
             tokio::time::sleep(patience).await;
             return Err(Fault::Lost);
         }
@@ -154,6 +150,14 @@ impl Pve {
         }
         tokio::time::sleep(millis(self.dice.between(1, 15))).await;
         answer
+    }
+
+    /// The request is on its way, and out of anybody's hands.
+    fn delay(&self, request: Request, after: Duration) {
+        let at = self.scene.now().plus(after);
+        let mut state = self.state();
+        let number = state.number();
+        state.due.insert((at, number), Due::Arrives(request));
     }
 
     /// A request is there, at `at`.
