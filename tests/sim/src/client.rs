@@ -29,12 +29,7 @@ impl HostResources for NoHost {
 }
 
 /// The use cases on a store.
-pub(crate) fn app(
-    store: Arc<dyn Store>,
-    scene: &Arc<Scene>,
-    dice: &Dice,
-    vmids: VmidRange,
-) -> App {
+pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids: VmidRange) -> App {
     let random = Arc::new(dice.split());
     let role = RoleProfile {
         min_disk_gb: 10,

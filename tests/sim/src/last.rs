@@ -35,7 +35,14 @@ pub(crate) fn faults(
             row.holds && row.server.vmid == *vmid && is_ours(&row.server, guest)
         };
         // A killed clone leaves a lock that only root can remove.
-        if !guest.locked && !inside.servers.iter().any(owned) {
+        let broken = guest.locked;
+        // A clone that was asked for twice and arrives once more when its server is gone looks like a guest
+        // that somebody brought back from a backup: it is left alone, and people are told.
+        let conflict = |row: &ServerInside| {
+            row.server.vmid == *vmid && row.server.state == ServerState::IdentityConflict
+        };
+        let told = broken || watch.is_foreign(*vmid) || inside.servers.iter().any(conflict);
+        if !told && !inside.servers.iter().any(owned) {
             faults.push(format!("guest {vmid} is nobody's: {}", guest.mark));
         }
     }
@@ -128,21 +135,31 @@ fn bulk(task: &Task, inside: &Inside, faults: &mut Vec<String>) {
     if usize::try_from(sum.total).ok() != Some(count) {
         faults.push(format!("{token} has {count} tasks and says {sum:?}"));
     }
-    if task.kind == TaskKind::BulkCreate
-        && task.policy == BulkPolicy::AllOrNothing
-        && sum.completed != 0
-        && sum.completed != sum.total
+    if task.kind != TaskKind::BulkCreate
+        || task.policy != BulkPolicy::AllOrNothing
+        || sum.completed == sum.total
     {
-        faults.push(format!("{token} is neither all nor nothing: {sum:?}"));
+        return;
+    }
+    // Not all: then nothing, but for what could not be taken back, or was made again since.
+    for made in inside.tasks.iter().filter(|row| {
+        row.task.parent == Some(task.id)
+            && row.undoes.is_none()
+            && row.task.state == TaskState::Completed
+    }) {
+        let tried = |row: &TaskInside| row.undoes == Some(made.task.id);
+        let stays = |row: &ServerInside| {
+            row.holds
+                && Some(row.server.id) == made.task.server
+                && row.server.created_by == made.task.token
+        };
+        if !inside.tasks.iter().any(tried) && inside.servers.iter().any(stays) {
+            faults.push(format!("{token} is neither all nor nothing: {sum:?}"));
+        }
     }
 }
 
-fn server(
-    row: &ServerInside,
-    inside: &Inside,
-    guests: &[(Vmid, Guest)],
-    faults: &mut Vec<String>,
-) {
+fn server(row: &ServerInside, inside: &Inside, guests: &[(Vmid, Guest)], faults: &mut Vec<String>) {
     let server = &row.server;
     let id = server.id;
     if row.holds != (row.held > 0) || row.held > 3 {
@@ -179,9 +196,10 @@ fn server(
         }
         (ServerState::Missing, None) => {
             // A removal that was cancelled may still have been under way.
-            let asked = inside.tasks.iter().any(|row| {
-                row.task.server == Some(id) && row.task.kind == TaskKind::DeleteServer
-            });
+            let asked = inside
+                .tasks
+                .iter()
+                .any(|row| row.task.server == Some(id) && row.task.kind == TaskKind::DeleteServer);
             if !asked {
                 faults.push(format!("server {id} lost its guest"));
             }

@@ -99,11 +99,7 @@ impl Simulation {
         let dice = Dice::new(seed);
         let profile = Profile::draw(&dice.split());
         scene.tell("seed", format_args!("{seed}: {profile:?}"));
-        let pve = Arc::new(Pve::new(
-            Arc::clone(&scene),
-            dice.split(),
-            profile.cluster,
-        ));
+        let pve = Arc::new(Pve::new(Arc::clone(&scene), dice.split(), profile.cluster));
         let watch = Arc::new(Watch::new(
             Arc::clone(&scene),
             dice.split(),
@@ -304,9 +300,7 @@ impl Simulation {
                 }
             }
             Blow::StoreDown(time) => self.watch.go_down(now.plus(time)),
-            Blow::Squat(vmid) => {
-                self.pve.squat(vmid);
-            }
+            Blow::Squat(vmid) => self.pve.squat(vmid),
         }
     }
 

@@ -70,7 +70,11 @@ impl Scene {
         let mut trace = locked(&self.trace);
         if trace.len() < LONGEST_TRACE {
             let age = self.age(self.now());
-            trace.push(format!("{:>9}.{:03} {who:<8} {what}", age / 1000, age % 1000));
+            trace.push(format!(
+                "{:>9}.{:03} {who:<8} {what}",
+                age / 1000,
+                age % 1000
+            ));
         }
     }
 
@@ -80,10 +84,6 @@ impl Scene {
         let text = format!("at {}.{:03} s: {what}", age / 1000, age % 1000);
         self.tell("WRONG", &text);
         locked(&self.wrong).push(text);
-    }
-
-    pub(crate) fn is_wrong(&self) -> bool {
-        !locked(&self.wrong).is_empty()
     }
 
     /// What was told, and what is wrong.

@@ -3,10 +3,10 @@
 use crate::profile::StoreTrouble;
 use crate::random::Dice;
 use crate::scene::Scene;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tpm_domain::{EventKind, TaskId, TaskToken, Timestamp};
+use tpm_domain::{EventKind, TaskId, TaskToken, Timestamp, Vmid};
 use tpm_store_memory::{Commit, Moment, Outcome, Refusal, Surroundings, TaskChange, Verdict};
 
 #[derive(Debug)]
@@ -19,15 +19,14 @@ struct Seen {
     ends: BTreeMap<TaskToken, u32>,
     /// Tasks that are held now.
     held: BTreeMap<TaskId, String>,
-    fenced_off: u64,
+    /// Numbers that people were told belong to somebody else.
+    foreign: BTreeSet<Vmid>,
     takeovers: u64,
 }
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Writes that the fence stopped.
-    pub(crate) fenced_off: u64,
     /// Tasks taken over from an owner whose lease was over.
     pub(crate) takeovers: u64,
 }
@@ -86,7 +85,7 @@ impl Watch {
                 hindered_until: now,
                 ends: BTreeMap::new(),
                 held: BTreeMap::new(),
-                fenced_off: 0,
+                foreign: BTreeSet::new(),
                 takeovers: 0,
             }),
         }
@@ -120,10 +119,14 @@ impl Watch {
         self.seen().ends.get(task).copied().unwrap_or(0)
     }
 
+    /// Whether people were told that a guest in our range is not ours.
+    pub(crate) fn is_foreign(&self, vmid: Vmid) -> bool {
+        self.seen().foreign.contains(&vmid)
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let seen = self.seen();
         Counts {
-            fenced_off: seen.fenced_off,
             takeovers: seen.takeovers,
         }
     }
@@ -214,7 +217,11 @@ impl Watch {
                 after.state,
                 after.progress,
                 if after.undoing { " undoing" } else { "" },
-                if after.cancel_requested { " cancel" } else { "" },
+                if after.cancel_requested {
+                    " cancel"
+                } else {
+                    ""
+                },
                 after.owner.as_deref().unwrap_or("-"),
                 after.epoch,
                 after
@@ -291,6 +298,9 @@ impl Surroundings for Watch {
             self.check_change(&mut seen, commit, change);
         }
         for event in &commit.events {
+            if let EventKind::ForeignInRange { vmid } = event.kind {
+                seen.foreign.insert(vmid);
+            }
             if let Some(task) = &event.task
                 && ends_a_task(&event.kind)
             {

@@ -1,5 +1,8 @@
 //! Runs many seeds, or one with its trace.
-#![expect(clippy::print_stdout, reason = "a command line tool talks to its terminal")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool talks to its terminal"
+)]
 
 use clap::Parser;
 use std::sync::atomic::{AtomicU64, Ordering};

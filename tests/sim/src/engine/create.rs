@@ -8,9 +8,7 @@ use crate::pve::{Fault, Guest, Request};
 use serde_json::json;
 use std::time::Duration;
 use tpm_domain::{FailureCode, NodeName};
-use tpm_provisioner::{
-    Acted, Fate, Learned, Observed, ProvisionError, Slot, SlotWidth, StepCall,
-};
+use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, Slot, SlotWidth, StepCall};
 
 fn taken(text: &str) -> ProvisionError {
     ProvisionError::new(Fate::VmidTaken, FailureCode::IdentityConflict, text)

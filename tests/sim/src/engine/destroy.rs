@@ -32,7 +32,11 @@ impl Engine {
         let Some(guest) = self.pve.guest(server.vmid).await.map_err(of_read)? else {
             let cloning =
                 call.undoing && self.pve.is_cloning(server.vmid).await.map_err(of_read)?;
-            return Ok(if cloning { Target::HalfMade } else { Target::Gone });
+            return Ok(if cloning {
+                Target::HalfMade
+            } else {
+                Target::Gone
+            });
         };
         if call.undoing && server.identity.is_none() && guest.locked {
             return Ok(Target::HalfMade);

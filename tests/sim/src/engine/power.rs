@@ -65,6 +65,10 @@ impl Engine {
         } else {
             Request::Stop(vmid)
         };
-        self.pve.send(request).await.map(begun_task).map_err(of_write)
+        self.pve
+            .send(request)
+            .await
+            .map(begun_task)
+            .map_err(of_write)
     }
 }

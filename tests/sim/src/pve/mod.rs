@@ -54,6 +54,19 @@ pub(crate) enum Request {
     Destroy(Vmid),
 }
 
+impl Request {
+    fn vmid(&self) -> Vmid {
+        match self {
+            Self::Clone { vmid, .. }
+            | Self::Configure { vmid, .. }
+            | Self::Start(vmid)
+            | Self::Shutdown(vmid)
+            | Self::Stop(vmid)
+            | Self::Destroy(vmid) => *vmid,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct PveTask {
     request: Request,
@@ -145,11 +158,14 @@ impl Pve {
         self.scene.wrong(format_args!("the cluster: {what}"));
     }
 
-    /// Somebody else makes a guest under a number, unless it is taken.
-    pub(crate) fn squat(&self, vmid: Vmid) -> bool {
+    /// Somebody else makes a guest under a number, unless it is taken. A request that is on its way to a
+    /// number meets whoever is there when it arrives, and the cluster takes no condition with a request:
+    /// nobody can do anything about that, so it is not tried.
+    pub(crate) fn squat(&self, vmid: Vmid) {
         let mut state = self.state();
-        if state.guests.contains_key(&vmid) {
-            return false;
+        let awaited = |due: &Due| matches!(due, Due::Arrives(request) if request.vmid() == vmid);
+        if state.guests.contains_key(&vmid) || state.due.values().any(awaited) {
+            return;
         }
         let guest = Guest {
             name: format!("foreign-{vmid}"),
@@ -166,8 +182,8 @@ impl Pve {
         state.foreign.insert(vmid, guest.clone());
         state.guests.insert(vmid, guest);
         drop(state);
-        self.scene.tell("pve", format_args!("a stranger takes {vmid}"));
-        true
+        self.scene
+            .tell("pve", format_args!("a stranger takes {vmid}"));
     }
 
     /// Whether guests of others are as they were made.
