@@ -9,4 +9,5 @@ mod jobs;
 mod main_job;
 mod power;
 mod reference;
+mod simulation;
 mod store;

@@ -105,6 +105,7 @@ pub(crate) const ROOMS: &[Room] = &[
     beside("pve-simulator", Knows::Only(&[])),
     room("bin-pve-simulator", 6, &["pve-simulator"]),
     beside("test-support", Knows::Everything),
+    beside("simulation", Knows::Everything),
     beside("tests", Knows::Everything),
     beside("xtask", Knows::Only(&[])),
 ];
