@@ -1,7 +1,7 @@
 //! What was committed, for who checks that it was right to.
 
 use crate::rows::{Tables, TaskRow};
-use tpm_domain::{Event, TaskId, TaskState, Timestamp};
+use tpm_domain::{Event, StepRecord, TaskId, TaskState, TaskToken, Timestamp};
 use tpm_store::Lease;
 
 /// A look at a lease that a transaction took before it wrote.
@@ -57,10 +57,23 @@ impl TaskBrief {
 pub struct TaskChange {
     /// The task.
     pub task: TaskId,
+    /// Its public name.
+    pub token: TaskToken,
     /// How it stood; `None` when it is new.
     pub before: Option<TaskBrief>,
     /// How it stands.
     pub after: TaskBrief,
+}
+
+/// A step that a transaction wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepChange {
+    /// Its task.
+    pub task: TaskId,
+    /// How it stood; `None` when it is new.
+    pub before: Option<StepRecord>,
+    /// How it stands.
+    pub after: StepRecord,
 }
 
 /// One committed transaction.
@@ -74,6 +87,8 @@ pub struct Commit {
     pub in_lease: Vec<TaskId>,
     /// Tasks that were changed, in the order of their numbers.
     pub tasks: Vec<TaskChange>,
+    /// Steps that were written, in order.
+    pub steps: Vec<StepChange>,
     /// Events, in the order they were written.
     pub events: Vec<Event>,
 }
@@ -91,8 +106,18 @@ impl Commit {
             .changed_since(&before.tasks)
             .map(|(id, old, new)| TaskChange {
                 task: *id,
+                token: new.task.token.clone(),
                 before: old.map(TaskBrief::of),
                 after: TaskBrief::of(new),
+            })
+            .collect();
+        let steps = after
+            .steps
+            .changed_since(&before.steps)
+            .map(|((task, _), old, new)| StepChange {
+                task: *task,
+                before: old.cloned(),
+                after: new.clone(),
             })
             .collect();
         let events = after
@@ -105,6 +130,7 @@ impl Commit {
             fences,
             in_lease,
             tasks,
+            steps,
             events,
         }
     }

@@ -15,7 +15,7 @@ mod session;
 mod surroundings;
 mod table;
 
-pub use commit::{Commit, Fence, TaskBrief, TaskChange};
+pub use commit::{Commit, Fence, StepChange, TaskBrief, TaskChange};
 pub use inside::{Inside, ServerInside, TaskInside};
 pub use surroundings::{Calm, Moment, Outcome, Refusal, Surroundings, Verdict};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tpm_app::{
     App, AppError, AppParts, Ctx, HostResources, HostUse, IdempotencyKey, Limits, NetworkDefaults,
-    Policy, RoleProfile, ServerDraft, ServerQuery, TaskQuery,
+    Policy, RoleProfile, ServerChange, ServerDraft, ServerQuery, TaskQuery,
 };
 use tpm_domain::{
     Actor, BulkPolicy, Conflict, Error, FieldErrors, PowerTarget, ServerId, Spread, TaskToken,
@@ -78,6 +78,7 @@ pub(crate) enum Wish {
     Delete,
     Power(PowerTarget),
     PowerOfAll(PowerTarget),
+    Change(i64),
     Cancel,
     Retry,
     Recreate,
@@ -85,16 +86,18 @@ pub(crate) enum Wish {
 
 impl Wish {
     pub(crate) fn draw(dice: &Dice) -> Self {
-        match dice.below(20) {
+        match dice.below(24) {
             0..=4 => Self::Create,
             5..=7 => Self::Bulk(count(dice), BulkPolicy::Keep),
             8..=10 => Self::Bulk(count(dice), BulkPolicy::AllOrNothing),
-            11..=12 => Self::Delete,
-            13 => Self::Power(PowerTarget::Running),
-            14 => Self::Power(PowerTarget::Stopped),
-            15 => Self::PowerOfAll(PowerTarget::Stopped),
-            16 | 17 => Self::Cancel,
-            18 => Self::Retry,
+            11..=13 => Self::Delete,
+            14 => Self::Power(PowerTarget::Running),
+            15 => Self::Power(PowerTarget::Stopped),
+            16 => Self::Power(PowerTarget::Restarted),
+            17 => Self::PowerOfAll(PowerTarget::Stopped),
+            18 => Self::Change(i64::try_from(dice.between(1, 8)).unwrap_or(1)),
+            19..=21 => Self::Cancel,
+            22 => Self::Retry,
             _ => Self::Recreate,
         }
     }
@@ -182,6 +185,14 @@ impl Person {
                 self.app.set_power_of_all(ctx, &ids, target, none).await?;
                 Ok(Vec::new())
             }
+            (Wish::Change(cores), Some(server)) => {
+                let change = ServerChange {
+                    cpu: Some(*cores),
+                    ..ServerChange::default()
+                };
+                self.app.change_server(ctx, server, &change, none).await?;
+                Ok(Vec::new())
+            }
             (Wish::Cancel, _) => {
                 if let Some(task) = self.some_task(ctx).await? {
                     self.app.cancel_task(ctx, &task).await?;
@@ -197,7 +208,9 @@ impl Person {
             (Wish::Recreate, Some(server)) => {
                 Ok(vec![self.app.recreate_server(ctx, server).await?.task])
             }
-            (Wish::Delete | Wish::Power(_) | Wish::Recreate, None) => Ok(Vec::new()),
+            (Wish::Delete | Wish::Power(_) | Wish::Change(_) | Wish::Recreate, None) => {
+                Ok(Vec::new())
+            }
         }
     }
 

@@ -178,6 +178,14 @@ fn server(row: &ServerInside, inside: &Inside, guests: &[(Vmid, Guest)], faults:
         return;
     }
     let guest = its.first().map(|(_, guest)| guest);
+    if let Some(guest) = guest
+        && matches!(server.state, ServerState::Running | ServerState::Stopped)
+        && guest.cpu != server.spec.cpu
+        && server.drift.is_empty()
+    {
+        let (wanted, found) = (server.spec.cpu, guest.cpu);
+        faults.push(format!("server {id} has {found} cores, not {wanted}"));
+    }
     match (server.state, guest) {
         (ServerState::Creating | ServerState::Deleting | ServerState::Restarting, _) => {
             faults.push(format!("server {id} stays {:?}", server.state));

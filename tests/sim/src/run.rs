@@ -227,8 +227,11 @@ impl Simulation {
         self.born += 1;
         let owner = format!("w{}", self.born);
         let stop = CancellationToken::new();
-        let engine: Arc<dyn Provisioner> =
-            Arc::new(Engine::new(Arc::clone(&self.pve), self.profile.clones));
+        let engine: Arc<dyn Provisioner> = Arc::new(Engine::new(
+            Arc::clone(&self.pve),
+            Arc::clone(&self.watch),
+            self.profile.clones,
+        ));
         let heartbeat = Heartbeat::new(self.profile.lease);
         let jitter = self.dice.split();
         let parts = WorkerParts {

@@ -6,8 +6,12 @@ use crate::scene::Scene;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tpm_domain::{EventKind, TaskId, TaskToken, Timestamp, Vmid};
-use tpm_store_memory::{Commit, Moment, Outcome, Refusal, Surroundings, TaskChange, Verdict};
+use tpm_domain::{EventKind, StepRecord, StepState, TaskId, TaskToken, Timestamp, Vmid};
+use tpm_provisioner::StepCall;
+use tpm_store_memory::{
+    Commit, Fence, Moment, Outcome, Refusal, StepChange, Surroundings, TaskBrief, TaskChange,
+    Verdict,
+};
 
 #[derive(Debug)]
 struct Seen {
@@ -17,8 +21,10 @@ struct Seen {
     hindered_until: Timestamp,
     /// Events that end a task, by task.
     ends: BTreeMap<TaskToken, u32>,
-    /// Tasks that are held now.
-    held: BTreeMap<TaskId, String>,
+    /// How tasks stand.
+    tasks: BTreeMap<TaskId, (TaskToken, TaskBrief)>,
+    /// Most acts of a step that were ever written down before one.
+    acts: BTreeMap<(TaskToken, bool, String), u32>,
     /// Numbers that people were told belong to somebody else.
     foreign: BTreeSet<Vmid>,
     takeovers: u64,
@@ -84,7 +90,8 @@ impl Watch {
                 down_until: now,
                 hindered_until: now,
                 ends: BTreeMap::new(),
-                held: BTreeMap::new(),
+                tasks: BTreeMap::new(),
+                acts: BTreeMap::new(),
                 foreign: BTreeSet::new(),
                 takeovers: 0,
             }),
@@ -136,6 +143,7 @@ impl Watch {
             task,
             before: Some(before),
             after,
+            ..
         } = change
         else {
             return;
@@ -163,10 +171,6 @@ impl Watch {
         if after.epoch > before.epoch {
             self.check_claim(seen, commit, change);
         }
-        match &after.owner {
-            Some(owner) => seen.held.insert(*task, owner.clone()),
-            None => seen.held.remove(task),
-        };
     }
 
     /// A claim: nobody else may have held the task, and it must not have waited without a reason.
@@ -183,12 +187,51 @@ impl Watch {
             since = since.max(Timestamp(until.0 + 1));
         }
         let waited = commit.at.since(since);
-        if since > seen.hindered_until
-            && seen.held.len() < self.concurrency
-            && waited > self.patience
-        {
+        let held = |(_, brief): &&(TaskToken, TaskBrief)| brief.owner.is_some();
+        let held = seen.tasks.values().filter(held).count();
+        if since > seen.hindered_until && held < self.concurrency && waited > self.patience {
             self.scene
                 .wrong(format_args!("task {task} waited {waited:?} for a worker"));
+        }
+    }
+
+    /// A step: its intent may only be written while the task is to go on.
+    fn check_step(&self, seen: &mut Seen, change: &StepChange) {
+        let StepChange {
+            task,
+            before,
+            after,
+        } = change;
+        let Some((token, brief)) = seen.tasks.get(task) else {
+            return;
+        };
+        let begun = before.as_ref().map_or(0, |step| step.attempt) < after.attempt;
+        if begun && !after.undo && brief.cancel_requested {
+            let step = &after.name;
+            self.scene.wrong(format_args!(
+                "task {task} was cancelled and goes on with {step}"
+            ));
+        }
+        let ended = |step: &StepRecord| matches!(step.state, StepState::Done | StepState::Skipped);
+        if before.as_ref().is_some_and(ended) && !ended(after) {
+            let step = &after.name;
+            self.scene
+                .wrong(format_args!("step {step} of {task} was done and is not"));
+        }
+        let key = (token.clone(), after.undo, after.name.clone());
+        let most = seen.acts.entry(key).or_default();
+        *most = (*most).max(after.attempt);
+    }
+
+    /// Something is about to be done outside: it must have been written down before.
+    pub(crate) fn check_act(&self, call: &StepCall<'_>) {
+        let key = (call.task.clone(), call.undoing, call.step.to_owned());
+        let written = self.seen().acts.get(&key).copied().unwrap_or(0);
+        if written < call.attempt || call.attempt == 0 {
+            let (task, step) = (call.task, call.step);
+            self.scene.wrong(format_args!(
+                "{step} of {task} is done and not written down"
+            ));
         }
     }
 
@@ -207,6 +250,7 @@ impl Watch {
             task,
             before,
             after,
+            ..
         } in &commit.tasks
         {
             if before.as_ref() == Some(after) {
@@ -288,14 +332,20 @@ impl Surroundings for Watch {
         self.tell(commit);
         let mut seen = self.seen();
         for task in &commit.in_lease {
-            let held = |fence: &tpm_store_memory::Fence| fence.lease.task == *task && fence.held;
+            let held = |fence: &Fence| fence.lease.task == *task && fence.held;
             if !commit.fences.iter().any(held) {
                 self.scene
                     .wrong(format_args!("task {task} was written without its lease"));
             }
         }
+        // By how tasks stood before this commit.
+        for change in &commit.steps {
+            self.check_step(&mut seen, change);
+        }
         for change in &commit.tasks {
             self.check_change(&mut seen, commit, change);
+            let stands = (change.token.clone(), change.after.clone());
+            seen.tasks.insert(change.task, stands);
         }
         for event in &commit.events {
             if let EventKind::ForeignInRange { vmid } = event.kind {

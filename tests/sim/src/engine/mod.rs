@@ -7,13 +7,14 @@ mod destroy;
 mod power;
 
 use crate::pve::{Fault, Guest, Outcome, Pve};
+use crate::watch::Watch;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_domain::{
-    FailureCode, GuestEntry, GuestView, Identity, Mark, NodeName, NodeView, PowerState, Rung,
-    Server, Survey,
+    FailureCode, GuestEntry, GuestSize, GuestView, Identity, Mark, NodeName, NodeView, PowerState,
+    Rung, Server, Survey,
 };
 use tpm_provisioner::{
     Acted, Fate, Inspection, Observed, OnFailure, Operation, ProvisionError, Provisioner, Slot,
@@ -85,14 +86,16 @@ impl Steps {
 /// The engine. Every process has its own, all on the same cluster.
 pub(crate) struct Engine {
     pve: Arc<Pve>,
+    watch: Arc<Watch>,
     steps: Steps,
     clones: u32,
 }
 
 impl Engine {
-    pub(crate) fn new(pve: Arc<Pve>, clones: u32) -> Self {
+    pub(crate) fn new(pve: Arc<Pve>, watch: Arc<Watch>, clones: u32) -> Self {
         Self {
             pve,
+            watch,
             steps: Steps::new(),
             clones,
         }
@@ -235,6 +238,7 @@ impl Provisioner for Engine {
             "start" => self.observe_start(call).await,
             "agent" => self.observe_agent(call).await,
             "shutdown" => self.observe_shutdown(call).await,
+            "reboot" => self.observe_reboot(call).await,
             "stop" => self.observe_stop(call).await,
             "destroy" => self.observe_destroy(call).await,
             "confirm" => self.observe_confirm(call).await,
@@ -243,11 +247,13 @@ impl Provisioner for Engine {
     }
 
     async fn act<'a>(&self, call: &StepCall<'a>, _intent: &Value) -> Result<Acted, ProvisionError> {
+        self.watch.check_act(call);
         match call.step {
             "clone" => self.act_clone(call).await,
             "configure" => self.act_configure(call).await,
             "start" => self.act_start(call).await,
             "shutdown" => self.act_shutdown(call).await,
+            "reboot" => self.act_reboot(call).await,
             "stop" => self.act_stop(call).await,
             "destroy" | "confirm" => self.act_destroy(call).await,
             other => Err(refused(FailureCode::Internal, other)),
@@ -256,6 +262,7 @@ impl Provisioner for Engine {
 
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {
         let guest = self.pve.guest(server.vmid).await.map_err(of_read)?;
+        let wanted = &server.spec;
         Ok(guest.map(|guest| GuestView {
             vmid: server.vmid,
             node: NodeName(NODE.to_owned()),
@@ -266,8 +273,16 @@ impl Provisioner for Engine {
             },
             mark: Mark::parse(&guest.mark).ok(),
             conflict: (!is_ours(server, &guest)).then(|| "another guest".to_owned()),
-            size: None,
-            drift: Vec::new(),
+            size: Some(GuestSize {
+                cpu: guest.cpu,
+                memory_mb: guest.memory_mb,
+                disk_gb: server.spec.disk_gb,
+            }),
+            drift: if (guest.cpu, guest.memory_mb) == (wanted.cpu, wanted.memory_mb) {
+                Vec::new()
+            } else {
+                vec![format!("cores: {}, {}", wanted.cpu, guest.cpu)]
+            },
         }))
     }
 

@@ -71,4 +71,42 @@ impl Engine {
             .map(begun_task)
             .map_err(of_write)
     }
+
+    pub(super) async fn observe_reboot(
+        &self,
+        call: &StepCall<'_>,
+    ) -> Result<Observed, ProvisionError> {
+        let begun = self.begun(call).await?;
+        if let Begun::Running(wait) = begun {
+            return Ok(wait);
+        }
+        let guest = self.ours(call).await?;
+        if guest.running && matches!(begun, Begun::Ended) {
+            return Ok(seen(PowerState::Running));
+        }
+        // Without a task to ask: it was restarted when it runs since another moment than before.
+        let since = guest.running_since.map(|at| at.0);
+        let before = call.intent.map(|intent| intent["since"].as_i64());
+        if guest.running && before.is_some_and(|before| before != since) {
+            return Ok(seen(PowerState::Running));
+        }
+        Ok(Observed::Needed(json!({ "since": since })))
+    }
+
+    /// The first time the guest is asked; after that the reset button is pressed. A guest that is off is
+    /// started.
+    pub(super) async fn act_reboot(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let guest = self.ours(call).await?;
+        let vmid = call.server.vmid;
+        let request = if guest.running {
+            Request::Reboot(vmid)
+        } else {
+            Request::Start(vmid)
+        };
+        self.pve
+            .send(request)
+            .await
+            .map(begun_task)
+            .map_err(of_write)
+    }
 }

@@ -178,6 +178,7 @@ impl Pve {
                     mark: String::new(),
                     uuid: String::new(),
                     running: false,
+                    running_since: None,
                     cpu: 1,
                     memory_mb: 512,
                     locked: true,
@@ -200,7 +201,10 @@ impl Pve {
                 guest.memory_mb = *memory_mb;
                 return Ok(0);
             }
-            Request::Start(vmid) | Request::Shutdown(vmid) | Request::Stop(vmid) => {
+            Request::Start(vmid)
+            | Request::Shutdown(vmid)
+            | Request::Stop(vmid)
+            | Request::Reboot(vmid) => {
                 if self.ours(state, *vmid)?.locked {
                     return Err(Fault::Busy);
                 }
@@ -217,7 +221,7 @@ impl Pve {
         }
         let takes = match &request {
             Request::Clone { .. } => self.dice.between(100, 3000),
-            Request::Shutdown(_) => self.dice.between(50, 4000),
+            Request::Shutdown(_) | Request::Reboot(_) => self.dice.between(50, 4000),
             _ => self.dice.between(20, 600),
         };
         let outcome = if self.chance(self.trouble.task_killed) {
@@ -265,13 +269,23 @@ impl Pve {
                 let after = millis(self.dice.between(100, 3000));
                 if let Some(guest) = state.guests.get_mut(&vmid) {
                     guest.running = true;
+                    guest.running_since.get_or_insert(at);
                     guest.agent_at = (!never).then(|| at.plus(after));
                 }
             }
             Request::Shutdown(vmid) | Request::Stop(vmid) if done => {
                 if let Some(guest) = state.guests.get_mut(&vmid) {
                     guest.running = false;
+                    guest.running_since = None;
                     guest.agent_at = None;
+                }
+            }
+            // One that is off stays off.
+            Request::Reboot(vmid) if done => {
+                if let Some(guest) = state.guests.get_mut(&vmid)
+                    && guest.running
+                {
+                    guest.running_since = Some(at);
                 }
             }
             Request::Destroy(vmid) if done => {

@@ -24,6 +24,8 @@ pub(crate) struct Guest {
     pub(crate) mark: String,
     pub(crate) uuid: String,
     pub(crate) running: bool,
+    /// Since when it runs.
+    pub(crate) running_since: Option<Timestamp>,
     pub(crate) cpu: u32,
     pub(crate) memory_mb: u32,
     /// `clone` while it is made.
@@ -51,6 +53,7 @@ pub(crate) enum Request {
     Start(Vmid),
     Shutdown(Vmid),
     Stop(Vmid),
+    Reboot(Vmid),
     Destroy(Vmid),
 }
 
@@ -62,6 +65,7 @@ impl Request {
             | Self::Start(vmid)
             | Self::Shutdown(vmid)
             | Self::Stop(vmid)
+            | Self::Reboot(vmid)
             | Self::Destroy(vmid) => *vmid,
         }
     }
@@ -172,6 +176,7 @@ impl Pve {
             mark: String::new(),
             uuid: format!("{:016x}", self.dice.next()),
             running: true,
+            running_since: Some(self.scene.now()),
             cpu: 1,
             memory_mb: 512,
             locked: false,
