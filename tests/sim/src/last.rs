@@ -78,6 +78,9 @@ fn task(row: &TaskInside, watch: &Watch, inside: &Inside, faults: &mut Vec<Strin
         bulk(task, inside, faults);
         return;
     }
+    if row.undoes.is_some() && task.state == TaskState::Cancelled {
+        faults.push(format!("{token} takes something back and was cancelled"));
+    }
     let ends = watch.ends_of(token);
     if ends != 1 {
         faults.push(format!("{ends} events say how {token} ended"));
