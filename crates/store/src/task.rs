@@ -121,6 +121,7 @@ pub trait TaskReads: Send + Sync {
 pub trait TaskWrites: Send + Sync {
     /// Writes a new one, due at once.
     async fn insert_task(&self, task: &NewTask) -> Result<TaskId>;
-    /// Asks a task, and the children of a bulk, to stop; returns how many had not ended.
+    /// Asks a task, and the children of a bulk, to stop; returns how many had not ended. A child that takes
+    /// another one back is none of those: it is what the stop leads to.
     async fn request_cancel(&self, id: TaskId) -> Result<u64>;
 }

@@ -180,7 +180,9 @@ impl TaskWrites for Session<Transaction> {
             let asked: Vec<TaskId> = tables
                 .tasks
                 .values()
-                .filter(|row| row.task.id == id || row.task.parent == Some(id))
+                .filter(|row| {
+                    row.task.id == id || (row.task.parent == Some(id) && row.undoes.is_none())
+                })
                 .filter(|row| !row.task.state.is_final())
                 .map(|row| row.task.id)
                 .collect();

@@ -217,7 +217,8 @@ impl TaskWrites for Session<DatabaseTransaction> {
             .run(
                 "UPDATE tasks SET cancel_requested = $1, updated_ms = $2, waiting_slot = NULL,
                         next_run_ms = CASE WHEN next_run_ms IS NULL THEN NULL ELSE $2 END
-                 WHERE (id = $3 OR parent_id = $3) AND state IN ('pending', 'running')",
+                 WHERE (id = $3 OR (parent_id = $3 AND undoes IS NULL))
+                   AND state IN ('pending', 'running')",
                 [true.into(), self.now_ms.into(), id.0.into()],
             )
             .await?;
