@@ -11,4 +11,5 @@ mod main_job;
 mod power;
 mod reference;
 mod several;
+mod simulation;
 mod store;

@@ -74,6 +74,7 @@ pub(crate) const ROOMS: &[Room] = &[
     pure(room("settings", 1, &[]), &["config", "serde", "secrecy"]),
     room("pve-client", 1, &[]),
     room("store-seaorm", 2, &["domain", "store"]),
+    room("store-memory", 2, &["domain", "store"]),
     room(
         "provisioner-proxmox",
         2,
@@ -104,6 +105,7 @@ pub(crate) const ROOMS: &[Room] = &[
     beside("pve-simulator", Knows::Only(&[])),
     room("bin-pve-simulator", 6, &["pve-simulator"]),
     beside("test-support", Knows::Everything),
+    beside("simulation", Knows::Everything),
     beside("tests", Knows::Everything),
     beside("xtask", Knows::Only(&[])),
 ];
@@ -159,6 +161,7 @@ pub(crate) const KEPT: &[Kept] = &[
             "store",
             "provisioner",
             "store-seaorm",
+            "store-memory",
             "provisioner-proxmox",
             "app",
             "bootstrap",

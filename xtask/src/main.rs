@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers` and `bench`.
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `bench` and `simulate`.
 //!
 //! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
 //! links none of the product's crates: it builds and starts their binaries like anybody else.
@@ -13,6 +13,7 @@ mod client;
 mod demo;
 mod layers;
 mod progress;
+mod simulate;
 mod stack;
 mod storm;
 mod suite;
@@ -77,6 +78,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The service in virtual time: many seeds, or one with its trace
+    Simulate {
+        /// `--seeds N`, `--from SEED`, `--replay SEED`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -87,6 +94,7 @@ fn main() -> ExitCode {
         Chore::CheckLayers => layers::run(),
         Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Simulate { arguments } => simulate::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -59,6 +59,7 @@ impl Heartbeat {
     pub async fn run(&self, store: &dyn Store, owner: &str, stop: CancellationToken) {
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.ttl / 4) => {}
             }

@@ -28,4 +28,4 @@ pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
 pub use rounds::{LookError, Rounds};
 pub use sweep::Swept;
-pub use worker::{Engines, Worker, WorkerParts, WorkerSettings};
+pub use worker::{Claimed, Engines, Worker, WorkerParts, WorkerSettings};

@@ -58,6 +58,7 @@ impl Worker {
         while !stop.is_cancelled() {
             self.round().await;
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(self.settings().rounds.look / 2) => {}
             }

@@ -23,6 +23,9 @@ const STORE_PAUSE: Duration = Duration::from_secs(3);
 /// How long a task waits that no worker can make sense of.
 const SET_ASIDE: Duration = Duration::from_secs(30);
 
+/// The work on one claimed task, to be polled by somebody.
+pub type Claimed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Engines by name.
 pub type Engines = HashMap<String, Arc<dyn Provisioner>>;
 
@@ -135,12 +138,22 @@ impl Worker {
     /// Works until `stop`, then lets what is under way come to its next checkpoint and gives back the
     /// rest.
     pub async fn run(&self, stop: CancellationToken) {
+        self.run_with(stop, |claimed| {
+            tokio::spawn(claimed);
+        })
+        .await;
+    }
+
+    /// The same, with claimed tasks given to `carry` to be polled: who owns all that a worker does can
+    /// stop it as a whole, as the death of its process would.
+    pub async fn run_with(&self, stop: CancellationToken, carry: impl Fn(Claimed) + Send + Sync) {
         let stop = self.stop.get_or_init(|| stop).clone();
         let places = Arc::new(Semaphore::new(self.settings().concurrency.max(1)));
         let tracker = TaskTracker::new();
         let mut failures: u32 = 0;
         while !stop.is_cancelled() {
             let place = tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 place = Arc::clone(&places).acquire_owned() => place,
             };
@@ -149,11 +162,11 @@ impl Worker {
                 Ok(Some(claim)) => {
                     failures = 0;
                     let worker = self.clone();
-                    tracker.spawn(async move {
+                    carry(Box::pin(tracker.track_future(async move {
                         worker.work(claim).await;
                         drop(place);
                         worker.parked.notify_one();
-                    });
+                    })));
                 }
                 Ok(None) => {
                     failures = 0;
@@ -171,6 +184,7 @@ impl Worker {
                         "cannot claim tasks"
                     );
                     tokio::select! {
+                        biased;
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(pause) => {}
                     }
@@ -230,6 +244,7 @@ impl Worker {
         let due = queue.next_due().await.ok().flatten();
         let nap = due.map_or(self.settings().scan, |due| due.min(self.settings().scan));
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = self.parked.notified() => {}
             () = queue.woken() => {}

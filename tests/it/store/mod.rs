@@ -1,11 +1,13 @@
-//! The store's promises, on SQLite and on a real PostgreSQL: each test runs on both.
+//! The store's promises, in memory, on SQLite and on a real PostgreSQL: each test runs on all three.
 
+mod fleet;
 mod queue;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
+use tpm_bootstrap::SystemClock;
 use tpm_domain::{
     Event, EventKind, Expiry, Failure, FailureCode, Nic, ProjectId, ServerId, ServerName,
     ServerSpec, ServerState, StaticAddress, TaskToken, UserId, UserRole, Vmid,
@@ -13,6 +15,7 @@ use tpm_domain::{
 use tpm_store::{
     NewServer, NotificationQuery, ServerOrder, ServerQuery, Store, StoreError, Throttle, VmidRange,
 };
+use tpm_store_memory::MemoryStore;
 use tpm_store_seaorm::SeaStore;
 use tpm_test_support::Postgres;
 
@@ -22,18 +25,22 @@ const RANGE: VmidRange = VmidRange {
     quarantine: Duration::from_secs(3600),
 };
 
-/// Runs a test on an empty SQLite file and on an empty PostgreSQL database.
-pub(crate) async fn on_both<F>(test: impl Fn(Arc<SeaStore>) -> F) -> anyhow::Result<()>
+/// Runs a test on an empty store in memory, on an empty SQLite file and on an empty PostgreSQL database.
+pub(crate) async fn on_all<F>(test: impl Fn(Arc<dyn Store>) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    let memory = MemoryStore::new("memory", Arc::new(SystemClock));
+    test(Arc::new(memory)).await.context("in memory")?;
     let dir = tempfile::tempdir()?;
     let url = format!("sqlite://{}", dir.path().join("t.db").display());
-    test(Arc::new(SeaStore::open(&url).await?)).await?;
+    let sqlite = Arc::new(SeaStore::open(&url).await?);
+    test(sqlite).await.context("on SQLite")?;
     match tokio::task::block_in_place(Postgres::start)? {
         Ok(postgres) => {
             let url = tokio::task::block_in_place(|| postgres.database())?;
-            test(Arc::new(SeaStore::open(&url).await?)).await
+            let postgres = Arc::new(SeaStore::open(&url).await?);
+            test(postgres).await.context("on PostgreSQL")
         }
         Err(missing) => {
             tpm_test_support::say(&format!("skipped on PostgreSQL: {missing}"));
@@ -42,7 +49,7 @@ where
     }
 }
 
-pub(crate) async fn person(store: &SeaStore) -> anyhow::Result<UserId> {
+pub(crate) async fn person(store: &dyn Store) -> anyhow::Result<UserId> {
     let tx = store.begin().await?;
     let id = tx.insert_user("admin", "hash", UserRole::Admin).await?;
     tx.commit().await?;
@@ -80,7 +87,7 @@ pub(crate) fn new_server(name: &str, vmid: u32) -> NewServer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_written_read_changed_and_gone() -> anyhow::Result<()> {
-    on_both(|store| async move {
+    on_all(|store| async move {
         let tx = store.begin().await?;
         let one = tx.insert_server(&new_server("one", 1000)).await?;
         let two = tx.insert_server(&new_server("two", 1001)).await?;
@@ -133,7 +140,7 @@ async fn servers_are_written_read_changed_and_gone() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abandoned_transaction_leaves_nothing() -> anyhow::Result<()> {
-    on_both(|store| async move {
+    on_all(|store| async move {
         let tx = store.begin().await?;
         tx.insert_server(&new_server("one", 1000)).await?;
         drop(tx);
@@ -145,7 +152,7 @@ async fn an_abandoned_transaction_leaves_nothing() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reservations_have_one_holder_and_vmids_are_never_reused() -> anyhow::Result<()> {
-    on_both(|store| async move {
+    on_all(|store| async move {
         let address = Ipv4Addr::new(10, 0, 0, 5);
         let name = ServerName::new("one").expect("a name");
         let tx = store.begin().await?;
@@ -220,7 +227,7 @@ async fn reservations_have_one_holder_and_vmids_are_never_reused() -> anyhow::Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_reservations_never_share_a_number() -> anyhow::Result<()> {
-    on_both(|store| async move {
+    on_all(|store| async move {
         let tasks: Vec<_> = (0..20)
             .map(|n| {
                 let store = Arc::clone(&store);
@@ -251,7 +258,7 @@ async fn simultaneous_reservations_never_share_a_number() -> anyhow::Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_become_notifications_when_people_are_told() -> anyhow::Result<()> {
-    on_both(|store| async move {
+    on_all(|store| async move {
         let event = |kind| Event {
             kind,
             server: Some(ServerId(1)),
@@ -288,8 +295,8 @@ async fn events_become_notifications_when_people_are_told() -> anyhow::Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_and_throttles() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
+    on_all(|store| async move {
+        let by = person(&*store).await?;
         let tx = store.begin().await?;
         tx.insert_session("digest", by).await?;
         tx.set_throttle(

@@ -1,6 +1,6 @@
 //! Claims, leases, places, bulks: what workers rely on.
 
-use super::{new_server, on_both, person};
+use super::{new_server, on_all, person};
 use anyhow::ensure;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const TTL: Duration = Duration::from_millis(300);
 
 /// A server with a task that is due.
 async fn job(
-    store: &SeaStore,
+    store: &dyn Store,
     by: UserId,
     name: &str,
     vmid: u32,
@@ -34,7 +34,7 @@ async fn job(
     Ok((server, task))
 }
 
-async fn claim(store: &SeaStore, owner: &str) -> anyhow::Result<Claim> {
+async fn claim(store: &dyn Store, owner: &str) -> anyhow::Result<Claim> {
     store
         .queue()
         .claim(owner, TTL)
@@ -59,10 +59,10 @@ fn step(seq: u32, state: StepState) -> StepRecord {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_is_exclusive_until_its_lease_is_over() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (_, task) = job(&store, by, "one", 1000).await?;
-        let first = claim(&store, "a").await?;
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let (_, task) = job(&*store, by, "one", 1000).await?;
+        let first = claim(&*store, "a").await?;
         ensure!(first.lease.task == task && first.lease.epoch == 1);
         ensure!(
             store.queue().claim("b", TTL).await?.is_none(),
@@ -80,7 +80,7 @@ async fn a_claim_is_exclusive_until_its_lease_is_over() -> anyhow::Result<()> {
             .expect("a lease that runs out");
         ensure!(wait <= TTL + Duration::from_millis(50), "{wait:?}");
         tokio::time::sleep(wait + Duration::from_millis(5)).await;
-        let second = claim(&store, "b").await?;
+        let second = claim(&*store, "b").await?;
         ensure!(second.lease.epoch == 2);
 
         // The first owner wakes up: fenced off, and nothing of its transaction stays.
@@ -97,10 +97,10 @@ async fn a_claim_is_exclusive_until_its_lease_is_over() -> anyhow::Result<()> {
             .await?;
         tx.park(task, Duration::ZERO, None).await?;
         tx.commit().await?;
-        let third = claim(&store, "a").await?;
+        let third = claim(&*store, "a").await?;
         ensure!(third.steps == [step(0, StepState::Done)] && third.task.progress == 40);
         ensure!(store.queue().surrender("a").await? == 1);
-        let fourth = claim(&store, "b").await?;
+        let fourth = claim(&*store, "b").await?;
         let tx = store.begin().await?;
         ensure!(tx.fence(&fourth.lease).await?);
         tx.end_task(task, TaskState::Completed, None).await?;
@@ -117,10 +117,10 @@ async fn a_claim_is_exclusive_until_its_lease_is_over() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_workers_claim_each_task_once() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
+    on_all(|store| async move {
+        let by = person(&*store).await?;
         for n in 0..60 {
-            job(&store, by, &format!("s{n}"), 1000 + n).await?;
+            job(&*store, by, &format!("s{n}"), 1000 + n).await?;
         }
         let workers: Vec<_> = (0..6)
             .map(|n| {
@@ -160,9 +160,9 @@ async fn many_workers_claim_each_task_once() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_has_one_active_task() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (server, task) = job(&store, by, "one", 1000).await?;
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let (server, task) = job(&*store, by, "one", 1000).await?;
         let again = NewTask::on(
             TaskKind::DeleteServer,
             TaskToken("task_again".into()),
@@ -176,7 +176,7 @@ async fn a_server_has_one_active_task() -> anyhow::Result<()> {
             "{second:?}"
         );
         drop(tx);
-        let lease = claim(&store, "a").await?.lease;
+        let lease = claim(&*store, "a").await?.lease;
         let tx = store.begin().await?;
         ensure!(tx.fence(&lease).await?);
         tx.end_task(
@@ -194,10 +194,10 @@ async fn a_server_has_one_active_task() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn places_are_limited_and_handed_on() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (_, one) = job(&store, by, "one", 1000).await?;
-        let (_, two) = job(&store, by, "two", 1001).await?;
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let (_, one) = job(&*store, by, "one", 1000).await?;
+        let (_, two) = job(&*store, by, "two", 1001).await?;
         let long = Duration::from_secs(600);
         let claim = async || store.queue().claim("a", long).await;
         let first = claim().await?.expect("due");
@@ -230,8 +230,8 @@ async fn places_are_limited_and_handed_on() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
+    on_all(|store| async move {
+        let by = person(&*store).await?;
         let tx = store.begin().await?;
         let parent = NewTask::bulk(
             TaskKind::BulkCreate,
@@ -255,7 +255,7 @@ async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
         tx.commit().await?;
         let mut ends = Vec::new();
         for n in 0..8 {
-            let lease = claim(&store, "a").await?.lease;
+            let lease = claim(&*store, "a").await?.lease;
             let store = Arc::clone(&store);
             ends.push(tokio::spawn(async move {
                 let tx = store.begin().await?;
@@ -303,10 +303,10 @@ async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_makes_waiting_tasks_due() -> anyhow::Result<()> {
-    on_both(|store| async move {
-        let by = person(&store).await?;
-        let (_, task) = job(&store, by, "one", 1000).await?;
-        claim(&store, "a").await?;
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let (_, task) = job(&*store, by, "one", 1000).await?;
+        claim(&*store, "a").await?;
         let tx = store.begin().await?;
         tx.park(task, Duration::from_secs(3600), Some("clone"))
             .await?;
@@ -314,7 +314,7 @@ async fn cancelling_makes_waiting_tasks_due() -> anyhow::Result<()> {
         let tx = store.begin().await?;
         ensure!(tx.request_cancel(task).await? == 1);
         tx.commit().await?;
-        let again = claim(&store, "a").await?;
+        let again = claim(&*store, "a").await?;
         ensure!(again.task.cancel_requested);
         Ok(())
     })

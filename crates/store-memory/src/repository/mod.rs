@@ -1,0 +1,27 @@
+//! The repository traits, one file per resource, on what is committed or on a transaction.
+
+mod account;
+mod cluster;
+mod event;
+mod idempotency;
+mod lease;
+mod network;
+mod project;
+mod reservation;
+mod server;
+mod task;
+
+use tpm_store::Page;
+
+/// The rows asked for, and how many there are.
+fn page<T>(all: Vec<T>, limit: Option<u64>, offset: u64) -> Page<T> {
+    let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Page {
+        total: all.len() as u64,
+        items: all
+            .into_iter()
+            .skip(number(offset))
+            .take(limit.map_or(usize::MAX, number))
+            .collect(),
+    }
+}

@@ -1,0 +1,201 @@
+//! Tasks and steps as people see them.
+
+use super::page;
+use crate::rows::{Tables, TaskRow, constraint};
+use crate::session::{Session, Source, Transaction};
+use async_trait::async_trait;
+use tpm_domain::{
+    ChildSummary, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, TaskToken, UserId,
+};
+use tpm_store::{NewTask, Page, Result, TaskQuery, TaskReads, TaskWrites};
+
+impl Tables {
+    /// How the children of a bulk stand.
+    pub(crate) fn children_of(&self, bulk: TaskId) -> ChildSummary {
+        let mut sum = ChildSummary::default();
+        let mut made = 0_u32;
+        for row in self.tasks.values() {
+            if row.task.parent != Some(bulk) {
+                continue;
+            }
+            if row.undoes.is_some() {
+                match row.task.state {
+                    TaskState::Completed => sum.undone += 1,
+                    TaskState::Pending | TaskState::Running => sum.undoing += 1,
+                    TaskState::Failed | TaskState::Cancelled => sum.undo_failed += 1,
+                    TaskState::Partial => {}
+                }
+                continue;
+            }
+            sum.total += 1;
+            sum.progress_sum += u32::from(row.task.progress);
+            match row.task.state {
+                TaskState::Completed => made += 1,
+                TaskState::Failed => sum.failed += 1,
+                TaskState::Cancelled => sum.cancelled += 1,
+                TaskState::Pending | TaskState::Running | TaskState::Partial => {}
+            }
+        }
+        // What is or was taken back had completed before.
+        sum.completed = made.saturating_sub(sum.undone + sum.undoing + sum.undo_failed);
+        sum
+    }
+
+    /// A task, a bulk with what it knows of its children.
+    pub(crate) fn task(&self, id: TaskId) -> Option<Task> {
+        let mut task = self.tasks.get(&id)?.task.clone();
+        if task.kind.is_bulk() {
+            task.children = Some(self.children_of(id));
+        }
+        Some(task)
+    }
+
+    /// A task's steps in order.
+    pub(crate) fn steps_of(&self, id: TaskId) -> Vec<StepRecord> {
+        self.steps
+            .range((id, 0)..=(id, u32::MAX))
+            .map(|(_, step)| step.clone())
+            .collect()
+    }
+}
+
+fn matches(query: &TaskQuery, task: &Task) -> bool {
+    query.state.is_none_or(|state| task.state == state)
+        && query.kind.is_none_or(|kind| task.kind == kind)
+        && query
+            .server
+            .is_none_or(|server| task.server == Some(server))
+        && match query.parent {
+            Some(_) => task.parent == query.parent,
+            // A server's own tasks are shown whether or not a bulk asked for them.
+            None => query.server.is_some() || task.parent.is_none(),
+        }
+}
+
+#[async_trait]
+impl<S: Source> TaskReads for Session<S> {
+    async fn task(&self, token: &TaskToken) -> Result<Option<Task>> {
+        let tables = self.0.look().await?;
+        let found = tables.tasks.values().find(|row| row.task.token == *token);
+        Ok(found.and_then(|row| tables.task(row.task.id)))
+    }
+
+    async fn task_by_id(&self, id: TaskId) -> Result<Option<Task>> {
+        Ok(self.0.look().await?.task(id))
+    }
+
+    async fn requester(&self, token: &TaskToken) -> Result<Option<UserId>> {
+        let tables = self.0.look().await?;
+        let found = tables.tasks.values().find(|row| row.task.token == *token);
+        Ok(found.map(|row| row.task.requested_by))
+    }
+
+    async fn tasks(&self, query: &TaskQuery) -> Result<Page<Task>> {
+        let tables = self.0.look().await?;
+        let mut all: Vec<TaskId> = tables
+            .tasks
+            .values()
+            .filter(|row| matches(query, &row.task))
+            .map(|row| row.task.id)
+            .collect();
+        if query.parent.is_none() {
+            all.reverse();
+        }
+        let Page { items, total } = page(all, query.limit, query.offset);
+        let items = items.into_iter().filter_map(|id| tables.task(id)).collect();
+        Ok(Page { items, total })
+    }
+
+    async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>> {
+        Ok(self.0.look().await?.steps_of(id))
+    }
+
+    async fn active_task(&self, server: ServerId) -> Result<Option<Task>> {
+        let tables = self.0.look().await?;
+        let active = |row: &&TaskRow| row.task.server == Some(server) && !row.task.state.is_final();
+        Ok(tables
+            .tasks
+            .values()
+            .find(active)
+            .map(|row| row.task.clone()))
+    }
+}
+
+#[async_trait]
+impl TaskWrites for Session<Transaction> {
+    async fn insert_task(&self, new: &NewTask) -> Result<TaskId> {
+        let now = self.0.now();
+        self.0.change(|tables| {
+            let server = new.server.as_ref().map(|(id, _)| *id);
+            if tables.tasks.values().any(|row| row.task.token == new.token) {
+                return Err(constraint(format!("task {} twice", new.token)));
+            }
+            if !tables.users.contains(&new.requested_by.0)
+                || server.is_some_and(|id| !tables.servers.contains(&id))
+                || new.parent.is_some_and(|id| !tables.tasks.contains(&id))
+            {
+                return Err(constraint(format!("task {} of nobody", new.token)));
+            }
+            let id = TaskId(tables.next_id());
+            let task = Task {
+                id,
+                token: new.token.clone(),
+                kind: new.kind,
+                server,
+                server_name: new.server.as_ref().map(|(_, name)| name.clone()),
+                parent: new.parent,
+                policy: new.policy,
+                payload: new.payload.clone(),
+                requested_by: new.requested_by,
+                state: TaskState::Pending,
+                progress: 0,
+                note: TaskNote::Queued,
+                failure: None,
+                cancel_requested: false,
+                children: None,
+                created_at: now,
+                updated_at: now,
+            };
+            let row = TaskRow {
+                task,
+                undoes: new.undoes,
+                undoing: false,
+                turn: new.turn,
+                owner: None,
+                epoch: 0,
+                lease_until: None,
+                // A bulk is never due: it moves when its children do.
+                next_run: (!new.kind.is_bulk()).then_some(now),
+                waiting_slot: None,
+            };
+            tables.tasks.set(id, row);
+            tables.check_task(id)?;
+            Ok(id)
+        })
+    }
+
+    async fn request_cancel(&self, id: TaskId) -> Result<u64> {
+        let now = self.0.now();
+        self.0.change(|tables| {
+            let asked: Vec<TaskId> = tables
+                .tasks
+                .values()
+                .filter(|row| {
+                    row.task.id == id || (row.task.parent == Some(id) && row.undoes.is_none())
+                })
+                .filter(|row| !row.task.state.is_final())
+                .map(|row| row.task.id)
+                .collect();
+            for id in &asked {
+                if let Some(row) = tables.tasks.get_mut(id) {
+                    row.task.cancel_requested = true;
+                    row.task.updated_at = now;
+                    // Who waits for a place or for a timer is made due, so that it is noticed at once.
+                    row.waiting_slot = None;
+                    row.next_run = row.next_run.map(|_| now);
+                }
+            }
+            Ok(asked.len() as u64)
+        })
+    }
+}
