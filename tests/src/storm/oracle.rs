@@ -14,7 +14,6 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use tpm_pve_simulator::GuestView;
 
 /// How long everything may take to come to its end once nothing goes wrong any more.
 const QUIET: Duration = Duration::from_secs(90);
@@ -69,39 +68,73 @@ impl Storm {
         book.servers.get(&server)?.vmid
     }
 
-    /// A clone that arrives after its create is over is removed by the sweep, which takes its time: waits
-    /// until no guest of a server that is gone is there.
-    pub(crate) async fn wait_for_sweep(&self) {
+    /// A clone that arrives after its create is over, or comes back with a node that was given up, is removed
+    /// by the sweep, which takes its time: waits until no guest of ours is there that should not be. One that
+    /// nothing explains is a violation at once.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn wait_for_sweep(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let mut late: BTreeSet<u32> = BTreeSet::new();
-        while began.elapsed() < SWEPT {
-            let left: Vec<u32> = {
-                let book = self.book.open();
-                let guests = self.installation.simulator.guests();
-                let is_late = |guest: &&GuestView| {
-                    let told = judge::marked_for(guest).and_then(|id| book.servers.get(&id));
-                    told.is_some_and(|told| {
-                        let over = matches!(told.stage, Stage::Failed | Stage::Gone);
-                        (over || told.vmid.is_some_and(|vmid| vmid != guest.vmid))
-                            && !judge::is_locked_by_clone(guest)
-                    })
-                };
-                guests
-                    .iter()
-                    .filter(is_late)
-                    .map(|guest| guest.vmid)
-                    .collect()
-            };
-            if left.is_empty() {
+        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        loop {
+            let late = self.left_over();
+            for (vmid, server) in &late {
+                if seen.insert(*vmid) && !self.is_explained(*vmid, *server).await? {
+                    let text = format!("VM {vmid} of server {server} is left, and was not late");
+                    self.violate("I5", &text, &[*vmid]);
+                }
+            }
+            if late.is_empty() || began.elapsed() > SWEPT {
                 break;
             }
-            late.extend(left);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        if !late.is_empty() {
-            self.note(&format!("arrived late and were to be swept: {late:?}"));
-            self.count(|counts| counts.late += late.len() as u64);
+        if !seen.is_empty() {
+            self.note(&format!("arrived late and were to be swept: {seen:?}"));
+            self.count(|counts| counts.late += seen.len() as u64);
         }
+        Ok(())
+    }
+
+    /// Guests of servers that are gone or have another number, and the servers.
+    fn left_over(&self) -> Vec<(u32, i64)> {
+        let book = self.book.open();
+        let mut left = Vec::new();
+        for guest in self.installation.simulator.guests() {
+            let told = judge::marked_for(&guest).and_then(|id| book.servers.get(&id));
+            if let Some(told) = told
+                && !judge::is_locked_by_clone(&guest)
+                && (matches!(told.stage, Stage::Failed | Stage::Gone)
+                    || told.vmid.is_some_and(|vmid| vmid != guest.vmid))
+            {
+                left.push((guest.vmid, told.id));
+            }
+        }
+        left
+    }
+
+    /// Whether its node had been given up, or it came when its server's last task was over.
+    async fn is_explained(&self, vmid: u32, server: i64) -> anyhow::Result<bool> {
+        let rows = Rows::of(&self.installation.database);
+        let moved = format!(
+            "SELECT COUNT(*) AS moved FROM events
+             WHERE server_id = {server} AND kind LIKE '%\"placed_again\"%'"
+        );
+        if rows.numbers(&moved, &["moved"]).await?[0][0] > 0 {
+            return Ok(true);
+        }
+        let over = format!(
+            "SELECT COALESCE(MAX(updated_ms), 0) AS over FROM tasks
+             WHERE server_id = {server} AND kind <> 'remove_orphan'"
+        );
+        let over = rows.numbers(&over, &["over"]).await?[0][0];
+        let effects = self.installation.simulator.effects();
+        let cloned = effects
+            .iter()
+            .rev()
+            .find(|e| e.vmid == vmid && e.kind == "clone");
+        Ok(cloned.is_some_and(|effect| effect.at_ms >= over))
     }
 
     /// What the clients were told against the apis' lists and the cluster.
@@ -373,6 +406,7 @@ impl Storm {
     }
 
     async fn nothing_is_left(&self) -> anyhow::Result<()> {
+        self.wait_for_sweep().await?;
         let simulator = &self.installation.simulator;
         for vmid in self.book.open().stubs.clone() {
             // Root removes what killed clones left.

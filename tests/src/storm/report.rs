@@ -98,6 +98,25 @@ fn ends(storm: &Storm) -> BTreeMap<&'static str, BTreeMap<String, u64>> {
     ends
 }
 
+/// Why creates failed, as codes and steps.
+fn why(storm: &Storm) -> String {
+    let book = storm.book.open();
+    let mut why: BTreeMap<String, u64> = BTreeMap::new();
+    let failed = book.tasks.values().filter_map(|work| {
+        let end = work.end.as_ref()?;
+        (work.kind == "create_server" && end.status == "failed").then_some(end)
+    });
+    for end in failed {
+        *why.entry(format!("{} at {}", end.code, end.step))
+            .or_default() += 1;
+    }
+    if why.is_empty() {
+        return String::new();
+    }
+    let all: Vec<String> = why.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    format!(" ({})", all.join(", "))
+}
+
 fn line(storm: &Storm) -> anyhow::Result<String> {
     let Counts {
         apis,
@@ -135,7 +154,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
     };
     Ok(format!(
         "seed {} {} {} kills (api {apis}, worker {workers}, postgres {postgres}); \
-         creates {accepted} accepted, {} completed, {} failed, {} cancelled; {all} tasks; \
+         creates {accepted} accepted, {} completed, {} failed{}, {} cancelled; {all} tasks; \
          {} tasks held at a kill; takeover {took}; {} stale workers refused; \
          pauses {pauses}, faults {faults}, tasks killed {tasks_killed}, squatters {squatted} of {}, \
          by hand {by_hand}, offline {offline}, cuts {cuts}, restarts {restarts}, intents read {intents}, late {late}; \
@@ -145,6 +164,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
         storm.kills(),
         of("completed"),
         of("failed"),
+        why(storm),
         of("cancelled"),
         storm.takeovers.held(),
         storm.installation.fenced_writes()?,

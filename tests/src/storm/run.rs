@@ -133,7 +133,7 @@ async fn judge(storm: &Storm) -> anyhow::Result<()> {
     if storm.is_violated() {
         return Ok(());
     }
-    storm.wait_for_sweep().await;
+    storm.wait_for_sweep().await?;
     storm.hold_up().await?;
     if storm.is_violated() {
         return Ok(());

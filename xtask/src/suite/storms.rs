@@ -34,7 +34,7 @@ pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
     }
     workspace::run(
         Command::new(&program)
-            .args(["--database", "postgres"])
+            .args(["--database", "postgres", "--apis", "2", "--workers", "2"])
             .args(SHORT),
     )?;
     Ok(None)
