@@ -29,6 +29,7 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
         keep_cluster: false,
         admin_password: stack::random_password()?,
         outer_settings: false,
+        size: stack::Size::SMALLEST,
     };
     let result: anyhow::Result<()> = stack::runtime()?.block_on(async {
         let begun = Instant::now();
@@ -39,9 +40,9 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
         let started = begun.elapsed();
         println!(
             "simulated Proxmox VE {}, api {}",
-            stack.simulator_url, stack.api_url
+            stack.simulator_url, stack.api_urls[0]
         );
-        let url = stack.api_url.clone();
+        let url = stack.api_urls[0].clone();
         let mut shown = tokio::select! {
             shown = show(&url, &plan.admin_password) => shown,
             error = stack.watch() => Err(error),
@@ -53,7 +54,7 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
         }
         if keep && shown.is_ok() {
             println!("\nleft running until Ctrl-C");
-            println!("  api        {}", stack.api_url);
+            println!("  api        {url}");
             println!("  simulator  {}", stack.simulator_url);
             println!("  log in as  admin / {}", plan.admin_password);
             println!("  data       {}", plan.folder.display());

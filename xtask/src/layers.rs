@@ -71,7 +71,11 @@ pub(crate) const ROOMS: &[Room] = &[
         &["async-trait", "anyhow", "thiserror"],
     ),
     room("provisioner", 1, &["domain"]),
-    pure(room("settings", 1, &[]), &["config", "serde", "secrecy"]),
+    // ipnet: what a network is, so that one that is none is told at the start
+    pure(
+        room("settings", 1, &[]),
+        &["config", "serde", "secrecy", "ipnet"],
+    ),
     room("pve-client", 1, &[]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),

@@ -47,7 +47,7 @@ enum Chore {
         #[arg(long, value_enum, default_value_t = stack::Profile::Instant)]
         profile: stack::Profile,
     },
-    /// The same on the standard ports until Ctrl-C, with data that stays
+    /// The same on the standard ports until Ctrl-C, with data that stays; one or several of each
     Up {
         /// Where the data is kept
         #[arg(long, value_name = "DIR", default_value = ".data")]
@@ -55,6 +55,15 @@ enum Chore {
         /// How long the simulated cluster takes for things
         #[arg(long, value_enum, default_value_t = stack::Profile::Instant)]
         profile: stack::Profile,
+        /// On a PostgreSQL of its own, which must be installed, instead of SQLite
+        #[arg(long)]
+        postgres: bool,
+        /// How many apis, on ports from 5000; a TLS proxy in front when nginx and openssl are installed
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+        api: u16,
+        /// How many workers
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+        workers: u16,
     },
     /// Everything that CI runs
     Test {
@@ -89,7 +98,21 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Flags::parse().chore {
         Chore::Demo { keep, profile } => demo::run(keep, profile),
-        Chore::Up { data, profile } => up::run(&data, profile),
+        Chore::Up {
+            data,
+            profile,
+            postgres,
+            api,
+            workers,
+        } => up::run(
+            &data,
+            profile,
+            stack::Size {
+                postgres,
+                apis: api,
+                workers,
+            },
+        ),
         Chore::Test { only } => suite::run(&only),
         Chore::CheckLayers => layers::run(),
         Chore::Storm { arguments } => storm::run(&arguments),

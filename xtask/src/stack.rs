@@ -1,9 +1,12 @@
-//! The three processes, wired to each other: simulator, api, worker.
+//! The processes, wired to each other: simulator, apis, workers, and when asked for PostgreSQL and a proxy.
 //!
 //! Writes one configuration file, starts them, waits until each says that it is ready, and stops them in
 //! the order that lets work drain. Knows nothing of what is then asked of them.
 
 mod child;
+mod postgres;
+mod proxy;
+mod settings;
 
 use crate::workspace;
 use anyhow::Context as _;
@@ -12,7 +15,9 @@ use clap::ValueEnum;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The simulator's ready-made manager token.
@@ -37,14 +42,33 @@ impl Profile {
     }
 }
 
+/// How many of what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// On PostgreSQL instead of SQLite.
+    pub(crate) postgres: bool,
+    pub(crate) apis: u16,
+    pub(crate) workers: u16,
+}
+
+impl Size {
+    /// One of each, on SQLite.
+    pub(crate) const SMALLEST: Self = Self {
+        postgres: false,
+        apis: 1,
+        workers: 1,
+    };
+}
+
 /// Where and how to start.
 pub(crate) struct Plan {
     /// Everything that is written goes here.
     pub(crate) folder: PathBuf,
     /// Where the simulator listens.
     pub(crate) simulator: &'static str,
-    /// Where the api listens.
+    /// Where the first api listens; the others on the ports after it.
     pub(crate) api: &'static str,
+    pub(crate) size: Size,
     pub(crate) profile: Profile,
     /// The simulator keeps its cluster in a file of `folder`.
     pub(crate) keep_cluster: bool,
@@ -55,17 +79,20 @@ pub(crate) struct Plan {
 
 /// The running processes. Dropping it kills them.
 pub(crate) struct Stack {
-    simulator: Child,
-    api: Child,
-    worker: Child,
-    /// `http://127.0.0.1:5000`
-    pub(crate) api_url: String,
+    /// In the order in which they are stopped: first who takes requests, last who is asked.
+    processes: Vec<Child>,
+    /// `http://127.0.0.1:5000` and so on.
+    pub(crate) api_urls: Vec<String>,
     /// `https://127.0.0.1:8006`
     pub(crate) simulator_url: String,
+    /// In front of the apis.
+    pub(crate) proxy_url: Option<&'static str>,
+    /// PostgreSQL's, without the password.
+    pub(crate) database: Option<String>,
 }
 
 impl Stack {
-    /// Starts all three; comes back when all are ready.
+    /// Starts all; comes back when all are ready.
     ///
     /// # Errors
     /// When one cannot be started, exits, or is not ready in time; with the end of its log.
@@ -74,7 +101,11 @@ impl Stack {
         programs: &HashMap<&'static str, PathBuf>,
     ) -> anyhow::Result<Self> {
         let program = |name: &str| programs.get(name).with_context(|| format!("no `{name}`"));
-        let folder = &plan.folder;
+        let (folder, size) = (&plan.folder, plan.size);
+        let postgres = match size.postgres {
+            true => Some(postgres::start(folder).await?),
+            false => None,
+        };
         let ca = folder.join("pve-root-ca.pem");
         let mut flags: Vec<OsString> = vec!["--listen".into(), plan.simulator.into()];
         flags.extend(["--profile".into(), plan.profile.name().into()]);
@@ -82,52 +113,97 @@ impl Stack {
         if plan.keep_cluster {
             flags.extend(["--state".into(), folder.join("cluster.json").into()]);
         }
-        let mut simulator = Child::start(
-            "simulator",
-            program("pve-simulator")?,
-            &flags,
-            &[],
-            true,
-            folder,
-        )?;
+        let file = program("pve-simulator")?;
+        let mut simulator = Child::start("simulator", file, &flags, &[], true, folder)?;
         let simulator_url = url(&simulator.ready().await?, "simulator")?;
 
+        let proxy = if size.apis > 1 { proxy::find() } else { None };
+        let public = proxy.as_ref().map(|_| proxy::URL);
         let config = folder.join("manager.toml");
-        let text = settings(plan, &simulator_url, &ca);
+        let text = settings::text(plan, &simulator_url, &ca, public);
         std::fs::write(&config, text)
             .with_context(|| format!("cannot write {}", config.display()))?;
         let flags: Vec<OsString> = vec!["--config".into(), config.into()];
-        let secrets = [
+        let mut environment = vec![
             ("TPM__PROXMOX__TOKEN_SECRET", TOKEN.1),
             ("TPM__AUTH__ADMIN_PASSWORD", plan.admin_password.as_str()),
         ];
+        if let Some(postgres) = &postgres {
+            environment.push(("TPM__DATABASE__URL", &postgres.url));
+        }
         let outer = plan.outer_settings;
-        let mut api = Child::start("api", program("tpm-api")?, &flags, &secrets, outer, folder)?;
-        let mut worker = Child::start(
-            "worker",
-            program("tpm-worker")?,
-            &flags,
-            &secrets,
-            outer,
-            folder,
-        )?;
-        let api_url = url(&api.ready().await?, "api")?;
-        worker.ready().await?;
+        let mut apis = Vec::new();
+        for n in 0..size.apis {
+            let listen = nth(plan.api, n)?;
+            let mut environment = environment.clone();
+            if size.apis > 1 {
+                environment.push(("TPM__API__LISTEN", &listen));
+            }
+            let name = numbered("api", n, size.apis);
+            let file = program("tpm-api")?;
+            apis.push(Child::start(
+                &name,
+                file,
+                &flags,
+                &environment,
+                outer,
+                folder,
+            )?);
+        }
+        let mut workers = Vec::new();
+        for n in 0..size.workers {
+            let name = numbered("worker", n, size.workers);
+            let file = program("tpm-worker")?;
+            workers.push(Child::start(
+                &name,
+                file,
+                &flags,
+                &environment,
+                outer,
+                folder,
+            )?);
+        }
+        let mut api_urls = Vec::new();
+        for api in &mut apis {
+            api_urls.push(url(&api.ready().await?, "api")?);
+        }
+        for worker in &mut workers {
+            worker.ready().await?;
+        }
+        let mut processes = Vec::new();
+        if let Some(found) = proxy {
+            let apis: Vec<_> = api_urls
+                .iter()
+                .map(|url| url.replace("http://", ""))
+                .collect();
+            processes.push(proxy::start(found, &apis, folder).await?);
+        }
+        processes.append(&mut apis);
+        processes.append(&mut workers);
+        processes.push(simulator);
+        let mut database = None;
+        if let Some(postgres) = postgres {
+            processes.push(postgres.server);
+            database = Some(postgres.shown);
+        }
         Ok(Self {
-            simulator,
-            api,
-            worker,
-            api_url,
+            processes,
+            api_urls,
             simulator_url,
+            proxy_url: public,
+            database,
         })
     }
 
     /// Comes back with an error when one of them ends by itself.
     pub(crate) async fn watch(&mut self) -> anyhow::Error {
-        tokio::select! {
-            error = self.simulator.ended() => error,
-            error = self.api.ended() => error,
-            error = self.worker.ended() => error,
+        loop {
+            for process in &mut self.processes {
+                if let Some(error) = process.gone().await {
+                    return error;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -142,15 +218,37 @@ impl Stack {
         }
     }
 
-    /// Stops all three and waits: first who takes requests, last who is asked.
+    /// Stops one after the other and waits: first who takes requests, last who is asked.
     ///
     /// # Errors
-    /// When one did not stop when asked to, or not with exit status 0; all are gone all the same.
-    async fn stop(mut self) -> anyhow::Result<()> {
-        let api = self.api.stop().await;
-        let worker = self.worker.stop().await;
-        let simulator = self.simulator.stop().await;
-        api.and(worker).and(simulator)
+    /// With the first that did not stop when asked to, or not with exit status 0; all are gone all the
+    /// same.
+    async fn stop(self) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        for mut process in self.processes {
+            let stopped = process.stop().await;
+            result = result.and(stopped);
+        }
+        result
+    }
+}
+
+/// The address with the port `n` further on; a port of 0 stays free to choose.
+fn nth(address: &str, n: u16) -> anyhow::Result<String> {
+    let mut address: SocketAddr = address.parse()?;
+    if address.port() != 0 {
+        let port = address.port().checked_add(n).context("no such port")?;
+        address.set_port(port);
+    }
+    Ok(address.to_string())
+}
+
+/// `api` when there is one, `api-1` and so on when there are several.
+fn numbered(name: &str, n: u16, of: u16) -> String {
+    if of == 1 {
+        name.to_owned()
+    } else {
+        format!("{name}-{}", n + 1)
     }
 }
 
@@ -208,24 +306,6 @@ fn url(ready: &Value, who: &str) -> anyhow::Result<String> {
         .as_str()
         .with_context(|| format!("the {who} named no url: {ready}"))?;
     Ok(url.trim_end_matches('/').to_owned())
-}
-
-/// The network is the one of the API reference's examples, so that they work as they stand.
-fn settings(plan: &Plan, endpoint: &str, ca: &Path) -> String {
-    let text = |value: &str| Value::from(value).to_string();
-    format!(
-        "# Written anew at every start by `cargo xtask`.\n\
-         data_dir = {data}\n\
-         \n[api]\nlisten = {api}\ndrain_secs = 0\n\
-         \n[proxmox]\nendpoints = [{endpoint}]\ntoken_id = {token}\nca_file = {ca}\n\
-         \n[network]\npool = \"192.168.0.21-192.168.0.250\"\nprefix = 24\n\
-         gateway = \"192.168.0.1\"\n",
-        data = text(&plan.folder.to_string_lossy()),
-        api = text(plan.api),
-        endpoint = text(endpoint),
-        token = text(TOKEN.0),
-        ca = text(&ca.to_string_lossy()),
-    )
 }
 
 /// Builds the binaries, telling so.

@@ -1,6 +1,7 @@
-//! `up`: the demo's stack on the standard ports, until Ctrl-C, with data that stays.
+//! `up`: the demo's stack on the standard ports, until Ctrl-C, with data that stays; on PostgreSQL and with
+//! several of each when asked to.
 
-use crate::stack::{self, Interrupted, Plan, Profile, Stack};
+use crate::stack::{self, Interrupted, Plan, Profile, Size, Stack};
 use crate::workspace;
 use anyhow::Context as _;
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::Path;
 
 /// # Errors
 /// When something does not start, a port is taken, or a process ends by itself.
-pub(crate) fn run(data: &Path, profile: Profile) -> anyhow::Result<()> {
+pub(crate) fn run(data: &Path, profile: Profile, size: Size) -> anyhow::Result<()> {
     let programs = stack::build()?;
     let folder = workspace::root().join(data);
     let made = fs::DirBuilder::new()
@@ -25,6 +26,7 @@ pub(crate) fn run(data: &Path, profile: Profile) -> anyhow::Result<()> {
         keep_cluster: true,
         admin_password: password(&folder)?,
         outer_settings: true,
+        size,
         folder,
     };
     stack::runtime()?.block_on(async {
@@ -33,7 +35,20 @@ pub(crate) fn run(data: &Path, profile: Profile) -> anyhow::Result<()> {
             _ = stack::interrupted() => return Err(Interrupted.into()),
         };
         println!("running until Ctrl-C");
-        println!("  api        {}", stack.api_url);
+        match &stack.proxy_url {
+            Some(url) => println!("  service    {url} (a certificate of its own)"),
+            None if size.apis > 1 => {
+                println!("  no TLS proxy in front: nginx or openssl is not installed");
+            }
+            None => {}
+        }
+        for url in &stack.api_urls {
+            println!("  api        {url}");
+        }
+        println!("  workers    {}", size.workers);
+        if let Some(url) = &stack.database {
+            println!("  database   {url} (password in postgres-password)");
+        }
         println!("  simulator  {}", stack.simulator_url);
         println!("  log in as  admin / {}", plan.admin_password);
         println!("  data       {}", plan.folder.display());

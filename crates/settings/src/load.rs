@@ -156,6 +156,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_for_several_machines_lacks_only_its_secrets() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let file = root.join("config/several-nodes/manager.toml");
+        let secrets = [
+            ("TPM__DATABASE__URL", "postgres://tpm:x@db.example:5432/tpm"),
+            ("TPM__SECURITY__MARK_KEY", &"ab".repeat(32)),
+            ("TPM__PROXMOX__TOKEN_SECRET", "s3cret"),
+        ];
+        let secrets = secrets.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let settings = load_from(Some(&file), secrets.into()).unwrap();
+        assert_eq!(settings.trusted_proxies().len(), 2);
+        assert!(settings.proxmox.endpoints.len() > 1);
+    }
+
+    #[test]
     fn unknown_keys_are_refused() {
         let error = with(&[("TPM__API__LISTENN", "x")]).unwrap_err().to_string();
         assert!(error.contains("listenn"), "{error}");

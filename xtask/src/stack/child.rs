@@ -1,7 +1,7 @@
-//! One process of ours that must not outlive us, however we end.
+//! One process that must not outlive us, however we end.
 //!
-//! Stopped with SIGTERM when all goes well, killed when dropped, and stopped by its watcher when this
-//! process is gone without a word (`kill -9`).
+//! Asked to stop with its signal when all goes well, killed when dropped, and stopped by its watcher when
+//! this process is gone without a word (`kill -9`).
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
@@ -19,7 +19,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 
 /// Reads one line. When the pipe is closed instead, whoever held it is dead: the process must go too.
 const WATCHER: &str = r#"read -r line && exit
-kill -TERM "$1" 2>/dev/null || exit
+kill "-$2" "$1" 2>/dev/null || exit
 for second in 1 2 3 4 5 6 7 8 9 10; do
     sleep 1
     kill -0 "$1" 2>/dev/null || exit
@@ -28,55 +28,68 @@ kill -KILL "$1""#;
 
 /// A running process, its log beside its data.
 pub(super) struct Child {
-    name: &'static str,
+    name: String,
     process: Process,
     watcher: Process,
+    stop_signal: &'static str,
     ready_file: PathBuf,
     log: PathBuf,
 }
 
 impl Child {
-    /// Starts a program that writes `--ready-file` when it is ready.
+    /// Starts a program of ours, which writes `--ready-file` when it is ready.
     ///
     /// # Errors
     /// When it cannot be started.
     pub(super) fn start(
-        name: &'static str,
+        name: &str,
         program: &Path,
         flags: &[OsString],
-        secrets: &[(&str, &str)],
+        environment: &[(&str, &str)],
         outer_settings: bool,
         folder: &Path,
     ) -> anyhow::Result<Self> {
-        let ready_file = folder.join(format!("{name}.ready.json"));
-        let _ = fs::remove_file(&ready_file);
-        let log = folder.join(format!("{name}.log"));
-        let output =
-            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let ready_file = ready_file(name, folder);
         let mut command = Command::new(program);
-        command
-            .args(flags)
-            .arg("--ready-file")
-            .arg(&ready_file)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .process_group(0)
-            .kill_on_drop(true);
+        command.args(flags).arg("--ready-file").arg(&ready_file);
         let outer = std::env::vars_os().map(|(key, _)| key);
         for key in outer.filter(|key| key.to_string_lossy().starts_with("TPM__")) {
             if !outer_settings {
                 command.env_remove(key);
             }
         }
-        command.envs(secrets.iter().copied());
+        command.envs(environment.iter().copied());
+        Self::spawn(name, command, "TERM", folder)
+    }
+
+    /// Starts any program; `stop_signal` is the one it ends well on.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn spawn(
+        name: &str,
+        mut command: Command,
+        stop_signal: &'static str,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let ready_file = ready_file(name, folder);
+        let _ = fs::remove_file(&ready_file);
+        let log = folder.join(format!("{name}.log"));
+        let output =
+            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .process_group(0)
+            .kill_on_drop(true);
         let process = command
             .spawn()
-            .with_context(|| format!("cannot start the {name} ({})", program.display()))?;
+            .with_context(|| format!("cannot start the {name} ({:?})", command.as_std()))?;
         let id = process.id().unwrap_or_default().to_string();
         let watcher = Command::new("sh")
-            .args(["-c", WATCHER, "watcher", &id])
+            .args(["-c", WATCHER, "watcher", &id, stop_signal])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -84,9 +97,10 @@ impl Child {
             .spawn()
             .context("cannot start a shell")?;
         Ok(Self {
-            name,
+            name: name.to_owned(),
             process,
             watcher,
+            stop_signal,
             ready_file,
             log,
         })
@@ -97,12 +111,33 @@ impl Child {
     /// # Errors
     /// When it ends instead, or takes too long.
     pub(super) async fn ready(&mut self) -> anyhow::Result<Value> {
+        let file = self.ready_file.clone();
+        let said = || serde_json::from_str(&fs::read_to_string(&file).ok()?).ok();
+        self.until(said).await
+    }
+
+    /// Comes back when its log holds this text.
+    ///
+    /// # Errors
+    /// When it ends instead, or takes too long.
+    pub(super) async fn says(&mut self, text: &str) -> anyhow::Result<()> {
+        let log = self.log.clone();
+        let said = || fs::read_to_string(&log).ok()?.contains(text).then_some(());
+        self.until(said).await
+    }
+
+    /// Waits until there is an answer, or it ends.
+    ///
+    /// # Errors
+    /// When it ends first, or takes too long.
+    pub(super) async fn until<T>(
+        &mut self,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> anyhow::Result<T> {
         let begun = Instant::now();
         while begun.elapsed() < READY_WITHIN {
-            if let Ok(text) = fs::read_to_string(&self.ready_file)
-                && let Ok(value) = serde_json::from_str(&text)
-            {
-                return Ok(value);
+            if let Some(found) = look() {
+                return Ok(found);
             }
             if self.process.try_wait()?.is_some() {
                 return Err(self.ended().await);
@@ -116,8 +151,16 @@ impl Child {
         )
     }
 
+    /// Why it is not there any more, when it is not.
+    pub(super) async fn gone(&mut self) -> Option<anyhow::Error> {
+        match self.process.try_wait() {
+            Ok(None) => None,
+            _ => Some(self.ended().await),
+        }
+    }
+
     /// Comes back when it ends by itself.
-    pub(super) async fn ended(&mut self) -> anyhow::Error {
+    async fn ended(&mut self) -> anyhow::Error {
         let how = match self.process.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
@@ -141,7 +184,7 @@ impl Child {
     async fn terminate(&mut self) -> anyhow::Result<()> {
         if let Some(id) = self.process.id() {
             let killed = Command::new("kill")
-                .args(["-TERM", &id.to_string()])
+                .args([format!("-{}", self.stop_signal), id.to_string()])
                 .status()
                 .await;
             killed.context("cannot run kill")?;
@@ -172,4 +215,8 @@ impl Child {
             last.join("\n")
         )
     }
+}
+
+fn ready_file(name: &str, folder: &Path) -> PathBuf {
+    folder.join(format!("{name}.ready.json"))
 }

@@ -35,7 +35,7 @@ impl Outside {
     /// When a Python that is there cannot be given its packages.
     pub(super) fn prepare() -> anyhow::Result<Self> {
         let mut outside = Self::default();
-        match postgres() {
+        match workspace::postgres() {
             Some(folder) => {
                 println!("PostgreSQL: {}", folder.display());
                 outside.postgres = true;
@@ -81,20 +81,6 @@ impl Outside {
             .map(|python| ("TPM_PROXMOXER_PYTHON", python.as_path()))
             .collect()
     }
-}
-
-fn postgres() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    if let Ok(versions) = fs::read_dir("/usr/lib/postgresql") {
-        folders.extend(versions.flatten().map(|version| version.path().join("bin")));
-    }
-    let complete = |folder: &PathBuf| {
-        ["initdb", "postgres"]
-            .iter()
-            .all(|program| folder.join(program).is_file())
-    };
-    folders.into_iter().find(complete)
 }
 
 /// A Python with the packages, in the cache; or what is missing for making one.
