@@ -227,7 +227,7 @@ pub struct ChildSummary {
     pub cancelled: u32,
     /// Made, and taken back because another one failed; not counted as completed.
     pub undone: u32,
-    /// Taking back is under way.
+    /// Taking back is under way, or waits for another task on the server.
     pub undoing: u32,
     /// Taking back did not work out.
     pub undo_failed: u32,

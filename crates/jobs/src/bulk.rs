@@ -13,11 +13,28 @@ impl Run<'_> {
         state: TaskState,
         failure: Option<&Failure>,
     ) -> Result<(), Stop> {
-        tx.end_task(self.claim.task.id, state, failure).await?;
-        match self.claim.task.parent {
-            Some(bulk) => self.settle(tx, bulk).await,
-            None => Ok(()),
+        let task = &self.claim.task;
+        tx.end_task(task.id, state, failure).await?;
+        if let Some(bulk) = task.parent {
+            self.settle(tx, bulk).await?;
         }
+        match self.maker(tx).await? {
+            Some(bulk) if task.parent != Some(bulk) => self.settle(tx, bulk).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The bulk that made the server, when this task is another one: it may be waiting to take the server
+    /// back.
+    async fn maker(&self, tx: &Tx) -> Result<Option<TaskId>, Stop> {
+        if self.claim.task.kind == TaskKind::CreateServer {
+            return Ok(None);
+        }
+        let Some(server) = tx.server_ever(self.server.id).await? else {
+            return Ok(None);
+        };
+        let made = tx.task(&server.created_by).await?;
+        Ok(made.and_then(|made| made.parent))
     }
 
     async fn settle(&self, tx: &Tx, bulk: TaskId) -> Result<(), Stop> {
@@ -34,6 +51,7 @@ impl Run<'_> {
         tx.request_cancel(bulk).await?;
         for made in tx.to_take_back(bulk).await? {
             let Some(id) = made.server else { continue };
+            // Another task is at work on it: its end comes back here.
             let Some(mut server) = tx.idle_server(id).await? else {
                 continue;
             };

@@ -101,7 +101,8 @@ pub trait LeaseWrites: Send + Sync {
     async fn save_width(&self, slot: &str, width: &Width) -> Result<()>;
     /// Writes what the task is doing and how far it is; progress never goes back.
     async fn save_progress(&self, task: TaskId, note: &TaskNote, progress: u8) -> Result<()>;
-    /// The finished tasks of a bulk that no task takes back, in the order asked for.
+    /// The finished tasks of a bulk whose server is there as they made it and that no task takes back, in the
+    /// order asked for. With all or nothing, once one has failed or was cancelled, they count as being undone.
     async fn to_take_back(&self, bulk: TaskId) -> Result<Vec<Task>>;
     /// Turns the task round: from now on it undoes, because of `failure` or a cancel (`None`).
     async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()>;

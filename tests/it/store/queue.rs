@@ -301,6 +301,79 @@ async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
     .await
 }
 
+/// With all or nothing, what was made counts as being undone from the first failure on, whether or not a
+/// task for it could be written yet; and no cancel reaches that task.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_that_is_all_or_nothing_ends_when_all_is_taken_back() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let tx = store.begin().await?;
+        let token = TaskToken("task_bulk".into());
+        let strict = BulkPolicy::AllOrNothing;
+        let bulk = NewTask::bulk(TaskKind::BulkCreate, token.clone(), strict, by);
+        let bulk = tx.insert_task(&bulk).await?;
+        let mut servers = Vec::new();
+        for (turn, name) in ["one", "two", "three"].into_iter().enumerate() {
+            let vmid = 1000 + u32::try_from(turn)?;
+            let server = tx.insert_server(&new_server(name, vmid)).await?;
+            let on = (server, name.to_owned());
+            let token = TaskToken(format!("task_{name}"));
+            let task = NewTask::on(TaskKind::CreateServer, token, on, by);
+            tx.insert_task(&task.in_bulk(Some(bulk), turn)).await?;
+            servers.push(server);
+        }
+        tx.commit().await?;
+        let end = async |state: TaskState| {
+            let lease = claim(&*store, "a").await?.lease;
+            let tx = store.begin().await?;
+            ensure!(tx.fence(&lease).await?);
+            tx.end_task(lease.task, state, None).await?;
+            tx.commit().await?;
+            let bulk = store.reads().task(&token).await?.expect("the bulk");
+            let sum = bulk.children.expect("a sum");
+            anyhow::Ok((lease.task, bulk.state, sum))
+        };
+        let (one, _, _) = end(TaskState::Completed).await?;
+        let (_, state, sum) = end(TaskState::Completed).await?;
+        ensure!(state == TaskState::Running && sum.undoing == 0 && sum.completed == 2);
+        let tx = store.begin().await?;
+        // Somebody deletes the second one by hand: nothing is left of it to take back.
+        tx.delete_server(servers[1]).await?;
+        tx.commit().await?;
+        let (_, state, sum) = end(TaskState::Failed).await?;
+        ensure!(state == TaskState::Running, "{state:?} {sum:?}");
+        ensure!((sum.completed, sum.undoing) == (1, 1), "{sum:?}");
+
+        let tx = store.begin().await?;
+        let left = tx.to_take_back(bulk).await?;
+        ensure!(left.iter().map(|task| task.id).eq([one]), "{left:?}");
+        let on = (servers[0], "one".to_owned());
+        let undo = NewTask {
+            undoes: Some(one),
+            ..NewTask::on(
+                TaskKind::DeleteServer,
+                TaskToken("task_undo".into()),
+                on,
+                by,
+            )
+        };
+        tx.insert_task(&undo.in_bulk(Some(bulk), 0)).await?;
+        ensure!(tx.to_take_back(bulk).await?.is_empty());
+        ensure!(tx.request_cancel(bulk).await? == 1, "more than the bulk");
+        tx.commit().await?;
+        let undo = store.reads().task(&TaskToken("task_undo".into())).await?;
+        ensure!(undo.is_some_and(|undo| !undo.cancel_requested));
+        let (_, state, sum) = end(TaskState::Completed).await?;
+        ensure!(state == TaskState::Partial, "{state:?} {sum:?}");
+        ensure!(
+            (sum.completed, sum.undone, sum.undoing) == (1, 1, 0),
+            "{sum:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_makes_waiting_tasks_due() -> anyhow::Result<()> {
     on_all(|store| async move {

@@ -204,14 +204,7 @@ impl LeaseWrites for Session<Transaction> {
 
     async fn to_take_back(&self, bulk: TaskId) -> Result<Vec<Task>> {
         let tables = self.0.look().await?;
-        let undone = |id: TaskId| tables.tasks.values().any(|row| row.undoes == Some(id));
-        Ok(tables
-            .tasks
-            .values()
-            .filter(|row| row.task.parent == Some(bulk) && row.undoes.is_none())
-            .filter(|row| row.task.state == TaskState::Completed && !undone(row.task.id))
-            .map(|row| row.task.clone())
-            .collect())
+        Ok(tables.to_take_back(bulk).cloned().collect())
     }
 
     async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()> {

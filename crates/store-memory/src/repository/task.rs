@@ -5,7 +5,8 @@ use crate::rows::{Tables, TaskRow, constraint};
 use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
 use tpm_domain::{
-    ChildSummary, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, TaskToken, UserId,
+    BulkPolicy, ChildSummary, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, TaskToken,
+    UserId,
 };
 use tpm_store::{NewTask, Page, Result, TaskQuery, TaskReads, TaskWrites};
 
@@ -36,9 +37,30 @@ impl Tables {
                 TaskState::Pending | TaskState::Running | TaskState::Partial => {}
             }
         }
+        let strict = |row: &TaskRow| row.task.policy == BulkPolicy::AllOrNothing;
+        if sum.failed + sum.cancelled > 0 && self.tasks.get(&bulk).is_some_and(strict) {
+            let waiting = self.to_take_back(bulk).count();
+            sum.undoing += u32::try_from(waiting).unwrap_or(u32::MAX);
+        }
         // What is or was taken back had completed before.
         sum.completed = made.saturating_sub(sum.undone + sum.undoing + sum.undo_failed);
         sum
+    }
+
+    /// Finished tasks of a bulk whose server is there as they made it and that no task takes back.
+    pub(crate) fn to_take_back(&self, bulk: TaskId) -> impl Iterator<Item = &Task> {
+        let undone = |id: TaskId| self.tasks.values().any(|row| row.undoes == Some(id));
+        let stands = |task: &Task| {
+            let server = task.server.and_then(|id| self.servers.get(&id));
+            server.is_some_and(|row| !row.deleted && row.server.created_by == task.token)
+        };
+        self.tasks
+            .values()
+            .filter(move |row| row.task.parent == Some(bulk) && row.undoes.is_none())
+            .map(|row| &row.task)
+            .filter(move |task| {
+                task.state == TaskState::Completed && !undone(task.id) && stands(task)
+            })
     }
 
     /// A task, a bulk with what it knows of its children.

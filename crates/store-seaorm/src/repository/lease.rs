@@ -2,7 +2,7 @@
 
 use crate::entity::{steps, tasks};
 use crate::error::{broken, store_error};
-use crate::repository::task::children_of;
+use crate::repository::task::{TO_TAKE_BACK, children_of};
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
@@ -200,10 +200,7 @@ impl LeaseWrites for Session<DatabaseTransaction> {
     async fn to_take_back(&self, bulk: TaskId) -> Result<Vec<Task>> {
         let statement = Statement::from_sql_and_values(
             self.backend,
-            "SELECT * FROM tasks t
-             WHERE parent_id = $1 AND undoes IS NULL AND state = 'completed'
-               AND NOT EXISTS (SELECT 1 FROM tasks u WHERE u.undoes = t.id)
-             ORDER BY id",
+            format!("SELECT t.* {TO_TAKE_BACK} ORDER BY id"),
             [bulk.0.into()],
         );
         tasks::Entity::find()

@@ -10,10 +10,17 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use tpm_domain::{
-    ChildSummary, ServerId, StepRecord, Task, TaskId, TaskKind, TaskNote, TaskState, TaskToken,
-    UserId,
+    BulkPolicy, ChildSummary, ServerId, StepRecord, Task, TaskId, TaskKind, TaskNote, TaskState,
+    TaskToken, UserId,
 };
 use tpm_store::{NewTask, Page, Result, TaskQuery, TaskReads, TaskWrites};
+
+/// Finished tasks of the bulk `$1` whose server is there as they made it and that no task takes back.
+pub(crate) const TO_TAKE_BACK: &str = "FROM tasks t
+     WHERE parent_id = $1 AND undoes IS NULL AND state = 'completed'
+       AND NOT EXISTS (SELECT 1 FROM tasks u WHERE u.parent_id = $1 AND u.undoes = t.id)
+       AND EXISTS (SELECT 1 FROM servers s WHERE s.id = t.server_id AND s.created_by = t.token
+                   AND s.deleted_ms IS NULL)";
 
 /// How the children of a bulk stand.
 pub(crate) async fn children_of<C: ConnectionTrait>(
@@ -32,7 +39,8 @@ pub(crate) async fn children_of<C: ConnectionTrait>(
                     COUNT(CASE WHEN undoes IS NOT NULL AND state IN ('failed', 'cancelled')
                           THEN 1 END) AS undo_failed,
                     CAST(COALESCE(SUM(CASE WHEN undoes IS NULL THEN progress END), 0) AS BIGINT)
-                        AS progress
+                        AS progress,
+                    COALESCE((SELECT policy FROM tasks WHERE id = $1), '') AS policy
              FROM tasks WHERE parent_id = $1",
             [parent.into()],
         )
@@ -44,8 +52,16 @@ pub(crate) async fn children_of<C: ConnectionTrait>(
         let number: i64 = row.try_get("", name).map_err(store_error)?;
         u32::try_from(number).map_err(crate::error::broken)
     };
-    let (undone, undoing, undo_failed) =
+    let (undone, mut undoing, undo_failed) =
         (count("undone")?, count("undoing")?, count("undo_failed")?);
+    let policy: String = row.try_get("", "policy").map_err(store_error)?;
+    if policy == BulkPolicy::AllOrNothing.as_str() && count("failed")? + count("cancelled")? > 0 {
+        let waiting = format!("SELECT COUNT(*) AS waiting {TO_TAKE_BACK}");
+        if let Some(row) = session.first(&waiting, [parent.into()]).await? {
+            let waiting: i64 = row.try_get("", "waiting").map_err(store_error)?;
+            undoing += u32::try_from(waiting).map_err(crate::error::broken)?;
+        }
+    }
     Ok(ChildSummary {
         total: count("total")?,
         // What is or was taken back had completed before.
