@@ -300,6 +300,11 @@ impl<'w> Run<'w> {
                 if record.attempt >= patient || self.elapsed(&record) > spec.deadline {
                     return self.late(spec, record, None).await;
                 }
+                // A lease that may be over by then is no ground to act on, and an attempt that is not made is
+                // not counted.
+                if !self.worker.heartbeat().is_fresh(self.claimed) {
+                    return Err(Stop::Stale);
+                }
                 record.state = StepState::Unknown;
                 record.attempt += 1;
                 record.intent = Some(intent.to_string());
