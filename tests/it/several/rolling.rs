@@ -58,6 +58,10 @@ async fn rolling(database: Database) -> anyhow::Result<()> {
         .set("NETWORK__PREFIX", 16)
         .set("NETWORK__GATEWAY", "")
         .set("WORKER__CONCURRENCY", 4)
+        // However fast the machine asks, there is room.
+        .set("PROXMOX__CPU_OVERCOMMIT_PERCENT", 10_000)
+        .set("PROXMOX__MEMORY_OVERCOMMIT_PERCENT", 10_000)
+        .set("PROXMOX__STORAGE_OVERCOMMIT_PERCENT", 10_000)
         .start()
         .await?;
     let (mut apis, mut workers) = tokio::task::block_in_place(|| {
