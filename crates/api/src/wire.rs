@@ -302,6 +302,7 @@ pub(crate) fn notification(lang: Lang, notification: &Notification) -> Value {
         "id": notification.id,
         "message": tpm_messages::notification(lang, &notification.event),
         "type": notification.severity.as_str(),
+        "event": json!(notification.event.kind)["kind"],
         "created_at": time::text(notification.created_at),
         "server_id": notification.event.server,
         "task_id": notification.event.task,

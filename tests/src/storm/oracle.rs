@@ -308,6 +308,13 @@ impl Storm {
             .await?;
         let mut times: BTreeMap<String, u32> = BTreeMap::new();
         for notification in told {
+            // What happens on the way is no end.
+            if matches!(
+                notification["event"].as_str(),
+                Some("placed_again" | "orphan_found" | "expired")
+            ) {
+                continue;
+            }
             // What was only seen belongs to no task.
             let Some(token) = notification["task_id"].as_str() else {
                 continue;

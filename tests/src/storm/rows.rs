@@ -196,6 +196,8 @@ const RULES: &[(&str, &str, &str)] = &[
         "a task that did not end with one event",
         "SELECT t.token AS found FROM tasks t
          LEFT JOIN events e ON e.task_token = t.token AND e.kind NOT LIKE '%_requested\"%'
+            AND e.kind NOT LIKE '%\"placed_again\"%' AND e.kind NOT LIKE '%\"orphan_found\"%'
+            AND e.kind NOT LIKE '%\"expired\"%'
          WHERE t.server_id IS NOT NULL AND t.state NOT IN ('pending', 'running')
          GROUP BY t.token HAVING COUNT(e.id) <> 1",
     ),
