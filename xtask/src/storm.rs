@@ -51,26 +51,48 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     match mutant {
         Some(name) => mutants::run(&name, &rest),
-        None => workspace::run(Command::new(build(!dev)?).args(&rest)),
+        None => {
+            let how = if dev { Build::Dev } else { Build::Release };
+            workspace::run(Command::new(build(how)?).args(&rest))
+        }
     }
+}
+
+/// How the storm is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As it is shipped: for many kills.
+    Release,
+    /// For development, and nothing else.
+    Dev,
+    /// For development, with everything else: where everything is built already, nothing is built twice.
+    Workspace,
 }
 
 /// Builds the storm as it is; where it lies.
 ///
 /// # Errors
 /// When it does not compile.
-pub(crate) fn build(release: bool) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(how: Build) -> anyhow::Result<PathBuf> {
     let mut cargo = workspace::cargo();
-    if release {
-        cargo.args(["build", "--release", "--package", "tpm-tests"]);
-        for program in PROGRAMS {
-            cargo.args(["--bin", program]);
+    cargo.arg("build");
+    match how {
+        Build::Workspace => {
+            cargo.args(["--workspace", "--bins", "--tests", "--examples"]);
         }
-    } else {
-        // As the whole workspace builds it: by its package alone, cargo would build half of it anew.
-        cargo.args(["build", "--workspace", "--bins", "--tests", "--examples"]);
+        Build::Release | Build::Dev => {
+            cargo.args(["--package", "tpm-tests"]);
+            for program in PROGRAMS {
+                cargo.args(["--bin", program]);
+            }
+        }
     }
+    let folder = if how == Build::Release {
+        cargo.arg("--release");
+        "release"
+    } else {
+        "debug"
+    };
     workspace::run(&mut cargo)?;
-    let folder = if release { "release" } else { "debug" };
     Ok(workspace::target()?.join(folder).join("storm"))
 }

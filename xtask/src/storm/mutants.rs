@@ -4,7 +4,7 @@
 //!
 //! A patch begins with lines `key: value`: `breaks` (what it does), `run` (the storm's arguments).
 
-use super::build;
+use super::{Build, build};
 use crate::{table, workspace};
 use anyhow::{Context as _, bail, ensure};
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub(super) fn run(name: &str, arguments: &[String]) -> anyhow::Result<()> {
         let names: Vec<_> = all.iter().map(|mutant| mutant.name.as_str()).collect();
         bail!("no mutant {name}; there are: {}", names.join(", "));
     }
-    let storm = build(false)?;
+    let storm = build(Build::Dev)?;
     let mut rows = Vec::new();
     let mut survivors = Vec::new();
     for mutant in chosen {

@@ -1,7 +1,8 @@
 //! A short crash storm over many seeds, on each database.
 
 use super::outside::Outside;
-use crate::{storm, workspace};
+use crate::storm::{self, Build};
+use crate::workspace;
 use std::process::Command;
 
 /// Fewer clients than a storm by hand, so that two seeds at once find room on two cores.
@@ -23,7 +24,7 @@ const SHORT: [&str; 12] = [
 /// # Errors
 /// When a storm finds something.
 pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
-    let program = storm::build(false)?;
+    let program = storm::build(Build::Workspace)?;
     workspace::run(
         Command::new(&program)
             .args(["--database", "sqlite"])
