@@ -8,8 +8,10 @@
 //! Not checked: I10, because there is no audit log so far.
 
 mod args;
+mod asking;
 mod book;
 mod caller;
+mod clearing;
 mod installation;
 mod judge;
 mod nemesis;
