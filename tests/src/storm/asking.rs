@@ -185,7 +185,12 @@ impl Storm {
     }
 
     /// An answer that nothing explains.
-    fn unexpected(&self, what: &str, told: &Told, answer: &Answer) -> anyhow::Result<()> {
+    pub(crate) fn unexpected(
+        &self,
+        what: &str,
+        told: &Told,
+        answer: &Answer,
+    ) -> anyhow::Result<()> {
         anyhow::bail!(
             "{what} of server {} ({:?}) was answered with {} {}",
             told.id,
