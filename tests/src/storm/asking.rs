@@ -138,6 +138,11 @@ impl Storm {
                 }
                 Ok(Some(token))
             }
+            // The sweep is removing what was left of it.
+            None if answer.code() == "SERVER_BUSY" => {
+                self.book.open().let_go(told.id);
+                Ok(None)
+            }
             None => self.unexpected("delete", told, &answer).map(|()| None),
         }
     }
@@ -163,6 +168,10 @@ impl Storm {
                 let token = self.task_of(*id, "delete_server").await?;
                 tokens.push(token.context("I1: a bulk-delete has no task")?);
             }
+        } else if answer.code() == "SERVER_BUSY" {
+            let mut book = self.book.open();
+            ids.iter().for_each(|id| book.let_go(*id));
+            return Ok(tokens);
         } else {
             for told in several {
                 self.unexpected("bulk-delete", told, &answer)?;

@@ -10,7 +10,10 @@ use super::person::body;
 use super::storm::Storm;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
+/// How long it may take until everything is deleted.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many names and addresses are used a second time.
 const AGAIN: usize = 6;
 
@@ -22,26 +25,28 @@ impl Storm {
     /// When the apis give no definite answers.
     pub(crate) async fn clear_away(&self) -> anyhow::Result<()> {
         let mut left = self.there();
-        for round in 0..3 {
-            if left.is_empty() {
-                break;
-            }
+        let mut refused = BTreeSet::new();
+        let began = Instant::now();
+        while !left.is_empty() && began.elapsed() < PATIENCE {
             let ends = self.delete_all(&left).await?;
             for told in &left {
-                let end = ends
-                    .get(&told.id)
-                    .map_or(("", ""), |(s, c)| (s.as_str(), c.as_str()));
+                let Some((status, code)) = ends.get(&told.id) else {
+                    // Something is at work on it; once more.
+                    continue;
+                };
                 let vmids: Vec<u32> = told.vmid.into_iter().collect();
-                match (told.by_hand.replaced && round == 0, end) {
-                    (false, ("completed", _)) => {}
-                    (true, ("failed", "IDENTITY_CONFLICT")) => {
+                let conflict = told.by_hand.replaced && !refused.contains(&told.id);
+                match (conflict, status.as_str(), code.as_str()) {
+                    (false, "completed", _) => {}
+                    (true, "failed", "IDENTITY_CONFLICT") => {
+                        refused.insert(told.id);
                         for vmid in &vmids {
                             self.strangers.leave(&self.installation.simulator, *vmid);
                         }
                     }
                     // The number of a server without a guest may be a stranger's without any harm.
-                    (true, ("completed", _)) if told.stage != Stage::Live => {}
-                    _ => {
+                    (true, "completed", _) if told.stage != Stage::Live => {}
+                    end => {
                         let text = format!(
                             "deleting server {} ({:?}, {:?}) ended as {end:?}",
                             told.id, told.stage, told.by_hand
