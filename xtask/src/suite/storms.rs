@@ -8,7 +8,7 @@ use std::process::Command;
 /// Fewer clients than a storm by hand, so that two seeds at once find room on two cores.
 const SHORT: [&str; 12] = [
     "--seeds",
-    "8",
+    "20",
     "--kills",
     "25",
     "--at-once",
