@@ -24,7 +24,7 @@ pub struct Client {
 }
 
 /// How long something may take in a test before it counts as stuck.
-const STUCK: Duration = Duration::from_secs(300);
+const STUCK: Duration = Duration::from_secs(120);
 
 impl Client {
     /// A client without a session.
