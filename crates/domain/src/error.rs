@@ -270,7 +270,7 @@ pub enum Error {
         /// Seconds until it is worth trying again.
         retry_after_secs: u64,
     },
-    /// The cluster was never seen so far, so nothing can be promised on it.
+    /// No worker saw the cluster lately, so nothing can be promised on it.
     ClusterUnseen {
         /// Seconds until it is worth trying again.
         retry_after_secs: u64,
@@ -303,7 +303,7 @@ impl fmt::Display for Error {
             Self::NotFound { kind, id } => write!(f, "{kind:?} {id} not found"),
             Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),
             Self::Unavailable { .. } => f.write_str("store unavailable"),
-            Self::ClusterUnseen { .. } => f.write_str("cluster not seen so far"),
+            Self::ClusterUnseen { .. } => f.write_str("cluster not seen lately"),
             Self::KeyReused => f.write_str("idempotency key used for another request"),
             Self::StorageFull => f.write_str("storage full"),
         }

@@ -91,6 +91,11 @@ pub enum EventKind {
     GuestMissing,
     /// A guest that was missing, or not known, is there again.
     GuestFound,
+    /// A guest carried our signature and no server of this database was it: it is one again.
+    Adopted {
+        /// Its number.
+        vmid: Vmid,
+    },
     /// Another guest stands under the server's VMID.
     IdentityConflict {
         /// Both identities.
@@ -187,6 +192,7 @@ impl EventKind {
             | Self::OrphanRemoved { .. }
             | Self::Forgotten => Some(Severity::Info),
             Self::CreatedWithoutAgent
+            | Self::Adopted { .. }
             | Self::Drifted { .. }
             | Self::OrphanFound { .. }
             | Self::ForeignInRange { .. }

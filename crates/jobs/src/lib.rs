@@ -9,6 +9,7 @@
 //! What a step does to the outside is the engine's business; what a task means to people is in
 //! `finish.rs`. No HTTP and no SQL here.
 
+mod adopt;
 mod bulk;
 mod expiry;
 mod finish;

@@ -29,6 +29,7 @@ impl Worker {
         engine: &str,
         survey: &Survey,
     ) -> Result<(), StoreError> {
+        self.take_in(engine, survey).await?;
         let ours: BTreeSet<Vmid> = {
             let servers = self.store().reads().servers_with_guests().await?;
             servers.iter().map(|server| server.vmid).collect()

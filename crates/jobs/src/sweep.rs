@@ -7,7 +7,7 @@
 
 use crate::orphan::Orphan;
 use crate::worker::Worker;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tpm_domain::{
     Event, EventKind, Failure, FailureCode, GuestEntry, GuestView, Mark, PowerState, Server,
     ServerState, Survey, TaskKind, TaskState, TaskToken, Timestamp, UserId, Vmid,
@@ -42,6 +42,8 @@ pub struct Swept {
     pub conflicts: usize,
     /// Guests left over by a create that is over, newly to be removed.
     pub orphans: usize,
+    /// Guests of ours that this database did not know.
+    pub adopted: usize,
     /// Guests of others in our range, newly seen.
     pub foreign: usize,
 }
@@ -135,15 +137,8 @@ impl Worker {
                 }
             }
         }
-        let ours: BTreeMap<Vmid, &Server> = servers.iter().map(|s| (s.vmid, s)).collect();
-        let range = self.settings().vmids;
-        let strangers = survey.guests.iter().filter(|guest| {
-            guest.machine
-                && !guest.template
-                && (range.first..=range.last).contains(&guest.vmid)
-                && !ours.contains_key(&guest.vmid)
-        });
-        for guest in strangers.take(READ_AT_ONCE) {
+        let ours: BTreeSet<Vmid> = servers.iter().map(|s| s.vmid).collect();
+        for guest in self.strangers(survey, &ours).take(READ_AT_ONCE) {
             self.judge(&*engine, guest, &mut swept).await?;
         }
         Ok(swept)
@@ -226,8 +221,14 @@ impl Worker {
         if found.lock.as_deref() == Some("clone") || found.lock.as_deref() == Some("create") {
             return Ok(());
         }
-        match found.mark {
-            Some(mark) if mark.vmid == guest.vmid => self.judge_ours(guest, &mark, swept).await,
+        match &found.mark {
+            Some(mark) if mark.vmid == guest.vmid => {
+                if self.adopt(engine, guest, mark, &found).await? {
+                    swept.adopted += 1;
+                    return Ok(());
+                }
+                self.judge_ours(guest, mark, swept).await
+            }
             _ => self.judge_foreign(guest, swept).await,
         }
     }
@@ -259,7 +260,8 @@ impl Worker {
         let operation = TaskToken(mark.operation.clone());
         let tx = self.store().begin().await?;
         let Some(server) = tx.server_ever(mark.server).await? else {
-            return Ok(());
+            drop(tx);
+            return self.judge_foreign(guest, swept).await;
         };
         if tx.active_task(server.id).await?.is_some() {
             return Ok(());

@@ -4,16 +4,16 @@ use crate::heartbeat::Heartbeat;
 use crate::point::PointHook;
 use crate::rounds::Rounds;
 use crate::run::{Run, Stop};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
-use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskNote};
+use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskNote, Vmid};
 use tpm_provisioner::Provisioner;
 use tpm_store::{Claim, Lease, Store, StoreError, VmidRange};
 
@@ -84,6 +84,8 @@ pub struct Worker {
     parked: Arc<Notify>,
     /// Where the next sweep goes on reading guests that nothing is suspicious about.
     part: Arc<AtomicUsize>,
+    /// Guests in our range that were no server's and were read for what they are.
+    judged: Arc<Mutex<BTreeSet<Vmid>>>,
 }
 
 impl Worker {
@@ -95,6 +97,7 @@ impl Worker {
             stop: Arc::new(OnceLock::new()),
             parked: Arc::new(Notify::new()),
             part: Arc::new(AtomicUsize::new(0)),
+            judged: Arc::default(),
         }
     }
 
@@ -129,6 +132,16 @@ impl Worker {
     /// Where to begin in a list of `len`, further on each time.
     pub(crate) fn next_part(&self, len: usize) -> usize {
         self.part.fetch_add(16, Ordering::Relaxed) % len.max(1)
+    }
+
+    pub(crate) fn was_judged(&self, vmid: Vmid) -> bool {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.contains(&vmid)
+    }
+
+    pub(crate) fn judged(&self, vmid: Vmid) {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.insert(vmid);
     }
 
     pub(crate) fn random(&self) -> f64 {

@@ -279,10 +279,10 @@ pub fn error(lang: Lang, error: &Error) -> String {
         },
         Error::ClusterUnseen { retry_after_secs } => match lang {
             Lang::Ko => format!(
-                "클러스터 상태를 아직 확인하지 못해 자원을 예약할 수 없습니다. {retry_after_secs}초 후에 다시 시도하십시오"
+                "클러스터 상태를 최근에 확인하지 못해 자원을 예약할 수 없습니다. {retry_after_secs}초 후에 다시 시도하십시오"
             ),
             Lang::En => format!(
-                "the cluster was not seen so far, so no room can be reserved on it; try again in {retry_after_secs} seconds"
+                "no worker saw the cluster lately, so no room can be reserved on it; try again in {retry_after_secs} seconds"
             ),
         },
         Error::KeyReused => lang

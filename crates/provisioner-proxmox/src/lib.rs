@@ -6,6 +6,7 @@
 
 mod clone;
 mod configure;
+mod describe;
 mod destroy;
 mod error;
 mod guest;

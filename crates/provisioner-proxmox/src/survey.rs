@@ -173,6 +173,7 @@ impl ProxmoxProvisioner {
             mark: self.mark_on(&config),
             lock: config.lock().map(str::to_owned),
             addresses,
+            described: self.described(&config),
         }))
     }
 }

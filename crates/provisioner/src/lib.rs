@@ -17,7 +17,7 @@ pub use step::{
 };
 
 use async_trait::async_trait;
-use tpm_domain::{GuestEntry, GuestView, Identity, Mark, Server, Survey};
+use tpm_domain::{GuestEntry, GuestView, Identity, Mark, Server, ServerName, ServerSpec, Survey};
 
 /// What a guest that may not be ours says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub struct Inspection {
     pub lock: Option<String>,
     /// Addresses that it is configured with or reports.
     pub addresses: Vec<std::net::Ipv4Addr>,
+    /// The server that its configuration describes; `None` when no server can be like that.
+    pub described: Option<Described>,
+}
+
+/// A server as its guest's configuration describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its name.
+    pub name: ServerName,
+    /// What may have been asked for. The role is the one whose tags the guest has.
+    pub spec: ServerSpec,
 }
 
 /// An engine.

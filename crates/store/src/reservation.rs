@@ -45,6 +45,8 @@ pub trait ReservationWrites: Send + Sync {
     async fn release(&self, server: ServerId) -> Result<()>;
     /// Whether a number is in quarantine.
     async fn is_quarantined(&self, vmid: Vmid) -> Result<bool>;
+    /// Ends a number's quarantine, because the guest that it was given up for turned out to be ours.
+    async fn end_quarantine(&self, vmid: Vmid) -> Result<()>;
     /// Puts the server's VMID into quarantine and holds another for it, which is returned and written
     /// to the server's row; `None` when the range is used up.
     async fn replace_vmid(&self, server: ServerId, range: VmidRange) -> Result<Option<Vmid>>;

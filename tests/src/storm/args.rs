@@ -9,6 +9,42 @@ use std::time::Duration;
 pub(crate) enum Mode {
     /// Processes are killed at random instants, with everything else going wrong in between.
     Kills,
+    /// Nothing is killed, but one write in ten goes wrong; `--kills` is how many servers are made.
+    Faults,
+    /// A worker is stopped (SIGSTOP) in the middle of an act for two leases; `--kills` is how often, over
+    /// all kinds of acts in turn.
+    Pause,
+    /// Only workers are killed and nothing else goes wrong: how long their tasks stay without one.
+    Takeover,
+    /// The database is killed 20 times, `--kills` of its backends are ended, and its tables are locked for
+    /// half a minute.
+    Database,
+    /// Strangers take every number the moment it is free; `--kills` is how many of them come.
+    Squat,
+    /// `--kills` servers are asked for at one moment, and more than an address range has.
+    Rush,
+    /// The database is put back to an older copy under a cluster that has moved on.
+    Restore,
+}
+
+impl Mode {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Kills => "kills",
+            Self::Faults => "faults",
+            Self::Pause => "pause",
+            Self::Takeover => "takeover",
+            Self::Database => "database",
+            Self::Squat => "squat",
+            Self::Rush => "rush",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// Whether clients live through it; otherwise it asks for things itself.
+    pub(crate) fn has_people(self) -> bool {
+        !matches!(self, Self::Rush | Self::Restore)
+    }
 }
 
 /// Which database the installation lies on.

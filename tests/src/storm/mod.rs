@@ -14,6 +14,7 @@ mod caller;
 mod clearing;
 mod installation;
 mod judge;
+mod modes;
 mod nemesis;
 mod oracle;
 mod person;

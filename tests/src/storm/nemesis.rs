@@ -1,5 +1,6 @@
 //! Carries out the plan: kills, pauses, and everything that others and failing machines do to a cluster.
 
+use super::args::Mode;
 use super::book::{Stage, Told};
 use super::installation::NODES;
 use super::judge;
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 use tpm_pve_simulator::{Fault, FaultKind, GuestView, HoldAt};
 
 /// Which act comes next in the tasks at work, as its place in [`plan::WRITES`].
-const NEXT_ACT: &str = "SELECT vmid, CASE
+pub(crate) const NEXT_ACT: &str = "SELECT vmid, CASE
         WHEN kind = 'create_server' AND done < 3 THEN done
         WHEN kind = 'create_server' THEN 3
         WHEN kind = 'delete_server' AND done = 0 THEN 4
@@ -34,7 +35,7 @@ const NEXT_ACT: &str = "SELECT vmid, CASE
 const START: Duration = Duration::from_secs(3);
 
 /// How long a request is waited for that is to be held.
-const HOLD: Duration = Duration::from_millis(800);
+pub(crate) const HOLD: Duration = Duration::from_millis(800);
 
 /// Injected faults that stay in force at most; older ones were met long ago, or never will be.
 const FAULTS: usize = 40;
@@ -69,7 +70,10 @@ impl Nemesis {
             if storm.over.is_cancelled() {
                 break;
             }
-            let round = plan::round(storm.seed, kill, postgres);
+            let round = match storm.args.mode {
+                Mode::Takeover => plan::plain_round(storm.seed, kill),
+                _ => plan::round(storm.seed, kill, postgres),
+            };
             if round.patient {
                 storm.wait_until_up().await;
             }
@@ -315,7 +319,7 @@ impl Nemesis {
     }
 }
 
-fn one_of<T>(of: &[T], which: u64) -> &T {
+pub(crate) fn one_of<T>(of: &[T], which: u64) -> &T {
     let at = which % (of.len() as u64);
     &of[usize::try_from(at).unwrap_or_default()]
 }
@@ -372,14 +376,16 @@ impl Storm {
         faults.remove(held);
     }
 
-    fn squat(&self, vmid: u32, node: &str) {
-        if self
+    /// A stranger takes a number; whether it was free.
+    pub(crate) fn squat(&self, vmid: u32, node: &str) -> bool {
+        let taken = self
             .strangers
-            .squat(&self.installation.simulator, vmid, node)
-        {
+            .squat(&self.installation.simulator, vmid, node);
+        if taken {
             self.note(&format!("a stranger takes {vmid}"));
             self.count(|counts| counts.squatted += 1);
         }
+        taken
     }
 
     /// One of our guests that nobody has locked.

@@ -60,6 +60,17 @@ pub(crate) struct Round {
     pub(crate) troubles: Vec<(f64, Trouble)>,
 }
 
+/// A kill of a worker that knows what it is doing, and nothing else.
+pub(crate) fn plain_round(seed: u64, kill: u64) -> Round {
+    let mut random = Random::new(seed, 1, kill);
+    Round {
+        pause: random.between(0.0, 2.0),
+        patient: true,
+        victim: Victim::Worker(random.next()),
+        troubles: Vec::new(),
+    }
+}
+
 const SHARE_API: f64 = 0.35;
 const SHARE_POSTGRES: f64 = 0.01;
 
@@ -215,6 +226,33 @@ fn fault(random: &mut Random) -> Fault {
     };
     let times = 1 + u32::try_from(random.below(3)).unwrap_or(0);
     Fault::once(method, path, kind).times(times)
+}
+
+/// Something that passes by itself: whoever tries again, or looks first, comes to what was asked for.
+pub(crate) fn busy_fault(random: &mut Random, method: &str, path: &str) -> Fault {
+    let lock = "can't lock file '/var/lock/qemu-server/lock-1.conf' - got timeout";
+    let starts_a_task = !path.ends_with("/config");
+    let kind = match random.below(if starts_a_task { 11 } else { 7 }) {
+        0 => status(595, "Connection refused", false),
+        1 => status(596, "Connection timed out", false),
+        2 => status(596, "Connection timed out", true),
+        3 => status(500, "cluster not ready - no quorum?", false),
+        4 => FaultKind::DropAfter,
+        5 => FaultKind::Lock {
+            text: Some(lock.into()),
+            in_task: false,
+        },
+        // Half a minute of a cluster whose time goes a hundred times as fast.
+        6 => FaultKind::Delay { ms: 290 },
+        7 => FaultKind::Lock {
+            text: Some(lock.into()),
+            in_task: true,
+        },
+        8 => FaultKind::NoWorkerUpid,
+        9 => task_fails("unexpected status"),
+        _ => task_fails("received interrupt"),
+    };
+    Fault::once(method, path, kind)
 }
 
 #[cfg(test)]

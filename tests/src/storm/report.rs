@@ -31,7 +31,10 @@ impl Outcome {
     /// When the workers' logs cannot be read.
     pub(crate) fn of(mut storm: Storm) -> anyhow::Result<Self> {
         let violations = storm.violations();
-        let line = line(&storm)?;
+        let mut line = line(&storm)?;
+        for finding in storm.findings() {
+            line.push_str(&format!("\n    {finding}"));
+        }
         let keep = storm.args.keep || !violations.is_empty();
         let folder = keep.then(|| {
             storm.installation.keep_folder();
@@ -75,7 +78,8 @@ impl Outcome {
             story.push_str(&format!("logs: {}\n", folder.display()));
         }
         story.push_str(&format!(
-            "again: cargo xtask storm --database {} --seed {} --kills {}\n",
+            "again: cargo xtask storm --mode {} --database {} --seed {} --kills {}\n",
+            args.mode.as_str(),
             args.database.as_str(),
             self.seed,
             args.kills
@@ -153,7 +157,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
         "all held"
     };
     Ok(format!(
-        "seed {} {} {} kills (api {apis}, worker {workers}, postgres {postgres}); \
+        "seed {} {} {} {} kills (api {apis}, worker {workers}, postgres {postgres}); \
          creates {accepted} accepted, {} completed, {} failed{}, {} cancelled; {all} tasks; \
          {} tasks held at a kill; takeover {took}; {} stale workers refused; \
          pauses {pauses}, faults {faults}, tasks killed {tasks_killed}, squatters {squatted} of {}, \
@@ -161,6 +165,7 @@ fn line(storm: &Storm) -> anyhow::Result<String> {
          requests {} ({} lost, {} told to come back, {} 5xx, {} looked up); {:.1} s; {held}",
         storm.seed,
         storm.args.database.as_str(),
+        storm.args.mode.as_str(),
         storm.kills(),
         of("completed"),
         of("failed"),

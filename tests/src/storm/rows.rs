@@ -55,6 +55,16 @@ impl Rows {
         Ok(found?)
     }
 
+    /// Changes something.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn run(&self, sql: &str) -> anyhow::Result<()> {
+        let db = self.open().await?;
+        db.execute_unprepared(sql).await?;
+        Ok(db.close().await?)
+    }
+
     /// Rows of whole numbers.
     ///
     /// # Errors

@@ -1,16 +1,17 @@
 //! One storm from its first process to its last question.
 
-use super::args::Args;
+use super::args::{Args, Mode};
 use super::book::Network;
 use super::book::Wish;
 use super::caller::{Ask, Caller};
 use super::installation::{Installation, SharedPostgres};
-use super::nemesis::Nemesis;
+use super::modes;
 use super::person::{Person, body};
 use super::report::Outcome;
 use super::storm::Storm;
 use super::watch::watch;
 use anyhow::{Context, ensure};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -48,12 +49,13 @@ pub(crate) async fn run(
     let watching = CancellationToken::new();
     let watcher = tokio::spawn(watch(Arc::clone(&storm), watching.clone()));
     let people = spawn_people(&storm);
-    let raging = tokio::spawn(Nemesis::new(Arc::clone(&storm)).rage());
-    while !raging.is_finished() {
-        progress(&storm);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let raged = raging.await?;
+    let mut raging = pin!(modes::rage(&storm));
+    let raged = loop {
+        tokio::select! {
+            raged = &mut raging => break raged,
+            () = tokio::time::sleep(Duration::from_millis(200)) => progress(&storm),
+        }
+    };
     storm.over.cancel();
     if let Err(error) = raged {
         storm.violate("storm", &format!("{error:#}"), &[]);
@@ -99,7 +101,12 @@ async fn probe(caller: &Caller) -> anyhow::Result<First> {
 
 fn spawn_people(storm: &Arc<Storm>) -> JoinSet<anyhow::Result<()>> {
     let mut people = JoinSet::new();
-    for number in 0..storm.args.clients {
+    let living = if storm.args.mode.has_people() {
+        storm.args.clients
+    } else {
+        0
+    };
+    for number in 0..living {
         people.spawn(Person::new(Arc::clone(storm), number).live());
     }
     let over = Arc::clone(storm);
@@ -129,6 +136,10 @@ async fn join_people(storm: &Storm, mut people: JoinSet<anyhow::Result<()>>) {
 /// Everything that is looked at after the storm. What is found first ends it: whatever follows would only
 /// follow from it.
 async fn judge(storm: &Storm) -> anyhow::Result<()> {
+    if storm.args.mode == Mode::Restore {
+        // What the clients were told, the database has forgotten: the mode judges by itself.
+        return Ok(());
+    }
     storm.come_to_rest().await?;
     if storm.is_violated() {
         return Ok(());

@@ -64,6 +64,7 @@ pub(crate) struct Storm {
     pub(crate) kill: AtomicU64,
     pub(crate) counts: Mutex<Counts>,
     violations: Mutex<Vec<Violation>>,
+    findings: Mutex<Vec<String>>,
     log: Mutex<File>,
     pub(crate) began: Instant,
 }
@@ -92,6 +93,7 @@ impl Storm {
             kill: AtomicU64::new(0),
             counts: Mutex::default(),
             violations: Mutex::default(),
+            findings: Mutex::default(),
             log: Mutex::new(log),
             began: Instant::now(),
         })
@@ -103,6 +105,18 @@ impl Storm {
 
     pub(crate) fn count(&self, add: impl FnOnce(&mut Counts)) {
         add(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Adds to what is told at the end.
+    pub(crate) fn find(&self, text: String) {
+        self.note(&text);
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.push(text);
+    }
+
+    pub(crate) fn findings(&self) -> Vec<String> {
+        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.clone()
     }
 
     /// Writes a line into the storm's own log.

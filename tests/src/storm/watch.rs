@@ -1,6 +1,7 @@
 //! Looks on while the storm rages: strangers' machines, addresses, processes that end by themselves, and
 //! whether anything goes forward at all.
 
+use super::args::Mode;
 use super::installation::MARK;
 use super::judge;
 use super::rows::Rows;
@@ -62,7 +63,10 @@ pub(crate) async fn watch(storm: Arc<Storm>, stop: CancellationToken) {
 }
 
 fn patience(storm: &Storm) -> Duration {
-    if storm.over.is_cancelled() {
+    if storm.args.mode == Mode::Database {
+        // For half a minute its tables are locked on purpose.
+        STANDSTILL + STANDSTILL_IN_STORM
+    } else if storm.over.is_cancelled() {
         STANDSTILL
     } else {
         STANDSTILL_IN_STORM

@@ -7,6 +7,7 @@ use crate::policy::Policy;
 use crate::{App, AppError, Ctx};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use tpm_domain::{
     AddressPlan, ClusterPicture, Conflict, DEFAULT_NETWORK, Error, Event, EventKind, Expiry,
     FieldErrors, Network, Nic, NodeName, Placement, PlacementWish, ProjectId, Reason, Server,
@@ -52,6 +53,10 @@ impl From<Refusal> for AppError {
         }
     }
 }
+
+/// Nothing is promised on what was seen longer ago: nobody looks any more, or the database is an old copy
+/// that knows nothing of what was made since.
+const LATELY: Duration = Duration::from_secs(120);
 
 /// How often a transaction that crossed another one is begun anew.
 const CROSSINGS: u32 = 5;
@@ -186,7 +191,7 @@ impl App {
             return Ok(vec![None; wanted.len()]);
         }
         let picture = tx.picture().await?;
-        if picture.seen_at.is_none() {
+        if picture.seen_at.is_none_or(|at| tx.now().since(at) > LATELY) {
             let retry_after_secs = 5;
             return Err(Error::ClusterUnseen { retry_after_secs }.into());
         }

@@ -62,6 +62,9 @@ pub(super) fn notification(event: &Event) -> String {
         ),
         EventKind::GuestMissing => format!("the guest of server {name} is gone"),
         EventKind::GuestFound => format!("the guest of server {name} is there again"),
+        EventKind::Adopted { vmid } => format!(
+            "guest {vmid}, unknown to this database, carries our signature and is server {name} again"
+        ),
         EventKind::IdentityConflict { failure: why } => format!(
             "another guest stands under the VMID of server {name}: {}",
             failure(Lang::En, why)

@@ -62,6 +62,9 @@ pub(super) fn notification(event: &Event) -> String {
         ),
         EventKind::GuestMissing => format!("서버 {name}의 가상 머신이 사라졌습니다"),
         EventKind::GuestFound => format!("서버 {name}의 가상 머신을 다시 찾았습니다"),
+        EventKind::Adopted { vmid } => format!(
+            "이 데이터베이스에 없던 가상 머신 {vmid}을(를) 서명으로 확인하여 서버 {name}(으)로 다시 등록했습니다"
+        ),
         EventKind::IdentityConflict { failure: why } => format!(
             "서버 {name}의 VMID에 다른 가상 머신이 있습니다: {}",
             failure(Lang::Ko, why)

@@ -140,6 +140,17 @@ impl ReservationWrites for Session<Transaction> {
         Ok(row.is_some_and(|row| row.quarantined_at.is_some()))
     }
 
+    async fn end_quarantine(&self, vmid: Vmid) -> Result<()> {
+        self.0.change(|tables| {
+            let thing = Thing::Vmid(vmid);
+            let rests = |row: &Reservation| row.quarantined_at.is_some();
+            if tables.reservations.get(&thing).is_some_and(rests) {
+                tables.reservations.remove(&thing);
+            }
+            Ok(())
+        })
+    }
+
     async fn replace_vmid(&self, server: ServerId, range: VmidRange) -> Result<Option<Vmid>> {
         let now = self.0.now();
         self.0.change(|tables| {

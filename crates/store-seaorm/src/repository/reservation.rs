@@ -198,6 +198,16 @@ impl ReservationWrites for Session<DatabaseTransaction> {
         Ok(row.is_some())
     }
 
+    async fn end_quarantine(&self, vmid: Vmid) -> Result<()> {
+        self.run(
+            "UPDATE reservations SET state = 'released'
+             WHERE kind = 'vmid' AND value = $1 AND state = 'quarantine'",
+            [vmid.to_string().into()],
+        )
+        .await
+        .map(|_| ())
+    }
+
     async fn replace_vmid(&self, server: ServerId, range: VmidRange) -> Result<Option<Vmid>> {
         let Some(vmid) = self.allocate_vmids(range, 1).await?.pop() else {
             return Ok(None);

@@ -324,6 +324,7 @@ impl Provisioner for Engine {
             mark: Mark::parse(&guest.mark).ok(),
             lock: guest.locked.then(|| "clone".to_owned()),
             addresses: Vec::new(),
+            described: None,
         }))
     }
 }
