@@ -295,9 +295,14 @@ impl Server {
             .or_else(|| self.placement.as_ref().map(|placement| &placement.node))
     }
 
-    /// The address a person would use: the one seen, else the one reserved.
+    /// The address a person would use: the one seen, else the one reserved. None when there is no guest and
+    /// none to come: what was reserved for it may be another server's by now.
     #[must_use]
     pub fn address(&self) -> Option<std::net::IpAddr> {
+        let given_up = matches!(self.state, ServerState::Error | ServerState::Deleting);
+        if given_up && self.identity.is_none() {
+            return None;
+        }
         self.ip_address.or_else(|| {
             self.spec
                 .nics

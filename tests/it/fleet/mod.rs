@@ -7,6 +7,7 @@ mod keys;
 mod networks;
 mod nodes;
 mod projects;
+mod restored;
 mod sweep;
 mod time;
 

@@ -269,8 +269,9 @@ impl Person {
         for field in ["id", "vmid", "name", "ip_address"] {
             let mut seen = BTreeSet::new();
             for server in servers {
-                // A create that failed keeps its row, but no longer its name and address.
-                let gave_up = server["status"] == "error" && matches!(field, "name" | "ip_address");
+                // A create that failed keeps its row until it is deleted, but not its name.
+                let failed = server["status"] == "error" || server["status"] == "deleting";
+                let gave_up = failed && field == "name";
                 if gave_up || server[field].is_null() {
                     continue;
                 }

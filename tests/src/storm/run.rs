@@ -49,11 +49,13 @@ pub(crate) async fn run(
     let watching = CancellationToken::new();
     let watcher = tokio::spawn(watch(Arc::clone(&storm), watching.clone()));
     let people = spawn_people(&storm);
-    let mut raging = pin!(modes::rage(&storm));
-    let raged = loop {
-        tokio::select! {
-            raged = &mut raging => break raged,
-            () = tokio::time::sleep(Duration::from_millis(200)) => progress(&storm),
+    let raged = {
+        let mut raging = pin!(modes::rage(&storm));
+        loop {
+            tokio::select! {
+                raged = &mut raging => break raged,
+                () = tokio::time::sleep(Duration::from_millis(200)) => progress(&storm),
+            }
         }
     };
     storm.over.cancel();
