@@ -2,10 +2,11 @@
 //! a task itself.
 
 use crate::measure::{Size, say};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
@@ -16,12 +17,13 @@ use tpm_provisioner::{
     Acted, Learned, Observed, OnFailure, Operation, ProvisionError, Provisioner, StepCall,
     StepSpec, WhenLate,
 };
-use tpm_store::Store;
+use tpm_store::{Store, TaskQuery};
 use tpm_test_support::{Database, Postgres, Stack};
 
 /// Every step is done before it is begun.
 pub(crate) struct Empty {
     steps: Vec<StepSpec>,
+    begun: AtomicU32,
     began: Option<UnboundedSender<Instant>>,
 }
 
@@ -37,6 +39,7 @@ impl Empty {
         };
         Self {
             steps: vec![step],
+            begun: AtomicU32::new(0),
             began: None,
         }
     }
@@ -61,6 +64,7 @@ impl Provisioner for Empty {
     }
 
     async fn observe<'a>(&self, _call: &StepCall<'a>) -> Result<Observed, ProvisionError> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         if let Some(began) = &self.began {
             // Whoever asked may have left.
             let _ = began.send(Instant::now());
@@ -153,6 +157,16 @@ impl On<'_> {
     }
 }
 
+/// How many tasks are in a state, children of bulks aside.
+pub(crate) async fn count(stack: &Stack, state: TaskState) -> anyhow::Result<u64> {
+    let query = TaskQuery {
+        state: Some(state),
+        limit: Some(1),
+        ..TaskQuery::default()
+    };
+    Ok(stack.service.store().reads().tasks(&query).await?.total)
+}
+
 /// Workers that run in this process. Each has a store of its own, as a process has: connections, and the
 /// way it is woken.
 pub(crate) struct Crew {
@@ -184,6 +198,35 @@ impl Crew {
         Self { stop, running }
     }
 
+    fn look_for_the_dead(&self) -> anyhow::Result<()> {
+        ensure!(
+            !self.running.iter().any(JoinHandle::is_finished),
+            "a worker ended by itself"
+        );
+        Ok(())
+    }
+
+    /// Waits until so many tasks that the engine saw have ended, and nothing else is waiting.
+    pub(crate) async fn all_ended(
+        &self,
+        stack: &Stack,
+        engine: &Empty,
+        tasks: u32,
+    ) -> anyhow::Result<()> {
+        // No question to the database while there is work.
+        while engine.begun.load(Ordering::Relaxed) < tasks {
+            self.look_for_the_dead()?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for state in [TaskState::Pending, TaskState::Running] {
+            while count(stack, state).await? > 0 {
+                self.look_for_the_dead()?;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until a task is done as asked.
     pub(crate) async fn completed(&self, stack: &Stack, token: &str) -> anyhow::Result<()> {
         let (store, token) = (stack.service.store(), TaskToken(token.to_owned()));
@@ -194,9 +237,7 @@ impl Crew {
                 state if state.is_final() => bail!("{task:?}"),
                 _ => {}
             }
-            if self.running.iter().any(JoinHandle::is_finished) {
-                bail!("a worker ended by itself");
-            }
+            self.look_for_the_dead()?;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -1,19 +1,23 @@
 //! Tasks with one empty step, by several workers, beside the bare rate of commits of the same store on the
 //! same disk, and beside apalis with as many empty jobs.
 
-use crate::crew::{Crew, Databases, Empty, On};
+use crate::crew::{Crew, Databases, Empty, On, count};
 use crate::measure::{Size, ratios, say, spread, weather};
 use crate::peer::{Apalis, NAME, SETTINGS, Setting};
 use anyhow::{Context, ensure};
+use futures::stream::{StreamExt, TryStreamExt};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
+use tpm_domain::TaskState;
 use tpm_store::{Store, Throttle};
 use tpm_store_seaorm::SeaStore;
 use tpm_test_support::Stack;
 
 /// How many workers at once.
 const WORKERS: [usize; 3] = [1, 2, 4];
+/// Requests in flight before the workers start.
+const ASKING: usize = 16;
 /// A task with an empty step is claimed, its step is written, its end is written.
 const COMMITS_PER_JOB: f64 = 3.0;
 
@@ -32,6 +36,7 @@ struct Bed<'a> {
 struct Column {
     commits: Vec<f64>,
     ours: Vec<f64>,
+    bulk: Vec<f64>,
     /// What the peer does best with.
     setting: Option<Setting>,
     /// NaN for a round in which it failed.
@@ -126,14 +131,17 @@ impl<'a> Bed<'a> {
             let commits = commits(&self.bare, size.jobs).await?;
             let name = format!("r{round}w{workers}");
             let ours = tasks(&self.stack, &name, workers, size.jobs).await?;
+            let name = format!("b{round}w{workers}");
+            let bulk = bulk(&self.stack, &name, workers, size.jobs).await?;
             say(&format!(
                 "jobs on {}, round {round} of {}, workers {workers}: {ours:.0} tasks/s, \
-                 {commits:.0} commits/s; {weather}",
+                 {bulk:.0} in one bulk, {commits:.0} commits/s; {weather}",
                 self.on.name(),
                 size.rounds,
             ));
             self.columns[at].commits.push(commits);
             self.columns[at].ours.push(ours);
+            self.columns[at].bulk.push(bulk);
             if let (Some(apalis), Some(setting)) = (apalis, self.columns[at].setting) {
                 let rate = self.peer(apalis, workers, setting, size).await?;
                 self.columns[at].peer.push(rate.unwrap_or(f64::NAN));
@@ -157,6 +165,7 @@ impl<'a> Bed<'a> {
         ));
         let commits = format!("tasks/s ({COMMITS_PER_JOB} commits each)");
         self.row(&commits, |column| spread(&column.ours, 0));
+        self.row("tasks/s in one bulk", |column| spread(&column.bulk, 0));
         self.row("bare commits/s, one after the other", |column| {
             spread(&column.commits, 0)
         });
@@ -187,8 +196,31 @@ fn workers(count: usize) -> String {
     }
 }
 
-/// Tasks a second, from the start of the workers to the last end.
+/// Tasks a second, each asked for by itself, from the start of the workers to the last end.
 async fn tasks(stack: &Stack, name: &str, workers: usize, jobs: u32) -> anyhow::Result<f64> {
+    let before = count(stack, TaskState::Completed).await?;
+    futures::stream::iter(0..jobs)
+        .map(|n| {
+            let name = format!("{name}-{n}");
+            async move { stack.client.create(&name, json!({})).await }
+        })
+        .buffer_unordered(ASKING)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let engine = Arc::new(Empty::new());
+    let hired = Crew::hire(stack, &engine, workers).await?;
+    let began = Instant::now();
+    let crew = Crew::start(hired);
+    crew.all_ended(stack, &engine, jobs).await?;
+    let rate = f64::from(jobs) / began.elapsed().as_secs_f64();
+    crew.stop().await?;
+    let completed = count(stack, TaskState::Completed).await? - before;
+    ensure!(completed == u64::from(jobs), "{completed} of {jobs} done");
+    Ok(rate)
+}
+
+/// The same for one bulk: each end of a child brings the bulk up to date as well.
+async fn bulk(stack: &Stack, name: &str, workers: usize, jobs: u32) -> anyhow::Result<f64> {
     let server = |n: u32| {
         let name = format!("{name}-{n}");
         json!({ "name": name, "role": "web", "cpu": 1, "memory": 512, "disk_size": 10 })
