@@ -83,7 +83,8 @@ enum Chore {
     },
     /// Measures, and prints the table of figures
     Bench {
-        /// Handed on to the measuring program
+        /// Handed on to the measuring program: `reads`, `jobs`, `latency`, `fleet`, `footprint`, `--rounds N`;
+        /// `--dev` builds for development
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

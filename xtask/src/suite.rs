@@ -5,7 +5,7 @@ mod examples;
 mod outside;
 mod storms;
 
-use crate::{layers, storm, table, workspace};
+use crate::{bench, layers, storm, table, workspace};
 use anyhow::{Context as _, bail};
 use outside::Outside;
 use std::process::Command;
@@ -30,7 +30,10 @@ impl Shared {
 type Step = fn(&mut Shared) -> anyhow::Result<Option<String>>;
 
 const STEPS: &[(&str, Step)] = &[
-    ("format", |_| cargo(&["fmt", "--all", "--check"])),
+    ("format", |_| {
+        cargo(&["fmt", "--all", "--check"])?;
+        cargo(&["fmt", "--manifest-path", bench::PEER, "--check"])
+    }),
     ("check-layers", |_| layers::run().map(|()| None)),
     ("outside", |shared| shared.outside()?.left_out()),
     ("dependencies", |_| dependencies::check()),

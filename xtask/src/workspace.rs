@@ -148,3 +148,16 @@ pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
 }
+
+/// The folder where things are kept that are made once.
+///
+/// # Errors
+/// When the environment names none.
+pub(crate) fn cache() -> anyhow::Result<PathBuf> {
+    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    match (given("XDG_CACHE_HOME"), given("HOME")) {
+        (Some(cache), _) => Ok(cache.into()),
+        (None, Some(home)) => Ok(Path::new(&home).join(".cache")),
+        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME is set"),
+    }
+}

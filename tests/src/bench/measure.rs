@@ -5,8 +5,19 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How many rounds; each runs both sides, one after the other.
-pub(crate) const ROUNDS: usize = 5;
+/// How much is measured. What is published is of the sizes that stand here; smaller ones show that it works.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Size {
+    /// How many rounds; each runs all sides, one after the other
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How many tasks at once
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: u32,
+    /// How many requests whose first step is waited for
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) requests: u32,
+}
 
 #[expect(
     clippy::print_stdout,
@@ -21,6 +32,15 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The one that so many in a hundred do not exceed.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    let at = (last * percent).div_ceil(100);
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
 /// `median (least to most)`.

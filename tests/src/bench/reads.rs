@@ -1,7 +1,7 @@
 //! The list of servers beside a fixed body of the same bytes, served by the same process on the same
 //! listener.
 
-use crate::measure::{ROUNDS, median, ratios, say, spread, weather};
+use crate::measure::{Size, median, ratios, say, spread, weather};
 use anyhow::{Context, ensure};
 use axum::Router;
 use axum::http::header;
@@ -57,7 +57,7 @@ async fn load(client: &Client, path: &'static str, bytes: usize) -> anyhow::Resu
     })
 }
 
-pub(crate) async fn run() -> anyhow::Result<()> {
+pub(crate) async fn run(size: &Size) -> anyhow::Result<()> {
     let stack = Stack::builder()
         .set("NETWORK__POOL", "10.0.0.1-10.0.255.254")
         .set("NETWORK__PREFIX", 16)
@@ -99,7 +99,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     client.login(PASSWORD).await?;
 
     let (mut ours, mut theirs, mut p50, mut p99) = (vec![], vec![], vec![], vec![]);
-    for round in 1..=ROUNDS {
+    for round in 1..=size.rounds {
         let weather = weather(stack.dir.path())?;
         let list = load(&client, LIST, body.len()).await.context("list")?;
         let fixed = load(&client, "/fixed", body.len()).await.context("fixed")?;

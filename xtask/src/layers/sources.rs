@@ -44,6 +44,10 @@ fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
+            // What a peer was built into by hand.
+            if path.ends_with("target") {
+                continue;
+            }
             rust_files(&path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);

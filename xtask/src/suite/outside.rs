@@ -88,7 +88,7 @@ fn python() -> anyhow::Result<Result<PathBuf, String>> {
     let Some(system) = in_path("python3") else {
         return Ok(Err("proxmoxer (no python3)".into()));
     };
-    let folder = cache()?.join(FOLDER);
+    let folder = workspace::cache()?.join(FOLDER);
     let python = folder.join("bin/python");
     if probe(&python) {
         return Ok(Ok(python));
@@ -130,13 +130,4 @@ fn probe(python: &Path) -> bool {
     command.args(["-c", PROBE]).args(PYTHON_PACKAGES);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
-}
-
-fn cache() -> anyhow::Result<PathBuf> {
-    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    match (given("XDG_CACHE_HOME"), given("HOME")) {
-        (Some(cache), _) => Ok(cache.into()),
-        (None, Some(home)) => Ok(Path::new(&home).join(".cache")),
-        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME is set"),
-    }
 }
