@@ -7,6 +7,8 @@ use async_trait::async_trait;
 /// Which moment of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PointKind {
+    /// The step is about to be looked at; those before it are done and written.
+    BeforeLook,
     /// The intent is written, the act not begun.
     BeforeAct,
     /// The act was done, nothing is written of it.
@@ -19,7 +21,8 @@ pub enum PointKind {
 
 impl PointKind {
     /// Every moment.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
+        Self::BeforeLook,
         Self::BeforeAct,
         Self::AfterAct,
         Self::AfterRecord,
@@ -30,6 +33,7 @@ impl PointKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BeforeLook => "before-look",
             Self::BeforeAct => "before-act",
             Self::AfterAct => "after-act",
             Self::AfterRecord => "after-record",
@@ -45,6 +49,8 @@ pub struct Point<'a> {
     pub kind: PointKind,
     /// The task's kind, as on the wire.
     pub task_kind: &'a str,
+    /// The server's name.
+    pub server: &'a str,
     /// The step's name; `finish` at the end of a task.
     pub step: &'a str,
     /// Whether the step undoes.

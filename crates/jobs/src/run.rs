@@ -215,6 +215,7 @@ impl<'w> Run<'w> {
         let point = Point {
             kind,
             task_kind: self.claim.task.kind.as_str(),
+            server: self.server.name.as_str(),
             step,
             undo: self.claim.undoing,
             attempt,
@@ -268,6 +269,8 @@ impl<'w> Run<'w> {
     /// One step as far as it goes: done, or parked.
     async fn step(&mut self, spec: &StepSpec) -> Result<(), Stop> {
         let mut record = self.record_of(spec);
+        self.pass(PointKind::BeforeLook, spec.name, record.attempt)
+            .await?;
         let intent: Option<Value> = record
             .intent
             .as_deref()

@@ -134,10 +134,19 @@ impl ProxmoxProvisioner {
 
     /// How the task that the last act began came out.
     pub(crate) async fn begun(&self, call: &StepCall<'_>) -> Result<Begun, ProvisionError> {
-        let Some(upid) = call.handle.and_then(|text| text.parse::<Upid>().ok()) else {
-            return Ok(Begun::Nothing);
-        };
-        match self.watch.task(&upid).await {
+        match call.handle.and_then(|text| text.parse::<Upid>().ok()) {
+            Some(upid) => self.came_out(&upid, call).await,
+            None => Ok(Begun::Nothing),
+        }
+    }
+
+    /// How a task came out.
+    pub(crate) async fn came_out(
+        &self,
+        upid: &Upid,
+        call: &StepCall<'_>,
+    ) -> Result<Begun, ProvisionError> {
+        match self.watch.task(upid).await {
             Ok(TaskStatus::Running) => {
                 let wait = Observed::Wait {
                     after: look_again(call.elapsed),

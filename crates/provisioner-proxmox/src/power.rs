@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tpm_domain::{NodeName, PowerState, Vmid};
 use tpm_provisioner::{Acted, Fate, Learned, Observed, Operation, ProvisionError, StepCall};
-use tpm_pve_client::{ErrorClass, GuestStatus, Upid};
+use tpm_pve_client::{ErrorClass, GuestStatus, TaskFilter, TaskSource, Upid};
 
 /// After a stop PVE's own cleanup holds the guest's lock; a start within two seconds can run into it and
 /// fail ten seconds later.
@@ -83,26 +83,33 @@ impl ProxmoxProvisioner {
         &self,
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
-        let failed = match self.begun(call).await? {
+        let (asked, failed) = match self.begun(call).await? {
             Begun::Running(wait) => return Ok(wait),
-            Begun::Failed(error) => Some(error),
-            Begun::Nothing | Begun::Ended => None,
+            Begun::Failed(error) => (true, Some(error)),
+            Begun::Ended => (true, None),
+            Begun::Nothing => (false, None),
         };
         let found = self.ours(call).await?;
         let status = self.status(&found, call).await?;
         match failed {
             _ if status.status == "stopped" => Ok(seen(&found, PowerState::Stopped, &status)),
             Some(error) if error.fate != Fate::Ask => Err(error),
-            _ => Ok(Observed::Needed(json!({ "node": found.node }))),
+            _ => Ok(Observed::Needed(
+                json!({ "node": found.node, "force": asked }),
+            )),
         }
     }
 
-    /// The first time the guest is asked, and switched off when it does not listen; after that it is
-    /// switched off at once.
-    pub(crate) async fn act_shutdown(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+    /// The guest is asked, and switched off when it does not listen; when that has come to nothing, it is
+    /// switched off at once. Whoever does not know whether it was asked asks again.
+    pub(crate) async fn act_shutdown(
+        &self,
+        call: &StepCall<'_>,
+        intent: &Value,
+    ) -> Result<Acted, ProvisionError> {
         let found = self.ours(call).await?;
         let vmid = call.server.vmid.0;
-        if call.attempt <= 1 {
+        if !is_forced(intent) {
             let patience = self.shutdown_secs();
             match self
                 .client
@@ -126,55 +133,103 @@ impl ProxmoxProvisioner {
         &self,
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
-        let begun = self.begun(call).await?;
+        let mut begun = self.begun(call).await?;
         if let Begun::Running(wait) = begun {
             return Ok(wait);
         }
         let found = self.ours(call).await?;
-        let status = self.status(&found, call).await?;
-        let running = status.status == "running";
-        match begun {
-            Begun::Ended if running => return Ok(seen(&found, PowerState::Running, &status)),
-            Begun::Failed(error) if error.fate != Fate::Ask => return Err(error),
-            _ => {}
-        }
-        // Without a task to ask: it was restarted when it has run for less time than before.
-        let before = call
-            .intent
-            .and_then(|intent| intent.get("uptime_secs"))
-            .and_then(Value::as_u64);
-        if let (Some(before), Some(now)) = (before, status.uptime_secs)
-            && running
-            && now < before
+        let known = self.restarts(&found, call).await?;
+        // Who asked for it may have died before the task was written down.
+        if let (Begun::Nothing, Some(intent)) = (&begun, call.intent)
+            && let Some(upid) = begun_since(intent, &known)
         {
-            return Ok(seen(&found, PowerState::Running, &status));
+            begun = match self.came_out(upid, call).await? {
+                Begun::Running(wait) => return Ok(wait),
+                // It did nothing, so it is begun again.
+                Begun::Failed(error) if error.fate != Fate::Ask => Begun::Nothing,
+                begun => begun,
+            };
         }
-        Ok(Observed::Needed(
-            json!({ "node": found.node, "uptime_secs": status.uptime_secs }),
-        ))
+        let status = self.status(&found, call).await?;
+        let asked = !matches!(begun, Begun::Nothing);
+        match begun {
+            Begun::Ended if status.status == "running" => {
+                Ok(seen(&found, PowerState::Running, &status))
+            }
+            Begun::Failed(error) if error.fate != Fate::Ask => Err(error),
+            _ => {
+                let known: Vec<&str> = known.iter().map(Upid::as_str).collect();
+                Ok(Observed::Needed(
+                    json!({ "node": found.node, "known": known, "force": asked }),
+                ))
+            }
+        }
     }
 
-    /// The first time the guest is asked; after that the reset button is pressed. A guest that is off
-    /// is started.
-    pub(crate) async fn act_reboot(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+    /// The guest is asked; when that has come to nothing, the reset button is pressed. A guest that is off is
+    /// started. What somebody has begun since the intent was written is not begun again.
+    pub(crate) async fn act_reboot(
+        &self,
+        call: &StepCall<'_>,
+        intent: &Value,
+    ) -> Result<Acted, ProvisionError> {
         let found = self.ours(call).await?;
         let vmid = call.server.vmid.0;
+        let known = self.restarts(&found, call).await?;
+        if let Some(upid) = begun_since(intent, &known) {
+            return Ok(self.begun_task(call.server.vmid, upid));
+        }
         let upid = if self.status(&found, call).await?.status != "running" {
             self.client.start(&found.node, vmid).await
-        } else if call.attempt <= 1 {
+        } else if is_forced(intent) {
+            self.client.reset(&found.node, vmid).await
+        } else {
             self.client
                 .reboot(&found.node, vmid, Some(self.shutdown_secs()))
                 .await
-        } else {
-            self.client.reset(&found.node, vmid).await
         };
         upid.map(|upid| self.begun_task(call.server.vmid, &upid))
             .map_err(|error| of_write(&error))
     }
 
+    /// The latest tasks on the guest's node that restart it, running or not.
+    async fn restarts(
+        &self,
+        found: &Found,
+        call: &StepCall<'_>,
+    ) -> Result<Vec<Upid>, ProvisionError> {
+        let filter = TaskFilter {
+            vmid: Some(call.server.vmid.0),
+            source: TaskSource::All,
+            limit: Some(50),
+            ..TaskFilter::default()
+        };
+        let tasks = self.client.tasks(&found.node, &filter).await;
+        let tasks = tasks.map_err(|error| of_read(&error))?;
+        let upids = tasks.into_iter().map(|entry| entry.upid);
+        Ok(upids
+            .filter(|upid| matches!(&*upid.kind, "qmreboot" | "qmreset" | "qmstart"))
+            .collect())
+    }
+
     fn shutdown_secs(&self) -> u32 {
         u32::try_from(self.settings.shutdown_timeout.as_secs()).unwrap_or(u32::MAX)
     }
+}
+
+/// Whether the guest was asked before, in vain.
+fn is_forced(intent: &Value) -> bool {
+    intent.get("force").and_then(Value::as_bool) == Some(true)
+}
+
+/// The latest of these tasks that was not there when the intent was written.
+fn begun_since<'a>(intent: &Value, tasks: &'a [Upid]) -> Option<&'a Upid> {
+    let known = intent.get("known")?.as_array()?;
+    let is_new = |upid: &&Upid| !known.iter().any(|old| old == upid.as_str());
+    tasks
+        .iter()
+        .filter(is_new)
+        .max_by_key(|upid| upid.starttime)
 }
 
 /// A start whose task failed and whose guest is off has failed for good, unless the task was cut short.

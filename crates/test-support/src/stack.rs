@@ -27,6 +27,7 @@ pub enum Database {
 }
 
 type Tweak<T> = Box<dyn FnOnce(&mut T) + Send>;
+type Wrap = Box<dyn FnOnce(Arc<dyn Provisioner>) -> Arc<dyn Provisioner> + Send>;
 
 /// What a stack is to be.
 #[derive(Default)]
@@ -35,6 +36,7 @@ pub struct StackBuilder {
     environment: HashMap<String, String>,
     simulator: Option<Tweak<SimulatorConfig>>,
     engine: Option<Arc<dyn Provisioner>>,
+    around: Option<Wrap>,
     unseen: bool,
 }
 
@@ -66,6 +68,16 @@ impl StackBuilder {
     #[must_use]
     pub fn engine(mut self, engine: Arc<dyn Provisioner>) -> Self {
         self.engine = Some(engine);
+        self
+    }
+
+    /// With another engine in the place of the direct one, which it is given to pass calls on to.
+    #[must_use]
+    pub fn around(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Provisioner>) -> Arc<dyn Provisioner> + Send + 'static,
+    ) -> Self {
+        self.around = Some(Box::new(wrap));
         self
     }
 
@@ -130,6 +142,9 @@ impl StackBuilder {
         let mut service = Service::open(settings).await?;
         if let Some(engine) = self.engine {
             service = service.with_engine(engine);
+        }
+        if let (Some(wrap), Some(direct)) = (self.around, service.engine("direct")) {
+            service = service.with_engine(wrap(direct));
         }
         let api = service.api().await?;
         if cluster && !self.unseen {

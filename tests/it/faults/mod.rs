@@ -7,6 +7,7 @@ mod answers;
 mod crash;
 mod database;
 mod lease;
+mod trio;
 pub(crate) mod world;
 
 use tpm_provisioner::Operation;

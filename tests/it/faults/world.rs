@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tpm_domain::ServerId;
 use tpm_jobs::NoFaults;
-use tpm_provisioner::Operation;
+use tpm_provisioner::{MarkSigner, Operation};
 use tpm_pve_simulator::GuestView;
+use tpm_store::Store;
 use tpm_test_support::{Stack, StackBuilder};
 
 /// A stack whose leases are short, so that a takeover does not take long.
@@ -114,6 +116,15 @@ pub(crate) async fn ask(
         .to_owned())
 }
 
+/// The mark that a server's guest carries, or would have carried.
+pub(crate) async fn mark_of(stack: &Stack, server: i64) -> anyhow::Result<String> {
+    let store = stack.service.store();
+    let key = std::fs::read_to_string(stack.dir.path().join("mark.key"))?;
+    let signer = MarkSigner::new(store.instance_id().await?, &hex::decode(key.trim())?)?;
+    let found = store.reads().server_ever(ServerId(server)).await?;
+    Ok(signer.mark(&found.context("no server")?).to_string())
+}
+
 /// Every guest that carries a mark of ours.
 pub(crate) fn marked(stack: &Stack) -> Vec<GuestView> {
     let guests = stack.simulator.guests();
@@ -133,6 +144,37 @@ pub(crate) fn effects(stack: &Stack, kind: &str) -> Vec<u32> {
         .collect()
 }
 
+/// What is set on a guest; what waits for a restart is set all the same.
+fn option(guest: &GuestView, key: &str) -> String {
+    let set = guest.pending.get(key).cloned().flatten();
+    set.or_else(|| guest.config.get(key).cloned())
+        .unwrap_or_default()
+}
+
+/// The guest is what the server's row says, in every field.
+pub(crate) fn as_the_row_says(
+    server: &Value,
+    guest: &GuestView,
+    power: &str,
+) -> anyhow::Result<()> {
+    ensure!(server["vmid"] == guest.vmid, "{server:#} {guest:#?}");
+    ensure!(server["name"] == guest.name, "{server:#} {guest:#?}");
+    ensure!(guest.status == power, "{guest:#?}");
+    ensure!(
+        option(guest, "cores").parse().ok() == server["cpu"].as_u64()
+            && option(guest, "memory").parse().ok() == server["memory"].as_u64(),
+        "{server:#} {guest:#?}"
+    );
+    ensure!(server["drift"] == json!([]), "{server:#}");
+    let size = format!("size={}G", server["disk_size"]);
+    ensure!(
+        option(guest, "scsi0").contains(&size),
+        "{server:#} {guest:#?}"
+    );
+    ensure!(option(guest, "lock").is_empty(), "{guest:#?}");
+    Ok(())
+}
+
 /// The server is as asked: one guest, right in every field, made once.
 pub(crate) async fn is_whole(
     stack: &Stack,
@@ -148,27 +190,14 @@ pub(crate) async fn is_whole(
         "{} guests carry our mark: {guests:#?}",
         guests.len()
     );
-    let guest = &guests[0];
-    ensure!(server["vmid"] == guest.vmid, "{server:#} {guest:#?}");
-    ensure!(guest.status == power, "{guest:#?}");
-    ensure!(guest.name == subject.name, "{guest:#?}");
-    let option = |key: &str| {
-        // What waits for a restart is set all the same.
-        let set = guest.pending.get(key).cloned().flatten();
-        set.or_else(|| guest.config.get(key).cloned())
-            .unwrap_or_default()
-    };
-    ensure!(
-        option("cores").parse().ok() == server["cpu"].as_u64()
-            && option("memory").parse().ok() == server["memory"].as_u64(),
-        "{server:#} {guest:#?}"
-    );
-    ensure!(server["drift"] == json!([]), "{server:#}");
+    as_the_row_says(&server, &guests[0], power)?;
+    ensure!(guests[0].name == subject.name, "{:#?}", guests[0]);
     let wanted = format!("ip={}/24", subject.address);
-    ensure!(option("ipconfig0").contains(&wanted), "{guest:#?}");
-    let size = format!("size={}G", server["disk_size"]);
-    ensure!(option("scsi0").contains(&size), "{server:#} {guest:#?}");
-    ensure!(option("lock").is_empty(), "{guest:#?}");
+    ensure!(
+        option(&guests[0], "ipconfig0").contains(&wanted),
+        "{:#?}",
+        guests[0]
+    );
     let clones = effects(stack, "clone");
     let distinct: BTreeSet<_> = clones.iter().collect();
     ensure!(distinct.len() == clones.len(), "cloned twice: {clones:?}");

@@ -2,6 +2,7 @@
 //! destroyed behind our back, and guests that are left over.
 
 use super::{hand, is, latest, refused, running};
+use crate::faults::world::mark_of;
 use anyhow::{Context, ensure};
 use serde_json::json;
 use tpm_test_support::Stack;
@@ -209,10 +210,7 @@ async fn what_a_failed_create_left_is_removed_when_it_was_seen_long_enough() -> 
         let second = stack.client.server(2).await?["vmid"]
             .as_u64()
             .context("vmid")?;
-        (
-            u32::try_from(second)?,
-            sign(&stack, 2, &task, second).await?,
-        )
+        (u32::try_from(second)?, mark_of(&stack, 2).await?)
     };
     is(
         stack
@@ -257,21 +255,6 @@ async fn what_a_failed_create_left_is_removed_when_it_was_seen_long_enough() -> 
     )?;
     ensure!(tasks["tasks"][0]["status"] == "completed", "{tasks:#}");
     stack.stop().await
-}
-
-/// The mark that a server's guest would have carried.
-async fn sign(stack: &Stack, server: i64, task: &str, vmid: u64) -> anyhow::Result<String> {
-    use tpm_store::Store;
-    let store = stack.service.store();
-    let key = std::fs::read_to_string(stack.dir.path().join("mark.key"))?;
-    let key: Vec<u8> = (0..key.trim().len() / 2)
-        .map(|n| u8::from_str_radix(&key[2 * n..2 * n + 2], 16))
-        .collect::<Result<_, _>>()?;
-    let signer = tpm_provisioner::MarkSigner::new(store.instance_id().await?, &key)?;
-    let found = store.reads().server(tpm_domain::ServerId(server)).await?;
-    let found = found.context("no server")?;
-    ensure!(found.created_by.0 == task && u64::from(found.vmid.0) == vmid);
-    Ok(signer.mark(&found).to_string())
 }
 
 /// Somebody else's guest in our range: told once, its number never given.

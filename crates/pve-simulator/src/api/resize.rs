@@ -67,6 +67,9 @@ pub(super) fn resize(c: &Context) -> Handled {
                 if wanted < volume.size {
                     return Err("shrinking disks is not supported".into());
                 }
+                if wanted == volume.size {
+                    return Ok(());
+                }
                 wanted
             };
             task.work(task.sim.duration(Work::Resize)).await?;
