@@ -4,12 +4,9 @@
 use super::world::{as_asked, ask, ask_create, kind, prepare_alone, quick};
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
-use async_trait::async_trait;
 use futures::stream::{StreamExt, TryStreamExt};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tpm_jobs::{Point, PointHook, PointKind, Verdict};
+use tpm_jobs::PointKind;
 use tpm_provisioner::Operation;
 use tpm_pve_simulator::{Fault, FaultKind};
 use tpm_test_support::{Program, Stack};
@@ -135,64 +132,38 @@ async fn a_wait_for_the_agent_survives_its_worker() -> anyhow::Result<()> {
     stack.stop().await
 }
 
-/// Dies once, at the first moment of this kind while undoing.
-struct DieOnce {
-    step: &'static str,
-    at: PointKind,
-    died: AtomicBool,
+/// The worker killed at each moment of undoing a create that cannot be given its disk.
+async fn killed_undoing(place: &str) -> anyhow::Result<()> {
+    let mut stack = quick().start().await?;
+    let refusal = FaultKind::Status {
+        code: 400,
+        reason: "Parameter verification failed.".into(),
+        body: None,
+        applied: false,
+    };
+    let resize = Fault::once("PUT", "/nodes/*/qemu/*/resize", refusal);
+    stack.simulator.faults().inject(resize);
+    let (task, subject) = ask_create(&stack).await?;
+    let stack_ref = &stack;
+    tokio::task::block_in_place(|| kill_worker_at(stack_ref, place))?;
+    stack.start_worker()?;
+    let task = stack.client.ended(&task).await?;
+    ensure!(task["status"] == "failed", "{task:#}");
+    super::world::nothing_is_left(&stack, &subject).await?;
+    stack.stop().await
 }
 
-#[async_trait]
-impl PointHook for DieOnce {
-    async fn at(&self, point: &Point<'_>) -> Verdict {
-        let here = point.undo && point.step == self.step && point.kind == self.at;
-        if here && !self.died.swap(true, Ordering::SeqCst) {
-            Verdict::Die
-        } else {
-            Verdict::Continue
-        }
-    }
-}
-
-/// The undoing of a create that cannot be configured, cut off at each of its moments.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_undo_that_is_cut_off_goes_on() -> anyhow::Result<()> {
-    let places = [
-        ("destroy", PointKind::BeforeAct),
-        ("destroy", PointKind::AfterAct),
-        ("destroy", PointKind::AfterRecord),
-        ("finish", PointKind::BeforeFinish),
-    ];
-    for (step, at) in places {
-        let mut stack = quick().start().await?;
-        let refusal = FaultKind::Status {
-            code: 400,
-            reason: "Parameter verification failed.".into(),
-            body: None,
-            applied: false,
-        };
-        stack
-            .simulator
-            .faults()
-            .inject(Fault::once("PUT", "/nodes/*/qemu/*/resize", refusal));
-        let hook = Arc::new(DieOnce {
-            step,
-            at,
-            died: AtomicBool::new(false),
-        });
-        stack.start_worker_with(hook.clone())?;
-        let (task, subject) = ask_create(&stack).await?;
-        let task = stack.client.ended(&task).await?;
-        ensure!(task["status"] == "failed", "{task:#}");
-        ensure!(
-            hook.died.load(Ordering::SeqCst),
-            "never came to {step}/{}",
-            at.as_str()
-        );
-        super::world::nothing_is_left(&stack, &subject)
-            .await
-            .context(step)?;
-        stack.stop().await?;
-    }
-    Ok(())
+    futures::stream::iter([
+        "create_server/undo:destroy/before-act",
+        "create_server/undo:destroy/after-act",
+        "create_server/undo:destroy/after-record",
+        "create_server/undo:finish/before-finish",
+    ])
+    .map(|place| async move { killed_undoing(place).await.context(place) })
+    .buffer_unordered(WIDTH)
+    .try_collect::<Vec<()>>()
+    .await
+    .map(|_| ())
 }
