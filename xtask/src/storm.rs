@@ -23,6 +23,7 @@ Usage: cargo xtask storm [--dev] [--mutant NAME|all] [OPTIONS OF THE STORM]
 
 The storm's options tells `cargo run --package tpm-tests --bin storm -- --help`; the usual ones:
 
+  --mode kills|faults|pause|takeover|database|squat|rush|restore
   --kills N  --seed S  --seeds K  --at-once L  --database sqlite|postgres
   --apis A  --workers W  --clients C  --interval-ms MS  --keep";
 
