@@ -17,8 +17,9 @@ const EVERY: Duration = Duration::from_millis(100);
 const STANDSTILL: Duration = Duration::from_secs(10);
 /// The same while processes are killed all the time: what is killed before it has started does nothing.
 const STANDSTILL_IN_STORM: Duration = Duration::from_secs(30);
-/// Longest time that a task may take.
-const DEADLINE: Duration = Duration::from_secs(180);
+/// Longest time that a task may take while processes are killed: what its steps may take, there and back.
+/// Once nothing goes wrong any more, all of them must end much sooner.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Looks on until told to stop.
 pub(crate) async fn watch(storm: Arc<Storm>, stop: CancellationToken) {
