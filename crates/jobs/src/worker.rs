@@ -15,11 +15,14 @@ use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
 use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskNote, Vmid};
 use tpm_provisioner::Provisioner;
-use tpm_store::{Claim, Lease, Store, StoreError, VmidRange};
+use tpm_store::{Claim, ClaimOrder, Lease, Store, StoreError, VmidRange};
 
 /// Longest pause between two tries to claim from a store that does not answer. Each try waits by itself
 /// for a connection.
 const STORE_PAUSE: Duration = Duration::from_secs(3);
+/// One claim in so many takes the oldest task, whatever its turn: under requests that do not end, a large bulk
+/// goes on all the same.
+const SHARE_OF_THE_OLDEST: usize = 4;
 /// How long a task waits that no worker can make sense of.
 const SET_ASIDE: Duration = Duration::from_secs(30);
 
@@ -84,6 +87,8 @@ pub struct Worker {
     parked: Arc<Notify>,
     /// Where the next sweep goes on reading guests that nothing is suspicious about.
     part: Arc<AtomicUsize>,
+    /// How often a task was asked for.
+    claims: Arc<AtomicUsize>,
     /// Guests in our range that were no server's and were read for what they are.
     judged: Arc<Mutex<BTreeSet<Vmid>>>,
 }
@@ -97,6 +102,7 @@ impl Worker {
             stop: Arc::new(OnceLock::new()),
             parked: Arc::new(Notify::new()),
             part: Arc::new(AtomicUsize::new(0)),
+            claims: Arc::default(),
             judged: Arc::default(),
         }
     }
@@ -236,9 +242,14 @@ impl Worker {
     }
 
     async fn claim(&self) -> Result<Option<Claim>, StoreError> {
+        // A worker that does not live long has begun with what waits longest.
+        let order = match self.claims.fetch_add(1, Ordering::Relaxed) % SHARE_OF_THE_OLDEST {
+            0 => ClaimOrder::OldestFirst,
+            _ => ClaimOrder::SmallTurns,
+        };
         self.store()
             .queue()
-            .claim(&self.parts.owner, self.settings().lease)
+            .claim(&self.parts.owner, self.settings().lease, order)
             .await
     }
 

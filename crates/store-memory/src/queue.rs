@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_domain::{TaskId, Timestamp};
-use tpm_store::{Claim, JobQueue, Lease, Result};
+use tpm_store::{Claim, ClaimOrder, JobQueue, Lease, Result};
 
 /// The queue.
 #[derive(Clone)]
@@ -53,12 +53,21 @@ fn next_due(tables: &Tables) -> Option<Timestamp> {
     tables.tasks.values().filter_map(when).min()
 }
 
-fn claim(tables: &mut Tables, owner: &str, now: Timestamp, ttl: Duration) -> Option<Claim> {
+fn claim(
+    tables: &mut Tables,
+    owner: &str,
+    now: Timestamp,
+    ttl: Duration,
+    order: ClaimOrder,
+) -> Option<Claim> {
     let id = tables
         .tasks
         .values()
         .filter(|row| is_claimable(row, now))
-        .min_by_key(|row| (row.turn, row.next_run, row.task.id))?
+        .min_by_key(|row| match order {
+            ClaimOrder::SmallTurns => (row.turn, row.next_run, row.task.id),
+            ClaimOrder::OldestFirst => (Default::default(), None, row.task.id),
+        })?
         .task
         .id;
     let row = tables.tasks.get_mut(&id)?;
@@ -83,7 +92,7 @@ fn claim(tables: &mut Tables, owner: &str, now: Timestamp, ttl: Duration) -> Opt
 
 #[async_trait]
 impl JobQueue for MemoryQueue {
-    async fn claim(&self, owner: &str, ttl: Duration) -> Result<Option<Claim>> {
+    async fn claim(&self, owner: &str, ttl: Duration, order: ClaimOrder) -> Result<Option<Claim>> {
         // Most scans find nothing: ask without waiting for the writer first.
         let now = self.shared.clock.now();
         if next_due(&self.shared.committed()).is_none_or(|due| due > now) {
@@ -92,7 +101,7 @@ impl JobQueue for MemoryQueue {
         }
         self.write(Moment::Claim, |transaction| {
             let now = transaction.now();
-            transaction.change(|tables| Ok(claim(tables, owner, now, ttl)))
+            transaction.change(|tables| Ok(claim(tables, owner, now, ttl, order)))
         })
         .await
     }

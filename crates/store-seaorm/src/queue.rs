@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait, DatabaseConnection, DbBackend, EntityTrait, QueryFilter, QueryOrder};
 use std::time::Duration;
 use tpm_domain::{TaskId, Timestamp};
-use tpm_store::{Claim, JobQueue, Lease, Result, UnitOfWork};
+use tpm_store::{Claim, ClaimOrder, JobQueue, Lease, Result, UnitOfWork};
 
 /// The queue on the pool that writes.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ fn millis(duration: Duration) -> i64 {
 
 #[async_trait]
 impl JobQueue for SeaQueue {
-    async fn claim(&self, owner: &str, ttl: Duration) -> Result<Option<Claim>> {
+    async fn claim(&self, owner: &str, ttl: Duration, order: ClaimOrder) -> Result<Option<Claim>> {
         // Most scans find nothing: ask without taking the write lock first.
         if self.next_due().await?.is_none_or(|wait| !wait.is_zero()) {
             return Ok(None);
@@ -48,12 +48,16 @@ impl JobQueue for SeaQueue {
             DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
             _ => "",
         };
-        // Due and nobody's, or held by an owner whose lease is over. Small turns first, then longest due.
+        let order = match order {
+            ClaimOrder::SmallTurns => "turn, next_run_ms, id",
+            ClaimOrder::OldestFirst => "id",
+        };
+        // Due and nobody's, or held by an owner whose lease is over.
         let pick = format!(
             "SELECT id, epoch FROM tasks
              WHERE next_run_ms IS NOT NULL AND next_run_ms <= $1
                AND (owner IS NULL OR lease_until_ms < $1)
-             ORDER BY turn, next_run_ms, id LIMIT 1 {skip}"
+             ORDER BY {order} LIMIT 1 {skip}"
         );
         let Some(row) = session.first(&pick, [session.now_ms.into()]).await? else {
             return Ok(None);

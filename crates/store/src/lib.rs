@@ -23,7 +23,7 @@ pub use event::{EventWrites, NotificationQuery, NotificationReads};
 pub use idempotency::{IdempotencyWrites, Remembered};
 pub use network::{NetworkReads, NetworkWrites};
 pub use project::{ProjectReads, ProjectWrites};
-pub use queue::{Claim, JobQueue, Lease, LeaseWrites, SlotAnswer, SlotNeed};
+pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, SlotNeed};
 pub use reservation::{ReservationWrites, VmidRange};
 pub use server::{NewServer, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 pub use task::{NewTask, TaskQuery, TaskReads, TaskWrites};

@@ -57,12 +57,22 @@ pub enum SlotAnswer {
     Full(String),
 }
 
+/// Which of the due tasks is claimed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClaimOrder {
+    /// The one with the smallest turn, of these the one that has been due for longest: what is asked for
+    /// alone passes a bulk.
+    SmallTurns,
+    /// The one that was asked for first: nothing that comes later can keep it waiting for ever.
+    OldestFirst,
+}
+
 /// Taking tasks.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Claims a task that is due and nobody's, or whose owner's lease is over: the one with the smallest
-    /// turn, of these the one that has been due for longest. Exactly one of any number of simultaneous callers gets it.
-    async fn claim(&self, owner: &str, ttl: Duration) -> Result<Option<Claim>>;
+    /// Claims a task that is due and nobody's, or whose owner's lease is over. Exactly one of any number of
+    /// simultaneous callers gets it.
+    async fn claim(&self, owner: &str, ttl: Duration, order: ClaimOrder) -> Result<Option<Claim>>;
     /// Extends those leases of `owner` that it still holds; returns how many.
     async fn renew(&self, owner: &str, tasks: &[TaskId], ttl: Duration) -> Result<u64>;
     /// Gives back every lease that `owner` holds, for others to claim at once.

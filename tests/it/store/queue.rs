@@ -8,7 +8,7 @@ use tpm_domain::{
     BulkPolicy, Failure, FailureCode, ServerId, StepRecord, StepState, TaskId, TaskKind, TaskNote,
     TaskState, TaskToken, UserId,
 };
-use tpm_store::{Claim, NewTask, SlotAnswer, SlotNeed, Store, StoreError, TaskQuery};
+use tpm_store::{Claim, ClaimOrder, NewTask, SlotAnswer, SlotNeed, Store, StoreError, TaskQuery};
 use tpm_store_seaorm::SeaStore;
 use tpm_test_support::Postgres;
 
@@ -37,7 +37,7 @@ async fn job(
 async fn claim(store: &dyn Store, owner: &str) -> anyhow::Result<Claim> {
     store
         .queue()
-        .claim(owner, TTL)
+        .claim(owner, TTL, ClaimOrder::SmallTurns)
         .await?
         .ok_or_else(|| anyhow::anyhow!("nothing to claim"))
 }
@@ -65,7 +65,11 @@ async fn a_claim_is_exclusive_until_its_lease_is_over() -> anyhow::Result<()> {
         let first = claim(&*store, "a").await?;
         ensure!(first.lease.task == task && first.lease.epoch == 1);
         ensure!(
-            store.queue().claim("b", TTL).await?.is_none(),
+            store
+                .queue()
+                .claim("b", TTL, ClaimOrder::SmallTurns)
+                .await?
+                .is_none(),
             "claimed twice"
         );
         ensure!(store.queue().renew("a", &[task], TTL).await? == 1);
@@ -106,7 +110,11 @@ async fn a_claim_is_exclusive_until_its_lease_is_over() -> anyhow::Result<()> {
         tx.end_task(task, TaskState::Completed, None).await?;
         tx.commit().await?;
         ensure!(
-            store.queue().claim("c", TTL).await?.is_none(),
+            store
+                .queue()
+                .claim("c", TTL, ClaimOrder::SmallTurns)
+                .await?
+                .is_none(),
             "an ended task was claimed"
         );
         ensure!(store.queue().next_due().await?.is_none());
@@ -128,8 +136,10 @@ async fn many_workers_claim_each_task_once() -> anyhow::Result<()> {
                 tokio::spawn(async move {
                     let owner = format!("w{n}");
                     let mut claimed = Vec::new();
-                    while let Some(claim) =
-                        store.queue().claim(&owner, Duration::from_secs(60)).await?
+                    while let Some(claim) = store
+                        .queue()
+                        .claim(&owner, Duration::from_secs(60), ClaimOrder::SmallTurns)
+                        .await?
                     {
                         claimed.push(claim.lease.task);
                     }
@@ -142,7 +152,11 @@ async fn many_workers_claim_each_task_once() -> anyhow::Result<()> {
             all.extend(worker.await??);
         }
         // A worker that lost a race may have gone home early; what is left is still there, once.
-        while let Some(claim) = store.queue().claim("last", Duration::from_secs(60)).await? {
+        while let Some(claim) = store
+            .queue()
+            .claim("last", Duration::from_secs(60), ClaimOrder::SmallTurns)
+            .await?
+        {
             all.push(claim.lease.task);
         }
         let claimed = all.len();
@@ -192,6 +206,41 @@ async fn a_server_has_one_active_task() -> anyhow::Result<()> {
     .await
 }
 
+/// What is asked for alone passes a bulk, and the oldest task passes everything: neither waits for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_takes_small_turns_or_the_oldest() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let tx = store.begin().await?;
+        let token = TaskToken("task_bulk".into());
+        let bulk = NewTask::bulk(TaskKind::BulkCreate, token, BulkPolicy::Keep, by);
+        let bulk = tx.insert_task(&bulk).await?;
+        let mut children = Vec::new();
+        for (turn, name) in ["one", "two", "three"].into_iter().enumerate() {
+            let vmid = 1000 + u32::try_from(turn)?;
+            let server = tx.insert_server(&new_server(name, vmid)).await?;
+            let on = (server, name.to_owned());
+            let token = TaskToken(format!("task_{name}"));
+            let task = NewTask::on(TaskKind::CreateServer, token, on, by);
+            let task = task.in_bulk(Some(bulk), turn + 1);
+            children.push(tx.insert_task(&task).await?);
+        }
+        tx.commit().await?;
+        let (_, alone) = job(&*store, by, "alone", 2000).await?;
+        let claim = async |order| {
+            let claim = store.queue().claim("a", TTL, order).await?;
+            anyhow::Ok(claim.map(|claim| claim.lease.task))
+        };
+        ensure!(claim(ClaimOrder::OldestFirst).await? == Some(children[0]));
+        ensure!(claim(ClaimOrder::SmallTurns).await? == Some(alone));
+        ensure!(claim(ClaimOrder::SmallTurns).await? == Some(children[1]));
+        ensure!(claim(ClaimOrder::OldestFirst).await? == Some(children[2]));
+        ensure!(claim(ClaimOrder::OldestFirst).await?.is_none());
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn places_are_limited_and_handed_on() -> anyhow::Result<()> {
     on_all(|store| async move {
@@ -199,7 +248,7 @@ async fn places_are_limited_and_handed_on() -> anyhow::Result<()> {
         let (_, one) = job(&*store, by, "one", 1000).await?;
         let (_, two) = job(&*store, by, "two", 1001).await?;
         let long = Duration::from_secs(600);
-        let claim = async || store.queue().claim("a", long).await;
+        let claim = async || store.queue().claim("a", long, ClaimOrder::SmallTurns).await;
         let first = claim().await?.expect("due");
         let second = claim().await?.expect("due");
         ensure!((first.lease.task, second.lease.task) == (one, two));

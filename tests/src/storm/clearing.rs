@@ -28,6 +28,11 @@ impl Storm {
         let mut refused = BTreeSet::new();
         let began = Instant::now();
         while !left.is_empty() && began.elapsed() < PATIENCE {
+            let occupied: BTreeSet<i64> = left
+                .iter()
+                .filter(|told| told.vmid.is_some_and(|vmid| self.strangers.has(vmid)))
+                .map(|told| told.id)
+                .collect();
             let ends = self.delete_all(&left).await?;
             for told in &left {
                 let Some((status, code)) = ends.get(&told.id) else {
@@ -35,7 +40,10 @@ impl Storm {
                     continue;
                 };
                 let vmids: Vec<u32> = told.vmid.into_iter().collect();
-                let conflict = told.by_hand.replaced && !refused.contains(&told.id);
+                // Its owner may have removed it long ago.
+                let conflict = told.by_hand.replaced
+                    && occupied.contains(&told.id)
+                    && !refused.contains(&told.id);
                 match (conflict, status.as_str(), code.as_str()) {
                     (false, "completed", _) => {}
                     (true, "failed", "IDENTITY_CONFLICT") => {

@@ -71,6 +71,11 @@ impl Strangers {
         true
     }
 
+    /// Whether a stranger's machine has a number.
+    pub(crate) fn has(&self, vmid: u32) -> bool {
+        self.inner().guests.contains_key(&vmid)
+    }
+
     /// Its owner removes a machine.
     pub(crate) fn leave(&self, simulator: &Simulator, vmid: u32) {
         let mut inner = self.inner();

@@ -24,7 +24,7 @@ impl Tables {
             .tasks
             .values()
             .filter(|row| row.waiting_slot.as_deref() == Some(slot))
-            .min_by_key(|row| (self.places_of(slot, row.bulk()), row.turn, row.task.id))
+            .min_by_key(|row| (self.places_of(slot, row.bulk()), row.task.id))
             .map(|row| row.task.id);
         let row = next.and_then(|id| self.tasks.get_mut(&id));
         let found = row.is_some();

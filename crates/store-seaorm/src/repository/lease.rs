@@ -157,7 +157,7 @@ impl LeaseWrites for Session<DatabaseTransaction> {
                         WHERE s.slot = $2 GROUP BY COALESCE(o.parent_id, o.id)
                     ) held ON held.bulk = COALESCE(w.parent_id, w.id)
                     WHERE w.waiting_slot = $2
-                    ORDER BY COALESCE(held.places, 0), w.turn, w.id LIMIT 1)",
+                    ORDER BY COALESCE(held.places, 0), w.id LIMIT 1)",
                     [self.now_ms.into(), slot.into()],
                 )
                 .await?;
