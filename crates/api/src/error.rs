@@ -75,6 +75,11 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             "CLUSTER_UNSEEN",
             Some(*retry_after_secs),
         ),
+        Error::Overloaded { retry_after_secs } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "OVERLOADED",
+            Some(*retry_after_secs),
+        ),
         Error::KeyReused => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "IDEMPOTENCY_KEY_REUSED",
@@ -157,7 +162,8 @@ fn details(lang: Lang, error: &Error) -> Value {
         Error::NotFound { id, .. } => json!({ "id": id }),
         Error::Throttled { retry_after_secs }
         | Error::Unavailable { retry_after_secs }
-        | Error::ClusterUnseen { retry_after_secs } => {
+        | Error::ClusterUnseen { retry_after_secs }
+        | Error::Overloaded { retry_after_secs } => {
             json!({ "retry_after_secs": retry_after_secs })
         }
         Error::Conflict(conflict) => match conflict {

@@ -7,12 +7,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tpm_domain::{Action, Actor, Clock, Error, TaskToken, Timestamp};
 use tpm_store::{Remembered, Store, UnitOfWork};
 
 /// Fills a buffer with random bytes fit for tokens.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// How long a request waits for its turn to reserve before it is told to come back.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the use cases are made of.
 pub struct AppParts {
@@ -38,6 +42,8 @@ pub struct App {
     parts: Arc<AppParts>,
     /// At most so many password hashes at once: each takes 19 MiB and a core.
     pub(crate) hashing: Arc<Semaphore>,
+    /// Who reserves waits here, not in the database: there each would hold a connection while it waits.
+    reserving: Arc<Semaphore>,
 }
 
 impl fmt::Debug for App {
@@ -56,6 +62,7 @@ impl App {
         Self {
             parts: Arc::new(parts),
             hashing: Arc::new(Semaphore::new(cores)),
+            reserving: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -67,6 +74,23 @@ impl App {
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.parts.store
+    }
+
+    /// Begins a transaction that reserves, one after the other in this process. The turn ends when the
+    /// first of the two is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the turn does not come in time, or the store does not answer.
+    pub(crate) async fn begin_in_turn(
+        &self,
+    ) -> Result<(SemaphorePermit<'_>, Box<dyn UnitOfWork + Send + Sync>)> {
+        let turn = tokio::time::timeout(TURN_PATIENCE, self.reserving.acquire());
+        let Ok(turn) = turn.await else {
+            let retry_after_secs = 3;
+            return Err(Error::Overloaded { retry_after_secs }.into());
+        };
+        let turn = turn.map_err(|error| AppError::Fault(error.into()))?;
+        Ok((turn, self.store().begin().await?))
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -276,7 +276,7 @@ impl App {
         let (name, spec) = errors
             .into_result(name.zip(spec))?
             .ok_or_else(crate::server::incomplete)?;
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
         }
@@ -311,7 +311,7 @@ impl App {
         mut errors: FieldErrors,
     ) -> Result<()> {
         ctx.authorize(Action::WriteNetworks)?;
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         tx.lock_reservations().await?;
         let before = tx.network(id).await?;
         let mut network = before.ok_or_else(|| Error::not_found(ResourceKind::Network, id))?;
@@ -337,7 +337,7 @@ impl App {
     /// Forbidden, not found, conflict when addresses are held, or the store does not answer.
     pub async fn delete_network(&self, ctx: &Ctx, id: NetworkId) -> Result<()> {
         ctx.authorize(Action::WriteNetworks)?;
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         tx.lock_reservations().await?;
         let found = tx.network(id).await?;
         let network = found.ok_or_else(|| Error::not_found(ResourceKind::Network, id))?;

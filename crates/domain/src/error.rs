@@ -275,6 +275,11 @@ pub enum Error {
         /// Seconds until it is worth trying again.
         retry_after_secs: u64,
     },
+    /// Too many requests wait to reserve; nothing was reserved for this one.
+    Overloaded {
+        /// Seconds until it is worth trying again.
+        retry_after_secs: u64,
+    },
     /// The idempotency key was used for another request.
     KeyReused,
     /// The disk is full.
@@ -304,6 +309,7 @@ impl fmt::Display for Error {
             Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),
             Self::Unavailable { .. } => f.write_str("store unavailable"),
             Self::ClusterUnseen { .. } => f.write_str("cluster not seen lately"),
+            Self::Overloaded { .. } => f.write_str("too many requests wait to reserve"),
             Self::KeyReused => f.write_str("idempotency key used for another request"),
             Self::StorageFull => f.write_str("storage full"),
         }

@@ -285,6 +285,14 @@ pub fn error(lang: Lang, error: &Error) -> String {
                 "no worker saw the cluster lately, so no room can be reserved on it; try again in {retry_after_secs} seconds"
             ),
         },
+        Error::Overloaded { retry_after_secs } => match lang {
+            Lang::Ko => format!(
+                "동시에 들어온 예약 요청이 너무 많아 아무것도 예약하지 않았습니다. {retry_after_secs}초 후에 다시 시도하십시오"
+            ),
+            Lang::En => format!(
+                "too many requests at once, so nothing was reserved; try again in {retry_after_secs} seconds"
+            ),
+        },
         Error::KeyReused => lang
             .pick(
                 "같은 Idempotency-Key가 다른 내용의 요청에 사용되었습니다",

@@ -47,7 +47,7 @@ impl App {
         ctx: &Ctx,
         token: &TaskToken,
     ) -> std::result::Result<BulkAccepted, Refusal> {
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
         }
@@ -183,7 +183,7 @@ impl App {
         ctx: &Ctx,
         id: ServerId,
     ) -> std::result::Result<Accepted, Refusal> {
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
         }
@@ -206,7 +206,7 @@ impl App {
     /// Forbidden, not found, conflict when its guest is there, or the store does not answer.
     pub async fn forget_server(&self, ctx: &Ctx, id: ServerId) -> Result<()> {
         ctx.authorize(Action::WriteServers)?;
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         tx.lock_reservations().await?;
         let server = lost(&*tx, id).await?;
         tx.release(id).await?;

@@ -71,7 +71,7 @@ impl App {
         id: ServerId,
         change: &ServerChange,
     ) -> std::result::Result<ChangeOutcome, Refusal> {
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
         }

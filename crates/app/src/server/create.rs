@@ -113,7 +113,7 @@ impl App {
         plans: &[ServerPlan],
         bulk: Option<BulkPolicy>,
     ) -> std::result::Result<BulkAccepted, Refusal> {
-        let tx = self.store().begin().await?;
+        let (_turn, tx) = self.begin_in_turn().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
         }
