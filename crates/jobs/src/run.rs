@@ -269,6 +269,7 @@ impl<'w> Run<'w> {
     /// One step as far as it goes: done, or parked.
     async fn step(&mut self, spec: &StepSpec) -> Result<(), Stop> {
         let mut record = self.record_of(spec);
+        record.started_at.get_or_insert(self.now());
         self.pass(PointKind::BeforeLook, spec.name, record.attempt)
             .await?;
         let intent: Option<Value> = record
@@ -317,6 +318,8 @@ impl<'w> Run<'w> {
                     record.attempt -= 1;
                     record.state = StepState::Pending;
                     record.intent = None;
+                    // Its time runs from when it has its place: how long the queue is says nothing of it.
+                    record.started_at = None;
                     let note = TaskNote::WaitingForSlot {
                         step: spec.name.to_owned(),
                     };

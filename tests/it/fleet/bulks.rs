@@ -2,7 +2,16 @@
 
 use super::{hand, is, refused, server};
 use anyhow::{Context, ensure};
+use async_trait::async_trait;
 use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tpm_domain::{GuestView, Server, ServerId};
+use tpm_provisioner::{
+    Acted, Learned, Observed, OnFailure, Operation, ProvisionError, Provisioner, Slot, SlotWidth,
+    StepCall, StepSpec, WhenLate,
+};
 use tpm_pve_simulator::{Fault, FaultKind};
 use tpm_test_support::Stack;
 
@@ -225,5 +234,90 @@ async fn a_bulk_does_not_keep_a_single_one_waiting() -> anyhow::Result<()> {
     )?;
     let done = all["summary"]["completed"].as_u64().context("completed")?;
     ensure!(done < 20, "{done} of 40 were served before it");
+    stack.stop().await
+}
+
+/// An engine with room for one at a time, whose only step must be done within a fraction of a second.
+struct Narrow {
+    steps: Vec<StepSpec>,
+    made: Mutex<HashSet<ServerId>>,
+}
+
+impl Narrow {
+    fn new() -> Self {
+        let step = StepSpec {
+            name: "make",
+            rung: None,
+            weight: 1,
+            deadline: Duration::from_millis(300),
+            when_late: WhenLate::Fail,
+            on_failure: OnFailure::Undo,
+        };
+        Self {
+            steps: vec![step],
+            made: Mutex::default(),
+        }
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashSet<ServerId>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Provisioner for Narrow {
+    fn name(&self) -> &str {
+        "narrow"
+    }
+
+    fn steps(&self, _operation: Operation) -> &[StepSpec] {
+        &self.steps
+    }
+
+    fn slots<'a>(&self, _call: &StepCall<'a>, _intent: &Value) -> Vec<Slot> {
+        let name = "narrow".into();
+        let width = SlotWidth::Fixed(1);
+        vec![Slot { name, width }]
+    }
+
+    async fn observe<'a>(&self, call: &StepCall<'a>) -> Result<Observed, ProvisionError> {
+        Ok(if self.made().contains(&call.server.id) {
+            let (evidence, learned) = (json!({}), Learned::default());
+            Observed::Done { evidence, learned }
+        } else {
+            Observed::Needed(json!({}))
+        })
+    }
+
+    async fn act<'a>(&self, call: &StepCall<'a>, _: &Value) -> Result<Acted, ProvisionError> {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.made().insert(call.server.id);
+        Ok(Acted::default())
+    }
+
+    async fn look(&self, _server: &Server) -> Result<Option<GuestView>, ProvisionError> {
+        Ok(None)
+    }
+}
+
+/// The time that a step may take is its own: how long it stood in a queue is not part of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_place_is_not_being_late() -> anyhow::Result<()> {
+    let mut stack = Stack::builder()
+        .engine(Arc::new(Narrow::new()))
+        .start()
+        .await?;
+    let mut body = bulk(20, "keep");
+    for server in body["servers"].as_array_mut().into_iter().flatten() {
+        server["engine"] = json!("narrow");
+    }
+    let made = is(
+        stack.client.post("/api/servers/bulk-create", &body).await?,
+        201,
+    )?;
+    stack.start_worker()?;
+    let token = made["task_id"].as_str().context("task_id")?;
+    let task = stack.client.ended(token).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
     stack.stop().await
 }
