@@ -13,3 +13,4 @@ mod reference;
 mod several;
 mod simulation;
 mod store;
+mod terraform;

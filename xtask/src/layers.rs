@@ -84,7 +84,12 @@ pub(crate) const ROOMS: &[Room] = &[
         2,
         &["domain", "provisioner", "pve-client"],
     ),
-    room("app", 3, &["domain", "store"]),
+    room(
+        "provisioner-terraform",
+        2,
+        &["domain", "store", "provisioner", "pve-client"],
+    ),
+    room("app", 3, &["domain", "store", "provisioner"]),
     room("api", 4, &["domain", "messages", "app"]),
     room("jobs", 4, &["domain", "store", "provisioner"]),
     room(
@@ -99,6 +104,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "pve-client",
             "store-seaorm",
             "provisioner-proxmox",
+            "provisioner-terraform",
             "app",
             "api",
             "jobs",
@@ -136,8 +142,20 @@ pub(crate) const KEPT: &[Kept] = &[
         rooms: &["store-seaorm"],
     },
     Kept {
-        outside: &["reqwest", "hyper"],
+        outside: &["reqwest"],
         rooms: &["pve-client"],
+    },
+    Kept {
+        outside: &["hyper", "hyper-util", "http-body-util"],
+        rooms: &["pve-client", "provisioner-terraform"],
+    },
+    Kept {
+        outside: &["aws-lc-rs"],
+        rooms: &["provisioner-terraform"],
+    },
+    Kept {
+        outside: &["zip"],
+        rooms: &["api"],
     },
     Kept {
         outside: &["config"],
@@ -157,7 +175,12 @@ pub(crate) const KEPT: &[Kept] = &[
     },
     Kept {
         outside: &["secrecy"],
-        rooms: &["settings", "pve-client", "bootstrap"],
+        rooms: &[
+            "settings",
+            "pve-client",
+            "provisioner-terraform",
+            "bootstrap",
+        ],
     },
     Kept {
         outside: &["anyhow"],
@@ -167,6 +190,7 @@ pub(crate) const KEPT: &[Kept] = &[
             "store-seaorm",
             "store-memory",
             "provisioner-proxmox",
+            "provisioner-terraform",
             "app",
             "bootstrap",
             "bin-api",

@@ -13,6 +13,7 @@ mod client;
 mod demo;
 mod layers;
 mod progress;
+mod provider;
 mod simulate;
 mod stack;
 mod storm;

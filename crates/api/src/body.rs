@@ -215,6 +215,7 @@ pub(crate) fn change(body: Map<String, Value>) -> (ServerChange, FieldErrors) {
         disk_size: fields.integer("disk_size"),
         expiry: at.map(|at| ExpiryDraft { at, action }),
         project: fields.text("project"),
+        confirm: fields.text("confirm"),
     };
     fields.finish();
     if empty {

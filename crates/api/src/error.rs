@@ -128,6 +128,7 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::Moment => "INVALID_TIME",
         Reason::Past => "IN_THE_PAST",
         Reason::NoSuch => "NO_SUCH",
+        Reason::NotItsName => "NOT_ITS_NAME",
         Reason::Shrinks { .. } => "SHRINKS",
         Reason::OneNeeded { .. } => "REQUIRED",
         Reason::Excludes { .. } => "EXCLUDES",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tpm_domain::{Action, Actor, Clock, Error, TaskToken, Timestamp};
+use tpm_provisioner::ServerCode;
 use tpm_store::{Remembered, Store, UnitOfWork};
 
 /// Fills a buffer with random bytes fit for tokens.
@@ -30,6 +31,8 @@ pub struct AppParts {
     pub random: Random,
     /// What the service depends on, by name, for the system status.
     pub services: Vec<Arc<dyn ServiceProbe>>,
+    /// What is known of servers as code, where an engine keeps them so.
+    pub code: Option<Arc<dyn ServerCode>>,
     /// The machine it runs on.
     pub host: Arc<dyn HostResources>,
     /// When the process began.

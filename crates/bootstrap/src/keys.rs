@@ -1,23 +1,31 @@
-//! The key that marks are signed with: from the settings, or a file made on the first start.
+//! Keys: from the settings, or files made on the first start.
 
 use anyhow::{Context, bail};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tpm_settings::Settings;
 
-const FILE: &str = "mark.key";
-
-/// The key's bytes. Several processes may start at once on one directory: the first one makes the file,
-/// the others read it.
+/// What marks on guests are signed with.
 pub(crate) fn mark_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
-    let given = settings.security.mark_key.expose_secret();
+    key(settings, &settings.security.mark_key, "mark.key")
+}
+
+/// What Terraform states and plans are sealed with.
+pub(crate) fn state_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
+    key(settings, &settings.security.state_key, "state.key")
+}
+
+/// A key's bytes. Several processes may start at once on one directory: the first one makes the file,
+/// the others read it.
+fn key(settings: &Settings, given: &SecretString, file: &str) -> anyhow::Result<Vec<u8>> {
+    let given = given.expose_secret();
     if !given.is_empty() {
-        return hex::decode(given).context("security.mark_key is not hex");
+        return hex::decode(given).with_context(|| format!("the given {file} is not hex"));
     }
-    let path = settings.data_dir.join(FILE);
+    let path = settings.data_dir.join(file);
     loop {
         match fs::read_to_string(&path) {
             Ok(text) => {
@@ -28,7 +36,9 @@ pub(crate) fn mark_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
                 }
                 return Ok(key);
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => make(&settings.data_dir, &path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                make(&settings.data_dir, file, &path)?
+            }
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
@@ -37,8 +47,8 @@ pub(crate) fn mark_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Writes a key under a name of its own and links it into place, so that nobody reads half a file.
-fn make(dir: &Path, path: &Path) -> anyhow::Result<()> {
-    let draft = dir.join(format!("{FILE}.{}", hex::encode(rand::random::<[u8; 8]>())));
+fn make(dir: &Path, name: &str, path: &Path) -> anyhow::Result<()> {
+    let draft = dir.join(format!("{name}.{}", hex::encode(rand::random::<[u8; 8]>())));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

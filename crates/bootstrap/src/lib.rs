@@ -12,6 +12,7 @@ mod policy;
 mod probes;
 mod service;
 mod telemetry;
+mod terraform;
 mod worker;
 
 pub use clock::SystemClock;

@@ -58,7 +58,10 @@ pub(crate) fn placement(settings: &Settings) -> BTreeMap<String, PlacementPolicy
             .map(|(name, role)| (name.clone(), templates(role)))
             .collect(),
     };
-    BTreeMap::from([(ENGINE.to_owned(), policy)])
+    BTreeMap::from([
+        (ENGINE.to_owned(), policy.clone()),
+        (tpm_provisioner_terraform::ENGINE.to_owned(), policy),
+    ])
 }
 
 /// What is looked at and cleared up from time to time.

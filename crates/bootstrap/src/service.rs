@@ -4,7 +4,7 @@ use crate::clock::SystemClock;
 use crate::host::Machine;
 use crate::probes::{NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
-use crate::{engine, policy};
+use crate::{engine, policy, terraform};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use tpm_app::{App, AppParts, ServiceProbe};
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_provisioner::Provisioner;
+use tpm_provisioner_terraform::{StateRoom, TerraformCode};
 use tpm_pve_client::Client;
 use tpm_settings::Settings;
 use tpm_store::Store;
@@ -34,6 +35,7 @@ pub struct Service {
     store: Arc<SeaStore>,
     engines: BTreeMap<String, Arc<dyn Provisioner>>,
     client: Option<Client>,
+    room: StateRoom,
 }
 
 impl std::fmt::Debug for Service {
@@ -56,18 +58,27 @@ impl Service {
         let store = SeaStore::open(&engine::database_url(&settings))
             .await
             .context("database")?;
+        let store = Arc::new(store);
+        let room = terraform::room(&settings, store.clone())?;
         let mut engines: BTreeMap<String, Arc<dyn Provisioner>> = BTreeMap::new();
         let client = engine::client(&settings)?;
         if let Some(client) = &client {
             let instance = store.instance_id().await?;
             let direct = engine::direct(&settings, client.clone(), &instance)?;
-            engines.insert(direct.name().to_owned(), Arc::new(direct));
+            let direct: Arc<dyn Provisioner> = Arc::new(direct);
+            engines.insert(direct.name().to_owned(), Arc::clone(&direct));
+            let room = room.clone();
+            let terraform = terraform::engine(&settings, direct, client.clone(), &instance, room)?;
+            if let Some(terraform) = terraform {
+                engines.insert(terraform.name().to_owned(), Arc::new(terraform));
+            }
         }
         Ok(Self {
             settings,
-            store: Arc::new(store),
+            store,
             engines,
             client,
+            room,
         })
     }
 
@@ -123,6 +134,7 @@ impl Service {
                 Arc::new(NotConfigured("grafana")),
                 Arc::new(NotConfigured("vault")),
             ],
+            code: Some(Arc::new(TerraformCode::new(self.room.clone()))),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             started_at: SystemClock.now(),
         }))

@@ -64,6 +64,8 @@ pub enum Reason {
     Past,
     /// Nothing of that name exists.
     NoSuch,
+    /// Consent is given by the server's own name.
+    NotItsName,
     /// Disks only grow.
     Shrinks {
         /// The size it has.

@@ -32,13 +32,19 @@ pub enum FailureCode {
     VmidsExhausted,
     /// What had been begun could not be undone; a person has to look.
     UndoFailed,
+    /// Terraform ended with an error; the detail is its diagnostics.
+    TerraformFailed,
+    /// The plan destroys or replaces the guest or a part of it, and nobody agreed to that.
+    DestructivePlan,
+    /// The guest or its state was changed after the plan was made.
+    StalePlan,
     /// A defect of ours.
     Internal,
 }
 
 impl FailureCode {
     /// Every code, in the order above.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::ProxmoxRefused,
         Self::ProxmoxUnreachable,
         Self::ProxmoxBusy,
@@ -52,6 +58,9 @@ impl FailureCode {
         Self::DeadlineExceeded,
         Self::VmidsExhausted,
         Self::UndoFailed,
+        Self::TerraformFailed,
+        Self::DestructivePlan,
+        Self::StalePlan,
         Self::Internal,
     ];
 
@@ -72,6 +81,9 @@ impl FailureCode {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::VmidsExhausted => "VMIDS_EXHAUSTED",
             Self::UndoFailed => "UNDO_FAILED",
+            Self::TerraformFailed => "TERRAFORM_FAILED",
+            Self::DestructivePlan => "DESTRUCTIVE_PLAN",
+            Self::StalePlan => "STALE_PLAN",
             Self::Internal => "INTERNAL",
         }
     }

@@ -17,6 +17,7 @@ pub mod job;
 mod mark;
 mod network;
 mod placement;
+mod plan;
 mod project;
 mod server;
 mod task;
@@ -40,10 +41,11 @@ pub use placement::{
     Placement, PlacementAsk, PlacementPolicy, PlacementReason, PlacementRules, PlacementWish,
     Promised, Spread, Unfit, free_on, limits_of, place, room_to_grow,
 };
+pub use plan::{ChangeEffect, PlanAction, PlannedChange, PlannedField};
 pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
 pub use server::{
-    Expiry, ExpiryStage, OnExpiry, PowerTarget, Rung, RungReached, Server, ServerName, ServerSpec,
-    ServerState,
+    ChangePayload, Expiry, ExpiryStage, OnExpiry, PowerTarget, Rung, RungReached, Server,
+    ServerName, ServerSpec, ServerState,
 };
 pub use task::{
     BulkPolicy, ChildSummary, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState,

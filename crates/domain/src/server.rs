@@ -245,6 +245,17 @@ pub struct ServerSpec {
     pub nics: Vec<Nic>,
 }
 
+/// What only a change knows: kept with its task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangePayload {
+    /// What the server was.
+    #[serde(flatten)]
+    pub before: ServerSpec,
+    /// Whether a person agreed, by the server's name, to the loss of what it holds.
+    #[serde(default)]
+    pub consent: bool,
+}
+
 /// A server, as it stands in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {

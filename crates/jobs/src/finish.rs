@@ -3,7 +3,7 @@
 use crate::point::PointKind;
 use crate::run::{Run, Stop};
 use tpm_domain::{
-    Event, EventKind, Failure, FailureCode, GuestView, PowerState, PowerTarget, Server, ServerSpec,
+    Event, EventKind, Failure, FailureCode, GuestView, PowerState, PowerTarget, Server,
     ServerState, StepState, TaskState,
 };
 use tpm_provisioner::Operation;
@@ -238,9 +238,8 @@ impl Run<'_> {
         if self.operation != Operation::Change {
             return;
         }
-        let before = self.claim.task.payload.as_deref();
-        if let Some(spec) = before.and_then(|text| serde_json::from_str::<ServerSpec>(text).ok()) {
-            server.spec = spec;
+        if let Some(change) = self.change() {
+            server.spec = change.before;
         }
         if let Ok(Some(GuestView {
             size: Some(size),

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tpm_domain::{
-    Failure, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote, Timestamp,
+    ChangePayload, Failure, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote,
+    Timestamp,
 };
 use tpm_provisioner::{Learned, Observed, Operation, Provisioner, Slot, StepCall, StepSpec};
 use tpm_store::{Claim, SlotAnswer, StoreError, UnitOfWork};
@@ -331,6 +332,18 @@ impl<'w> Run<'w> {
         }
     }
 
+    /// Deleting is asked for by name; a change may carry the consent to lose what there is.
+    fn consent(&self) -> bool {
+        self.claim.undoing
+            || self.claim.task.kind == TaskKind::DeleteServer
+            || self.change().is_some_and(|change| change.consent)
+    }
+
+    /// What a change was asked for with.
+    pub(crate) fn change(&self) -> Option<ChangePayload> {
+        serde_json::from_str(self.claim.task.payload.as_deref()?).ok()
+    }
+
     pub(crate) fn call<'a>(
         &'a self,
         record: &'a StepRecord,
@@ -345,6 +358,8 @@ impl<'w> Run<'w> {
             step: &record.name,
             server: &self.server,
             task: &self.claim.task.token,
+            epoch: self.claim.lease.epoch,
+            consent: self.consent(),
             undoing: self.claim.undoing,
             intent,
             handle: record.handle.as_deref(),

@@ -109,7 +109,11 @@ impl Worker {
         let mut swept = Swept::default();
         let mut due = Vec::new();
         let mut calm = Vec::new();
-        for server in servers.iter().filter(|s| s.engine == name && is_settled(s)) {
+        let shown_here = |server: &&Server| {
+            let engine = self.engine(&server.engine);
+            engine.is_some_and(|engine| engine.surveyed_by() == name)
+        };
+        for server in servers.iter().filter(shown_here).filter(|s| is_settled(s)) {
             let entry = entries.get(&server.vmid).copied();
             if is_suspect(server, entry) {
                 due.push(server);

@@ -49,6 +49,7 @@ fn reason_ko(reason: &Reason) -> String {
         }
         Reason::Past => "이미 지난 시각입니다".into(),
         Reason::NoSuch => "존재하지 않습니다".into(),
+        Reason::NotItsName => "서버 이름과 같아야 합니다".into(),
         Reason::Shrinks { from } => {
             format!("현재 크기 {from}GB보다 작을 수 없습니다. 디스크는 늘릴 수만 있습니다")
         }
@@ -78,6 +79,7 @@ fn reason_en(reason: &Reason) -> String {
         Reason::Moment => "must be a moment in RFC 3339 form, as 2027-01-15T10:30:00Z".into(),
         Reason::Past => "lies in the past".into(),
         Reason::NoSuch => "does not exist".into(),
+        Reason::NotItsName => "must be the server's name".into(),
         Reason::Shrinks { from } => {
             format!("must not be below the present {from} GB: disks only grow")
         }

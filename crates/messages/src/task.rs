@@ -201,6 +201,17 @@ fn code(lang: Lang, code: FailureCode) -> &'static str {
             "사용 가능한 VMID가 없습니다",
             "there are no free VMIDs left",
         ),
+        FailureCode::TerraformFailed => {
+            lang.pick("Terraform 실행이 실패했습니다", "Terraform ended with an error")
+        }
+        FailureCode::DestructivePlan => lang.pick(
+            "계획이 게스트나 디스크를 삭제하거나 다시 만들므로 실행하지 않았습니다. 동의하려면 confirm에 서버 이름을 보내십시오",
+            "the plan destroys or replaces what the server holds, so nothing was done; send the server's name as confirm to agree",
+        ),
+        FailureCode::StalePlan => lang.pick(
+            "계획을 세운 뒤에 게스트가 변경되어 실행하지 않았습니다. 다시 요청하십시오",
+            "the guest was changed after the plan was made, so nothing was done; ask again",
+        ),
         FailureCode::UndoFailed => lang.pick("되돌리기에 실패했습니다", "it could not be undone"),
         FailureCode::Internal => {
             lang.pick("내부 오류가 발생했습니다", "an internal error occurred")

@@ -70,40 +70,16 @@ pub(crate) fn size(config: &GuestConfig) -> Option<GuestSize> {
     })
 }
 
-/// The disk the guest boots from, with its size in bytes: the first disk of the boot order, else the
-/// first one on any bus.
+/// The disk the guest boots from, with its size in bytes.
 fn first_disk(config: &GuestConfig) -> Result<(String, u64), ProvisionError> {
-    let disks = config.disks().map_err(of_value)?;
-    let plain = |name: &str| {
-        disks
-            .get(name)
-            .filter(|disk| !disk.is_cdrom() && !disk.is_cloudinit())
-    };
-    let order = config
-        .get("boot")
-        .and_then(|boot| boot.split("order=").nth(1));
-    let by_order = order
-        .into_iter()
-        .flat_map(|list| list.split([',', ';']))
-        .map(str::trim)
-        .find(|name| plain(name).is_some());
-    let by_bus = || {
-        ["scsi", "virtio", "sata", "ide"].iter().find_map(|bus| {
-            (0..31)
-                .map(|n| format!("{bus}{n}"))
-                .find(|name| plain(name).is_some())
-        })
-    };
-    let name = by_order.map(str::to_owned).or_else(by_bus);
-    let name = name.ok_or_else(|| {
-        let text = "the template has no disk";
-        ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text)
-    })?;
-    let size = plain(&name)
-        .and_then(|disk| disk.size_bytes())
-        .ok_or_else(|| {
-            let text = format!("Proxmox does not say how large {name} is");
-            ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text)
-        })?;
+    let refused =
+        |text: String| ProvisionError::new(Fate::Refused, FailureCode::ProxmoxRefused, text);
+    let (name, disk) = config
+        .boot_disk()
+        .map_err(of_value)?
+        .ok_or_else(|| refused("the template has no disk".into()))?;
+    let size = disk
+        .size_bytes()
+        .ok_or_else(|| refused(format!("Proxmox does not say how large {name} is")))?;
     Ok((name, size))
 }

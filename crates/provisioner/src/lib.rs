@@ -6,10 +6,12 @@
 //! tries again, undoes, and starts over after a crash. Therefore every act must be repeatable, and every
 //! look must find out from the world itself whether the step's effect is there.
 
+mod code;
 mod error;
 mod signer;
 mod step;
 
+pub use code::{CodeError, CodeFile, PlanView, RunLine, ServerCode, StateVersion};
 pub use error::{Fate, ProvisionError};
 pub use signer::{MarkSigner, WeakKey};
 pub use step::{
@@ -49,6 +51,11 @@ pub struct Described {
 pub trait Provisioner: Send + Sync {
     /// The engine's name, stored with each server: `direct`, …
     fn name(&self) -> &str;
+
+    /// The engine whose surveys show this one's guests: itself, unless both work on one cluster.
+    fn surveyed_by(&self) -> &str {
+        self.name()
+    }
 
     /// The steps of an operation, in order. Never empty, and the same for the life of the process:
     /// tasks that were begun before a restart go on by the steps' names.

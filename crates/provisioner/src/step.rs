@@ -103,6 +103,10 @@ pub struct StepCall<'a> {
     pub server: &'a Server,
     /// The task on whose behalf.
     pub task: &'a TaskToken,
+    /// Counts the claims of the task: what this call writes is void once somebody else claimed it.
+    pub epoch: i64,
+    /// Whether a person agreed to the loss of what the server holds.
+    pub consent: bool,
     /// Whether this is the undoing of a create: what is not ours is then none of our business.
     pub undoing: bool,
     /// What the last act was going to do; `None` before the first one.

@@ -159,6 +159,35 @@ impl GuestConfig {
             .collect()
     }
 
+    /// The disk the guest boots from, by name: the first disk of the boot order, else the first one on any
+    /// bus.
+    ///
+    /// # Errors
+    /// When PVE prints one this crate cannot read.
+    pub fn boot_disk(&self) -> Result<Option<(String, Disk)>, PropertyError> {
+        let mut disks = self.disks()?;
+        let plain = |name: &String| {
+            disks
+                .get(name)
+                .is_some_and(|disk| !disk.is_cdrom() && !disk.is_cloudinit())
+        };
+        let order = self
+            .get("boot")
+            .and_then(|boot| boot.split("order=").nth(1));
+        let by_order = order
+            .into_iter()
+            .flat_map(|list| list.split([',', ';']))
+            .map(|name| name.trim().to_owned())
+            .find(plain);
+        let by_bus = || {
+            ["scsi", "virtio", "sata", "ide"]
+                .iter()
+                .find_map(|bus| (0..31).map(|n| format!("{bus}{n}")).find(plain))
+        };
+        let name = by_order.or_else(by_bus);
+        Ok(name.and_then(|name| disks.remove(&name).map(|disk| (name, disk))))
+    }
+
     /// Volumes that belong to the guest but are not attached: `unusedN`.
     pub fn unused_volumes(&self) -> impl Iterator<Item = &str> {
         self.numbered("unused").map(|(_, volume)| volume)

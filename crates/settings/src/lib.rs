@@ -10,6 +10,6 @@ mod validate;
 pub use load::{DEFAULTS, LoadError, load, load_from};
 pub use sections::{
     Api, Auth, CloneMode, Database, Limits, Log, Network, Proxmox, Role, Security, Settings,
-    Spread, Worker,
+    Spread, Terraform, TerraformMode, Worker,
 };
 pub use validate::Problem;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub security: Security,
     /// The Proxmox VE cluster.
     pub proxmox: Proxmox,
+    /// The Terraform engine.
+    pub terraform: Terraform,
     /// The network of servers whose request names none.
     pub network: Network,
     /// Bounds of requests.
@@ -118,6 +120,9 @@ pub struct Security {
     /// Hex key that marks are signed with, the same for every process. Empty: a file in `data_dir`,
     /// made on the first start.
     pub mark_key: SecretString,
+    /// Hex key of 32 bytes that Terraform states and plans are sealed with, the same for every process.
+    /// Empty: a file in `data_dir`, made on the first start.
+    pub state_key: SecretString,
 }
 
 /// How a template is cloned.
@@ -180,6 +185,37 @@ pub struct Proxmox {
     pub agent_timeout_secs: u64,
     /// How long one step may take in all, in seconds.
     pub step_timeout_secs: u64,
+}
+
+/// Whether there is a Terraform engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TerraformMode {
+    /// Where `terraform` or `tofu` is found.
+    Auto,
+    /// There must be one.
+    On,
+    /// There is none.
+    Off,
+}
+
+/// The Terraform engine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terraform {
+    /// Whether there is one.
+    pub mode: TerraformMode,
+    /// `terraform` or `tofu`. Empty: the first of both that is found.
+    pub binary: String,
+    /// Folder with the provider, laid out as a filesystem mirror. Empty: it is fetched once from the
+    /// public registry.
+    pub mirror: String,
+    /// Most runs at once in one worker.
+    pub max_runs: usize,
+    /// Memory that one run should stay below, in MiB.
+    pub memory_mb: u32,
+    /// How long one run may take, in seconds.
+    pub run_timeout_secs: u64,
 }
 
 /// The network of servers whose request names none.

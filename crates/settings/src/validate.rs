@@ -1,6 +1,6 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
-use crate::{Limits, Network, Proxmox, Role, Settings};
+use crate::{Limits, Network, Proxmox, Role, Settings, Terraform, TerraformMode};
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::fmt;
@@ -145,7 +145,14 @@ impl Settings {
             "security.mark_key",
             "must be at least 32 hex digits, or empty",
         );
+        let key = self.security.state_key.expose_secret();
+        problems.unless(
+            key.is_empty() || (key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit())),
+            "security.state_key",
+            "must be 64 hex digits, or empty",
+        );
         proxmox(&self.proxmox, &mut problems);
+        terraform(&self.terraform, &self.proxmox, &mut problems);
         network(&self.network, &mut problems);
         limits(&self.limits, &mut problems);
         problems.unless(
@@ -178,6 +185,35 @@ fn proxmox(proxmox: &Proxmox, problems: &mut Problems) {
 }
 
 /// How to get in, and how to know that it is the right cluster.
+fn terraform(terraform: &Terraform, proxmox: &Proxmox, problems: &mut Problems) {
+    let on = terraform.mode == TerraformMode::On;
+    problems.unless(
+        !on || !proxmox.endpoints.is_empty(),
+        "terraform.mode",
+        "needs proxmox.endpoints",
+    );
+    problems.unless(
+        !on || !proxmox.ca_file.is_empty(),
+        "terraform.mode",
+        "needs proxmox.ca_file: the provider cannot check a fingerprint",
+    );
+    problems.unless(
+        (1..=64).contains(&terraform.max_runs),
+        "terraform.max_runs",
+        "must be between 1 and 64",
+    );
+    problems.unless(
+        (128..=65_536).contains(&terraform.memory_mb),
+        "terraform.memory_mb",
+        "must be between 128 and 65536",
+    );
+    problems.unless(
+        (10..=86_400).contains(&terraform.run_timeout_secs),
+        "terraform.run_timeout_secs",
+        "must be between 10 and 86400",
+    );
+}
+
 fn access(proxmox: &Proxmox, problems: &mut Problems) {
     let by_token = proxmox.token_id.contains('@')
         && proxmox.token_id.contains('!')

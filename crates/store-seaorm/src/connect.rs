@@ -86,6 +86,16 @@ impl SeaStore {
         })
     }
 
+    /// Questions outside of a transaction.
+    pub(crate) fn outside(&self) -> Session<DatabaseConnection> {
+        Session::outside(self.read.clone())
+    }
+
+    /// The pool that writes.
+    pub(crate) fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
     /// Closes every connection once what is under way has ended.
     pub async fn close(self) {
         let Self { write, read, .. } = self;
@@ -239,7 +249,7 @@ pub(crate) fn now_sql(backend: DbBackend) -> &'static str {
 #[async_trait]
 impl Store for SeaStore {
     fn reads(&self) -> Box<dyn Reads + Send + Sync + '_> {
-        Box::new(Session::outside(self.read.clone()))
+        Box::new(self.outside())
     }
 
     async fn begin(&self) -> Result<Box<dyn UnitOfWork + Send + Sync>> {

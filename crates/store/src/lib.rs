@@ -15,6 +15,7 @@ pub mod queue;
 mod reservation;
 mod server;
 mod task;
+mod terraform;
 
 pub use account::{AccountReads, AccountWrites, Session, Throttle, User};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
@@ -27,6 +28,7 @@ pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, Slo
 pub use reservation::{ReservationWrites, VmidRange};
 pub use server::{NewServer, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 pub use task::{NewTask, TaskQuery, TaskReads, TaskWrites};
+pub use terraform::{Fence, Locked, LogLine, PlanRow, StateRow, TerraformStore};
 
 use async_trait::async_trait;
 use tpm_domain::Timestamp;

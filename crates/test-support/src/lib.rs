@@ -7,11 +7,13 @@ mod client;
 mod postgres;
 mod program;
 mod stack;
+mod terraform;
 
 pub use client::{Client, Reply};
 pub use postgres::{Postgres, PostgresMissing};
 pub use program::{Program, free_port};
 pub use stack::{Database, PASSWORD, Stack, StackBuilder};
+pub use terraform::{Terraform, TerraformMissing};
 
 /// Tells the person who watches, also when the test passes: the harness only keeps back what is printed.
 pub fn say(text: &str) {

@@ -1,5 +1,6 @@
 //! A whole installation in one process.
 
+use crate::Terraform;
 use crate::client::Client;
 use std::collections::HashMap;
 use std::fmt;
@@ -62,6 +63,14 @@ impl StackBuilder {
         self.environment
             .insert(format!("TPM__{key}"), value.to_string());
         self
+    }
+
+    /// With the Terraform engine.
+    #[must_use]
+    pub fn terraform(self, terraform: &Terraform) -> Self {
+        self.set("TERRAFORM__MODE", "on")
+            .set("TERRAFORM__BINARY", terraform.binary.display())
+            .set("TERRAFORM__MIRROR", terraform.mirror.display())
     }
 
     /// With an engine of the test's own beside the direct one.
@@ -127,6 +136,7 @@ impl StackBuilder {
             ("PROXMOX__CA_FILE", ca.display().to_string()),
             ("NETWORK__POOL", "192.168.0.21-192.168.0.250".into()),
             ("NETWORK__GATEWAY", "192.168.0.1".into()),
+            ("TERRAFORM__MODE", "off".into()),
         ]
         .into_iter()
         .map(|(key, value)| (format!("TPM__{key}"), value))

@@ -65,6 +65,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
             }
         }),
         services: Vec::new(),
+        code: None,
         host: Arc::new(NoHost),
         started_at: scene.now(),
     })

@@ -1,8 +1,10 @@
-//! Programs of others that tests speak to: PostgreSQL, and `proxmoxer` in a Python of its own.
+//! Programs of others that tests speak to: PostgreSQL, `proxmoxer` in a Python of its own, Terraform with its
+//! provider.
 //!
 //! What is missing is said in one line and its tests skip themselves; with `CI=true` it is an error.
 
 use super::in_ci;
+use crate::provider;
 use crate::workspace::{self, in_path};
 use anyhow::{Context as _, bail};
 use std::fs;
@@ -25,6 +27,7 @@ const PROBE: &str = "import sys; from importlib.metadata import version\n\
 pub(super) struct Outside {
     postgres: bool,
     python: Option<PathBuf>,
+    provider: Option<PathBuf>,
     missing: Vec<String>,
 }
 
@@ -51,6 +54,15 @@ impl Outside {
             }
             Err(missing) => outside.missing.push(missing),
         }
+        match provider::mirror()? {
+            Ok(mirror) => {
+                println!("Terraform's provider: {}", mirror.display());
+                outside.provider = Some(mirror);
+            }
+            Err(provider::Missing(what)) => {
+                outside.missing.push(format!("Terraform ({what})"));
+            }
+        }
         Ok(outside)
     }
 
@@ -76,9 +88,13 @@ impl Outside {
 
     /// What tests find the programs by. PostgreSQL they find as we do.
     pub(super) fn variables(&self) -> Vec<(&'static str, &Path)> {
-        self.python
-            .iter()
-            .map(|python| ("TPM_PROXMOXER_PYTHON", python.as_path()))
+        let named = [
+            ("TPM_PROXMOXER_PYTHON", self.python.as_deref()),
+            (provider::VARIABLE, self.provider.as_deref()),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, path?)))
             .collect()
     }
 }

@@ -6,8 +6,8 @@ use super::reserve::{Crossings, Refusal};
 use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
 use tpm_domain::{
-    Action, Conflict, Error, Event, EventKind, Expiry, FieldErrors, Reason, Server, ServerId,
-    ServerName, ServerSpec, ServerState, Shortage, TaskKind, TaskToken, Usage, room_to_grow,
+    Action, ChangePayload, Conflict, Error, Event, EventKind, Expiry, FieldErrors, Reason, Server,
+    ServerId, ServerName, ServerState, Shortage, TaskKind, TaskToken, Usage, room_to_grow,
 };
 use tpm_store::{NewTask, UnitOfWork};
 
@@ -24,6 +24,8 @@ pub struct ServerChange {
     pub expiry: Option<ExpiryDraft>,
     /// Name of the project it belongs to.
     pub project: Option<String>,
+    /// The server's name, as consent to a change that loses what it holds.
+    pub confirm: Option<String>,
 }
 
 /// What became of a change.
@@ -96,7 +98,10 @@ impl App {
             self.gate(&*tx, &before, &server).await?;
         }
         let outcome = if grows {
-            ChangeOutcome::Started(self.enqueue_change(ctx, &*tx, &before).await?)
+            ChangeOutcome::Started(
+                self.enqueue_change(ctx, &*tx, &before, change.confirm.is_some())
+                    .await?,
+            )
         } else {
             ChangeOutcome::Saved
         };
@@ -138,6 +143,11 @@ impl App {
         } else {
             let max = limits.max_disk_gb;
             set(change.disk_size, &mut spec.disk_gb, has, max, "disk_size");
+        }
+        if let Some(name) = &change.confirm
+            && name != server.name.as_str()
+        {
+            errors.add("confirm", Reason::NotItsName);
         }
         if let Some(draft) = &change.expiry {
             server.expiry = match draft.at {
@@ -200,6 +210,7 @@ impl App {
         ctx: &Ctx,
         tx: &(dyn UnitOfWork + Send + Sync),
         before: &Server,
+        consent: bool,
     ) -> std::result::Result<TaskToken, Refusal> {
         if let Some(task) = tx.active_task(before.id).await? {
             let task = task.token;
@@ -212,7 +223,7 @@ impl App {
         let token = self.new_task_token();
         let on = (before.id, before.name.to_string());
         let task = NewTask {
-            payload: Some(as_json(&before.spec)?),
+            payload: Some(as_json(before, consent)?),
             ..NewTask::on(TaskKind::ChangeServer, token.clone(), on, ctx.actor.id)
         };
         tx.insert_task(&task).await?;
@@ -227,6 +238,8 @@ impl App {
     }
 }
 
-fn as_json(spec: &ServerSpec) -> std::result::Result<String, Refusal> {
-    serde_json::to_string(spec).map_err(|error| Refusal::App(AppError::Fault(error.into())))
+fn as_json(before: &Server, consent: bool) -> std::result::Result<String, Refusal> {
+    let before = before.spec.clone();
+    serde_json::to_string(&ChangePayload { before, consent })
+        .map_err(|error| Refusal::App(AppError::Fault(error.into())))
 }

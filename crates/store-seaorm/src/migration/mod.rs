@@ -2,6 +2,7 @@
 
 mod m0001_begin;
 mod m0002_fleet;
+mod m0003_terraform;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_begin::Migration),
             Box::new(m0002_fleet::Migration),
+            Box::new(m0003_terraform::Migration),
         ]
     }
 }

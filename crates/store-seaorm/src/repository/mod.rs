@@ -10,6 +10,7 @@ mod project;
 mod reservation;
 mod server;
 pub(crate) mod task;
+mod terraform;
 
 use crate::connect::begin;
 use crate::error::broken;

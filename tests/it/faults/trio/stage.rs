@@ -79,6 +79,8 @@ impl Call {
     /// The same call again.
     pub(super) fn again(&self) -> StepCall<'_> {
         StepCall {
+            epoch: 1,
+            consent: false,
             operation: self.operation,
             step: &self.step,
             server: &self.server,

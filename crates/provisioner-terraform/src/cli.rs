@@ -1,0 +1,272 @@
+//! Running the command line: in an environment made from nothing, in a process group of its own, never
+//! outliving the worker.
+//!
+//! Between the worker and the command stands a small shell that waits for either of them: when the worker
+//! dies, however it dies, the pipe to it closes and the shell kills the whole group, the provider included.
+
+use crate::settings::{ProviderLogin, TerraformSettings};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+/// Runs `$@` until it ends or standard input does. A run that takes too much memory is what the kernel is to
+/// take first.
+const GUARD: &str = r#"
+echo 500 > /proc/self/oom_score_adj 2>/dev/null
+exec 3<&0
+"$@" </dev/null 3<&- &
+run=$!
+{ cat <&3 >/dev/null; kill -KILL 0; } >/dev/null 2>&1 &
+watch=$!
+exec 3<&-
+wait "$run"
+code=$?
+kill "$watch" 2>/dev/null
+exit "$code"
+"#;
+
+/// Oldest versions that the engine works with.
+const LEAST: (u32, u32) = (1, 9);
+/// Standard error beyond this is not kept.
+const MOST_ERRORS: u64 = 64 * 1024;
+/// Lines are handed on in such portions.
+const PORTION: usize = 100;
+/// Longest line that is kept whole.
+const LONGEST: usize = 8 * 1024;
+
+/// Why a run did not come to its end.
+#[derive(Debug, Error)]
+pub(crate) enum CliError {
+    /// It could not be started or read.
+    #[error("cannot run {binary}")]
+    Start {
+        binary: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// It took too long and was killed.
+    #[error("killed after {0} s")]
+    TooLong(u64),
+    /// It is too old.
+    #[error("version {0} is older than {least}.{minor}", least = LEAST.0, minor = LEAST.1)]
+    TooOld(String),
+    /// It printed something else than expected.
+    #[error("it printed what cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Whether it succeeded.
+    pub(crate) ok: bool,
+    /// What it wrote to standard output, line by line.
+    pub(crate) lines: Vec<String>,
+    /// What it wrote to standard error.
+    pub(crate) errors: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    terraform_version: String,
+}
+
+/// What a run is given beyond its arguments.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) args: &'a [&'a str],
+    pub(crate) env: BTreeMap<&'static str, OsString>,
+    /// Values that are struck from everything it prints.
+    pub(crate) secrets: &'a [SecretString],
+    /// Where its lines go as they come.
+    pub(crate) tell: Option<mpsc::Sender<Vec<String>>>,
+}
+
+/// The environment of every run. Nothing of the worker's own is in it.
+pub(crate) fn environment(
+    settings: &TerraformSettings,
+    dir: &Path,
+    rc: &Path,
+) -> BTreeMap<&'static str, OsString> {
+    let mut env: BTreeMap<&'static str, OsString> = BTreeMap::new();
+    env.insert("PATH", "/usr/local/bin:/usr/bin:/bin".into());
+    env.insert("HOME", dir.into());
+    env.insert("TMPDIR", dir.into());
+    env.insert("LANG", "C.UTF-8".into());
+    env.insert("TF_CLI_CONFIG_FILE", rc.into());
+    env.insert("TF_IN_AUTOMATION", "1".into());
+    env.insert("TF_INPUT", "0".into());
+    env.insert("CHECKPOINT_DISABLE", "1".into());
+    env.insert("GOMEMLIMIT", format!("{}MiB", settings.memory_mb).into());
+    env
+}
+
+/// What the provider needs: where the cluster is, and how to log in.
+pub(crate) fn provider(
+    settings: &TerraformSettings,
+    attempt: u32,
+    env: &mut BTreeMap<&'static str, OsString>,
+) {
+    // The provider knows one endpoint; the next attempt takes the next one.
+    let turn = usize::try_from(attempt).unwrap_or(0);
+    let endpoints = &settings.endpoints;
+    if let Some(endpoint) = endpoints.get(turn % endpoints.len().max(1)) {
+        env.insert("PROXMOX_VE_ENDPOINT", endpoint.into());
+    }
+    env.insert("SSL_CERT_FILE", settings.ca_file.clone().into());
+    match &settings.login {
+        ProviderLogin::Token { id, secret } => {
+            let token = format!("{id}={}", secret.expose_secret());
+            env.insert("PROXMOX_VE_API_TOKEN", token.into());
+        }
+        ProviderLogin::Password { username, password } => {
+            env.insert("PROXMOX_VE_USERNAME", username.into());
+            env.insert("PROXMOX_VE_PASSWORD", password.expose_secret().into());
+        }
+    }
+}
+
+/// Asks for the version; one that is too old is an error.
+pub(crate) async fn version(settings: &TerraformSettings, dir: &Path) -> Result<String, CliError> {
+    let env = environment(settings, dir, Path::new("/dev/null"));
+    let run = Run {
+        dir,
+        args: &["version", "-json"],
+        env,
+        secrets: &[],
+        tell: None,
+    };
+    let ended = run.to_its_end(settings).await?;
+    let text = ended.lines.join("\n");
+    let version: Version =
+        serde_json::from_str(&text).map_err(|_| CliError::Unreadable(text.clone()))?;
+    let mut parts = version.terraform_version.split('.');
+    let mut part = || parts.next().and_then(|part| part.parse::<u32>().ok());
+    match (part(), part()) {
+        (Some(major), Some(minor)) if (major, minor) >= LEAST => Ok(version.terraform_version),
+        _ => Err(CliError::TooOld(version.terraform_version)),
+    }
+}
+
+impl Run<'_> {
+    /// Runs it.
+    pub(crate) async fn to_its_end(self, settings: &TerraformSettings) -> Result<Ended, CliError> {
+        let start = |source| CliError::Start {
+            binary: settings.binary.display().to_string(),
+            source,
+        };
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", GUARD, "guard"])
+            .arg(&settings.binary)
+            .args(self.args)
+            .current_dir(self.dir)
+            .env_clear()
+            .envs(&self.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(start)?;
+        // Closing it is what kills the run, so it is held as long as the run is waited for.
+        let life = child.stdin.take();
+        let done = tokio::time::timeout(settings.run_timeout, self.follow(&mut child)).await;
+        drop(life);
+        match done {
+            Ok(ended) => ended.map_err(start),
+            Err(_) => {
+                child.wait().await.map_err(start)?;
+                Err(CliError::TooLong(settings.run_timeout.as_secs()))
+            }
+        }
+    }
+
+    async fn follow(&self, child: &mut Child) -> std::io::Result<Ended> {
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (lines, errors) = tokio::join!(self.lines(out), self.errors(err));
+        let status = child.wait().await?;
+        Ok(Ended {
+            ok: status.success(),
+            lines: lines?,
+            errors: errors?,
+        })
+    }
+
+    async fn lines<R: AsyncRead + Unpin>(&self, from: Option<R>) -> std::io::Result<Vec<String>> {
+        let mut all = Vec::new();
+        let Some(from) = from else { return Ok(all) };
+        let mut reader = BufReader::new(from).lines();
+        let mut told = 0;
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(1), reader.next_line()).await;
+            let ended = match next {
+                Ok(line) => match line? {
+                    Some(line) => {
+                        all.push(self.clean(line));
+                        false
+                    }
+                    None => true,
+                },
+                Err(_) => false,
+            };
+            let quiet = next_is_quiet(&all, told);
+            if let Some(tell) = &self.tell
+                && all.len() > told
+                && (ended || quiet || all.len() - told >= PORTION)
+            {
+                // Nobody listens any more: the run goes on all the same.
+                let _ = tell
+                    .send(all[told..].iter().map(|l| shortened(l)).collect())
+                    .await;
+                told = all.len();
+            }
+            if ended {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn errors<R: AsyncRead + Unpin>(&self, from: Option<R>) -> std::io::Result<String> {
+        let mut bytes = Vec::new();
+        if let Some(mut from) = from {
+            (&mut from)
+                .take(MOST_ERRORS)
+                .read_to_end(&mut bytes)
+                .await?;
+            tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+        }
+        Ok(self.clean(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn clean(&self, mut line: String) -> String {
+        for secret in self.secrets {
+            let secret = secret.expose_secret();
+            if !secret.is_empty() && line.contains(secret) {
+                line = line.replace(secret, "***");
+            }
+        }
+        line
+    }
+}
+
+/// Whether something that was printed waits to be told and says that something began or ended.
+fn next_is_quiet(all: &[String], told: usize) -> bool {
+    all.get(told..)
+        .is_some_and(|new| new.iter().any(|line| line.contains("\"type\":\"apply_")))
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}

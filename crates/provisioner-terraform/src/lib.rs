@@ -1,0 +1,437 @@
+//! The Terraform engine: makes, changes and destroys guests by Terraform or OpenTofu and the `bpg/proxmox`
+//! provider, each server with a small state of its own.
+//!
+//! Terraform is given what was decided (node, VMID, addresses) and decides nothing. Whether a guest is ours,
+//! where it is and whether it is as wanted is found out by the direct engine's looks, so both engines mean the
+//! same by *done*; power and readiness are the direct engine's altogether. A run that was cut off is settled
+//! from what Proxmox VE and the state say: a guest that is ours and not in the state is imported, never made
+//! again.
+
+mod backend;
+mod cli;
+mod eject;
+mod plan;
+mod render;
+mod room;
+mod run;
+mod seal;
+mod settings;
+mod situation;
+mod steps;
+
+pub use eject::TerraformCode;
+pub use render::PROVIDER_VERSION;
+pub use room::{RoomError, StateRoom};
+pub use seal::{KEY_BYTES, Seal, SealError};
+pub use settings::{ProviderLogin, RoleCode, TerraformSettings};
+
+use crate::room::OpenPlan;
+use crate::run::{From, Ready, RunError};
+use crate::steps::{APPLY, DESTROY, PLAN, Steps, VERIFY};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::{OnceCell, Semaphore};
+use tpm_domain::{FailureCode, GuestEntry, GuestView, PlanAction, Server};
+use tpm_provisioner::{
+    Acted, Fate, Inspection, Learned, MarkSigner, Observed, Operation, ProvisionError, Provisioner,
+    Slot, StepCall, StepSpec,
+};
+use tpm_pve_client::Client;
+
+/// The engine's name.
+pub const ENGINE: &str = "terraform";
+
+/// The engine on one cluster.
+pub struct TerraformProvisioner {
+    direct: Arc<dyn Provisioner>,
+    client: Client,
+    signer: MarkSigner,
+    room: StateRoom,
+    settings: TerraformSettings,
+    steps: Steps,
+    runs: Semaphore,
+    ready: OnceCell<Ready>,
+}
+
+impl fmt::Debug for TerraformProvisioner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TerraformProvisioner")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TerraformProvisioner {
+    /// The engine on the cluster of `direct`, which `client` speaks to as well.
+    #[must_use]
+    pub fn new(
+        direct: Arc<dyn Provisioner>,
+        client: Client,
+        signer: MarkSigner,
+        room: StateRoom,
+        settings: TerraformSettings,
+    ) -> Self {
+        Self {
+            steps: Steps::new(&*direct, settings.step_timeout),
+            runs: Semaphore::new(settings.max_runs.max(1)),
+            ready: OnceCell::new(),
+            direct,
+            client,
+            signer,
+            room,
+            settings,
+        }
+    }
+
+    /// The same call about a step of the direct engine's.
+    fn on<'a>(call: &StepCall<'a>, operation: Operation, step: &'a str) -> StepCall<'a> {
+        StepCall {
+            operation,
+            step,
+            // What Terraform began has no UPID.
+            handle: None,
+            ..call.clone()
+        }
+    }
+
+    async fn observe_plan(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
+        if call.operation == Operation::Create {
+            // Whether it can be made there at all.
+            let fresh = StepCall {
+                intent: None,
+                ..Self::on(call, Operation::Create, "clone")
+            };
+            self.direct.observe(&fresh).await?;
+        }
+        match self.planned(call).await? {
+            Some(plan) if call.attempt > 0 => Ok(Observed::Done {
+                evidence: json!({
+                    "plan": plan.hash, "base_serial": plan.base_serial, "change": plan.change,
+                }),
+                learned: Learned::default(),
+            }),
+            _ => Ok(Observed::Needed(json!({}))),
+        }
+    }
+
+    async fn planned(&self, call: &StepCall<'_>) -> Result<Option<OpenPlan>, ProvisionError> {
+        let plan = self.room.plan(call.server.id, call.task).await;
+        plan.map_err(|error| failed(call, error.into()))
+    }
+
+    async fn act_plan(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let from = self.situation(call).await?;
+        let plan = self.run(call, from, false, None).await?;
+        refuse_losses(call, &plan)?;
+        Ok(Acted::default())
+    }
+
+    /// Opens a run, takes `plan` or makes one, and carries it out when `apply` says so.
+    async fn run(
+        &self,
+        call: &StepCall<'_>,
+        from: From,
+        destroy: bool,
+        plan: Option<OpenPlan>,
+    ) -> Result<OpenPlan, ProvisionError> {
+        let tell = |error| failed(call, error);
+        let session = self.open(call, from).await.map_err(tell)?;
+        let plan = match plan {
+            Some(plan) => Ok(plan),
+            None => session.plan(destroy).await,
+        };
+        session.close().await;
+        plan.map_err(tell)
+    }
+
+    /// Plans where need be, and carries the plan out.
+    async fn carry_out(
+        &self,
+        call: &StepCall<'_>,
+        from: From,
+        destroy: bool,
+        plan: Option<OpenPlan>,
+    ) -> Result<(), ProvisionError> {
+        let tell = |error| failed(call, error);
+        let present = from.digest.is_some();
+        let session = self.open(call, from).await.map_err(tell)?;
+        let done = async {
+            let plan = match plan {
+                Some(plan) => plan,
+                None => session.plan(destroy).await.map_err(tell)?,
+            };
+            refuse_surprises(call, &plan, present, destroy)?;
+            if plan.change.action == PlanAction::Nothing && !plan.change.imports {
+                return Ok(());
+            }
+            session.apply(&plan).await.map_err(tell)
+        }
+        .await;
+        session.close().await;
+        done
+    }
+
+    /// Whether the state has the guest as it is.
+    async fn is_in_state(&self, server: &Server, node: &str) -> Result<bool, RunError> {
+        let state = self.room.latest(server.id).await?;
+        Ok(state
+            .and_then(|state| state.view.guest)
+            .is_some_and(|guest| {
+                guest.vm_id == server.vmid.0 && guest.node_name == node && !guest.tainted
+            }))
+    }
+
+    async fn observe_create(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
+        match self
+            .direct
+            .observe(&Self::on(call, Operation::Create, "clone"))
+            .await?
+        {
+            Observed::Done { evidence, learned } => {
+                let node = learned.node.as_ref().map_or("", |node| node.0.as_str());
+                let there = self.is_in_state(call.server, node).await;
+                if there.map_err(|error| failed(call, error))? {
+                    return Ok(Observed::Done { evidence, learned });
+                }
+                // Made, but its run never came to writing it down. What was known of the clone is kept.
+                let mut intent = call.intent.cloned().unwrap_or_else(|| json!({}));
+                intent["settle"] = json!(true);
+                Ok(Observed::Needed(intent))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Whether the guest is as the row says, by the direct engine's own looks.
+    async fn observe_settled(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
+        let mut all = json!({});
+        for step in ["configure", "resize"] {
+            match self
+                .direct
+                .observe(&Self::on(call, call.operation, step))
+                .await?
+            {
+                Observed::Done { evidence, .. } => {
+                    for (key, value) in evidence.as_object().into_iter().flatten() {
+                        all[key] = value.clone();
+                    }
+                }
+                Observed::Needed(why) => return Ok(Observed::Needed(json!({ "differs": why }))),
+                wait @ Observed::Wait { .. } => return Ok(wait),
+            }
+        }
+        let state = self.room.latest(call.server.id).await;
+        let state = state.map_err(|error| failed(call, error.into()))?;
+        if let Some(state) = state {
+            all["serial"] = json!(state.view.serial);
+        }
+        Ok(Observed::Done {
+            evidence: all,
+            learned: Learned::default(),
+        })
+    }
+
+    async fn act_create(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let from = self.situation(call).await?;
+        // The plan that was made before, as long as the world is as it was then.
+        let plan = self.planned(call).await?.filter(|plan| fits(plan, &from));
+        self.carry_out(call, from, false, plan).await?;
+        Ok(Acted::default())
+    }
+
+    async fn act_change(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let from = self.situation(call).await?;
+        let plan = self.planned(call).await?;
+        let plan = match plan {
+            Some(plan) if fits(&plan, &from) => Some(plan),
+            // Our own act before this one may have got half way.
+            _ if call.attempt > 1 => None,
+            _ => {
+                let text = format!("VM {} is not what the plan was made for", call.server.vmid);
+                let code = FailureCode::StalePlan;
+                return Err(ProvisionError::new(Fate::Refused, code, text));
+            }
+        };
+        self.carry_out(call, from, false, plan).await?;
+        Ok(Acted::default())
+    }
+
+    /// By Terraform when the state has the guest, otherwise by the direct engine.
+    async fn act_destroy(
+        &self,
+        call: &StepCall<'_>,
+        intent: &Value,
+    ) -> Result<Acted, ProvisionError> {
+        let inner = Self::on(call, Operation::Destroy, DESTROY);
+        // Whose it is, right before.
+        let Observed::Needed(_) = self.direct.observe(&inner).await? else {
+            return Ok(Acted::default());
+        };
+        let from = match self.situation(call).await {
+            Ok(from) if from.digest.is_some() && !from.import => from,
+            _ => return self.direct.act(&inner, intent).await,
+        };
+        self.carry_out(call, from, true, None).await?;
+        Ok(Acted::default())
+    }
+}
+
+/// Whether a plan was made from what there is.
+fn fits(plan: &OpenPlan, from: &From) -> bool {
+    plan.values == render::pretty(&from.values)
+        && plan.base_serial == from.serial
+        && plan.guest_digest == from.digest
+}
+
+/// What destroys needs consent, before anything is touched.
+fn refuse_losses(call: &StepCall<'_>, plan: &OpenPlan) -> Result<(), ProvisionError> {
+    if !plan.change.is_destructive() || call.consent {
+        return Ok(());
+    }
+    let fields: Vec<String> = plan
+        .change
+        .fields
+        .iter()
+        .map(|field| {
+            let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+            format!(
+                "{} {} -> {}",
+                field.field,
+                value(&field.before),
+                value(&field.after)
+            )
+        })
+        .collect();
+    let what = match plan.change.action {
+        PlanAction::Replace => "replaces",
+        _ => "destroys",
+    };
+    let text = format!(
+        "the plan {what} VM {}: {}",
+        call.server.vmid,
+        fields.join(", ")
+    );
+    Err(ProvisionError::new(
+        Fate::Refused,
+        FailureCode::DestructivePlan,
+        text,
+    ))
+}
+
+/// A plan does what it was made for and nothing else.
+fn refuse_surprises(
+    call: &StepCall<'_>,
+    plan: &OpenPlan,
+    present: bool,
+    destroy: bool,
+) -> Result<(), ProvisionError> {
+    let expected = match plan.change.action {
+        PlanAction::Nothing => true,
+        PlanAction::Create => !present && !destroy,
+        PlanAction::Update => present && !destroy,
+        PlanAction::Destroy => destroy,
+        PlanAction::Replace => !destroy && call.consent,
+    };
+    if !destroy {
+        refuse_losses(call, plan)?;
+    }
+    if expected {
+        return Ok(());
+    }
+    let text = format!(
+        "the plan would {:?} VM {}, which is {}",
+        plan.change.action,
+        call.server.vmid,
+        if present { "there" } else { "not there" }
+    );
+    Err(ProvisionError::new(
+        Fate::Ask,
+        FailureCode::TerraformFailed,
+        text,
+    ))
+}
+
+/// A run that failed: what it did is not known, so the world is asked before anything is done again.
+fn failed(call: &StepCall<'_>, error: RunError) -> ProvisionError {
+    let fate = match &error {
+        RunError::Room(RoomError::Store(_)) => Fate::NotSent,
+        RunError::Room(RoomError::Seal(_) | RoomError::Unreadable(_)) | RunError::Plan(_) => {
+            Fate::Refused
+        }
+        _ => Fate::Ask,
+    };
+    tracing::warn!(
+        task = %call.task,
+        error = &error as &dyn std::error::Error,
+        "a run of Terraform failed"
+    );
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    ProvisionError {
+        cause: Some(error.into()),
+        ..ProvisionError::new(fate, FailureCode::TerraformFailed, text)
+    }
+}
+
+#[async_trait]
+impl Provisioner for TerraformProvisioner {
+    fn name(&self) -> &str {
+        ENGINE
+    }
+
+    fn surveyed_by(&self) -> &str {
+        self.direct.name()
+    }
+
+    fn steps(&self, operation: Operation) -> &[StepSpec] {
+        self.steps.of(operation)
+    }
+
+    fn slots<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Vec<Slot> {
+        match (call.operation, call.step) {
+            (Operation::Create, APPLY) => {
+                let inner = Self::on(call, Operation::Create, "clone");
+                self.direct.slots(&inner, intent)
+            }
+            (Operation::Create | Operation::Change, PLAN | VERIFY)
+            | (Operation::Change, APPLY)
+            | (Operation::Destroy, DESTROY) => Vec::new(),
+            _ => self.direct.slots(call, intent),
+        }
+    }
+
+    async fn observe<'a>(&self, call: &StepCall<'a>) -> Result<Observed, ProvisionError> {
+        match (call.operation, call.step) {
+            (Operation::Create | Operation::Change, PLAN) => self.observe_plan(call).await,
+            (Operation::Create, APPLY) => self.observe_create(call).await,
+            (Operation::Create, VERIFY) | (Operation::Change, APPLY) => {
+                self.observe_settled(call).await
+            }
+            _ => self.direct.observe(call).await,
+        }
+    }
+
+    async fn act<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Result<Acted, ProvisionError> {
+        match (call.operation, call.step) {
+            (Operation::Create | Operation::Change, PLAN) => self.act_plan(call).await,
+            (Operation::Create, APPLY | VERIFY) => self.act_create(call).await,
+            (Operation::Change, APPLY) => self.act_change(call).await,
+            (Operation::Destroy, DESTROY) => self.act_destroy(call, intent).await,
+            _ => self.direct.act(call, intent).await,
+        }
+    }
+
+    async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {
+        self.direct.look(server).await
+    }
+
+    async fn inspect(&self, guest: &GuestEntry) -> Result<Option<Inspection>, ProvisionError> {
+        self.direct.inspect(guest).await
+    }
+}

@@ -1,0 +1,309 @@
+//! From a server to Terraform code. Pure: the same server gives the same bytes.
+//!
+//! The module in `terraform/modules/server` is taken along as it is. Around it stands a root in JSON that
+//! only wires names; every value a person chose is in the variable file, where a string is a string and
+//! never a template.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tpm_domain::{Nic, Server};
+use tpm_pve_client::property::PropertyError;
+use tpm_pve_client::{GuestConfig, property};
+
+/// The provider's version, the only one there is.
+pub const PROVIDER_VERSION: &str = "0.111.1";
+
+/// The address of the guest in every state.
+pub(crate) const ADDRESS: &str = "module.server.proxmox_virtual_environment_vm.this";
+
+/// The module's files.
+pub(crate) const MODULE: [(&str, &str); 4] = [
+    (
+        "main.tf",
+        include_str!("../../../terraform/modules/server/main.tf"),
+    ),
+    (
+        "outputs.tf",
+        include_str!("../../../terraform/modules/server/outputs.tf"),
+    ),
+    (
+        "variables.tf",
+        include_str!("../../../terraform/modules/server/variables.tf"),
+    ),
+    (
+        "versions.tf",
+        include_str!("../../../terraform/modules/server/versions.tf"),
+    ),
+];
+
+/// Where the module is, seen from the root.
+pub(crate) const MODULE_DIR: &str = "server";
+
+/// The root.
+pub(crate) const ROOT_FILE: &str = "main.tf.json";
+/// The values.
+pub(crate) const VALUES_FILE: &str = "terraform.tfvars.json";
+/// The block that takes an existing guest into the state.
+pub(crate) const IMPORT_FILE: &str = "import.tf.json";
+
+/// A template, by its VMID and its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Template {
+    pub(crate) vm_id: u32,
+    pub(crate) node_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DiskValues {
+    pub(crate) interface: String,
+    pub(crate) storage: String,
+    pub(crate) size_gb: u32,
+    pub(crate) cache: String,
+    pub(crate) discard: String,
+    pub(crate) iothread: bool,
+    pub(crate) ssd: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NetworkValues {
+    pub(crate) bridge: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vlan: Option<u16>,
+    pub(crate) model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mac_address: Option<String>,
+    pub(crate) firewall: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CloudInitValues {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) interface: Option<String>,
+    pub(crate) storage: String,
+    pub(crate) user: String,
+    pub(crate) ssh_keys: Vec<String>,
+    pub(crate) dns_servers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) search_domain: Option<String>,
+}
+
+/// The module's variables, in alphabetical order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Values {
+    pub(crate) cloud_init: CloudInitValues,
+    pub(crate) cores: u32,
+    pub(crate) cpu_type: String,
+    pub(crate) description: String,
+    pub(crate) disk: DiskValues,
+    pub(crate) full_clone: bool,
+    pub(crate) memory_mb: u32,
+    pub(crate) name: String,
+    pub(crate) networks: Vec<NetworkValues>,
+    pub(crate) node_name: String,
+    pub(crate) on_boot: bool,
+    pub(crate) started: bool,
+    pub(crate) tags: Vec<String>,
+    pub(crate) template: Template,
+    pub(crate) vm_id: u32,
+}
+
+/// What is kept of a template, or of a guest that is there: the same module must not fight it.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    cpu_type: String,
+    on_boot: bool,
+    disk: (String, property::Disk),
+    cloud_init: Option<(String, property::Disk)>,
+    nets: Vec<Option<property::Net>>,
+    /// Whether it is the guest itself.
+    own: bool,
+}
+
+impl Facts {
+    /// From a template's configuration.
+    pub(crate) fn of_template(config: &GuestConfig) -> Result<Self, PropertyError> {
+        Self::of(config, false)
+    }
+
+    /// From the guest's own configuration.
+    pub(crate) fn of_guest(config: &GuestConfig) -> Result<Self, PropertyError> {
+        Self::of(config, true)
+    }
+
+    fn of(config: &GuestConfig, own: bool) -> Result<Self, PropertyError> {
+        let cloud_init = config.disks()?.into_iter().find(|(_, d)| d.is_cloudinit());
+        let nets = config.nets()?;
+        let most = nets.keys().max().map_or(0, |n| usize::from(*n) + 1);
+        let mut in_order = vec![None; most];
+        for (n, net) in nets {
+            if let Some(place) = in_order.get_mut(usize::from(n)) {
+                *place = Some(net);
+            }
+        }
+        let disk = config.boot_disk()?;
+        Ok(Self {
+            // What PVE emulates when the configuration is silent.
+            cpu_type: config
+                .get("cpu")
+                .and_then(|cpu| cpu.split(',').next())
+                .map_or("kvm64", |first| first.trim_start_matches("cputype="))
+                .to_owned(),
+            on_boot: config.onboot(),
+            disk: match disk {
+                Some(disk) => disk,
+                None => ("scsi0".to_owned(), property::Disk::new("none:0")?),
+            },
+            cloud_init,
+            nets: in_order,
+            own,
+        })
+    }
+}
+
+/// What belongs to the installation rather than to the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) ssh_keys: &'a [String],
+    pub(crate) tags: &'a [String],
+    pub(crate) dns: Vec<String>,
+    pub(crate) search_domain: Option<String>,
+    pub(crate) full_clone: bool,
+    pub(crate) mark: String,
+}
+
+/// The values of a server.
+pub(crate) fn values(
+    server: &Server,
+    node: &str,
+    template: Template,
+    facts: &Facts,
+    around: &Surroundings<'_>,
+) -> Values {
+    let placed = server.placement.as_ref().map(|p| p.storage.clone());
+    // Where a linked clone lies is not for us to say, nor where a guest that is there does.
+    let storage_of = |disk: &property::Disk| match placed.clone() {
+        Some(storage) if around.full_clone && !facts.own => storage,
+        _ => disk.storage().unwrap_or_default().to_owned(),
+    };
+    let (interface, disk) = &facts.disk;
+    let on = |key: &str| disk.get(key) == Some("1");
+    let word = |key: &str, default: &str| disk.get(key).unwrap_or(default).to_owned();
+    let mut tags: Vec<String> = around
+        .tags
+        .iter()
+        .map(|tag| tag.to_ascii_lowercase())
+        .collect();
+    tags.sort();
+    tags.dedup();
+    Values {
+        cloud_init: CloudInitValues {
+            interface: facts.cloud_init.as_ref().map(|(name, _)| name.clone()),
+            storage: storage_of(facts.cloud_init.as_ref().map_or(disk, |(_, drive)| drive)),
+            user: around.user.to_owned(),
+            ssh_keys: around.ssh_keys.to_vec(),
+            dns_servers: around.dns.clone(),
+            search_domain: around.search_domain.clone(),
+        },
+        cores: server.spec.cpu,
+        cpu_type: facts.cpu_type.clone(),
+        description: around.mark.clone(),
+        disk: DiskValues {
+            interface: interface.clone(),
+            storage: storage_of(disk),
+            size_gb: server.spec.disk_gb,
+            cache: word("cache", "none"),
+            discard: word("discard", "ignore"),
+            iothread: on("iothread"),
+            ssd: on("ssd"),
+        },
+        full_clone: around.full_clone,
+        memory_mb: server.spec.memory_mb,
+        name: server.name.to_string(),
+        networks: server
+            .spec
+            .nics
+            .iter()
+            .enumerate()
+            .map(|(n, nic)| network(nic, facts.nets.get(n).and_then(Option::as_ref), facts.own))
+            .collect(),
+        node_name: node.to_owned(),
+        on_boot: facts.on_boot,
+        started: false,
+        tags,
+        template,
+        vm_id: server.vmid.0,
+    }
+}
+
+fn network(nic: &Nic, found: Option<&property::Net>, own: bool) -> NetworkValues {
+    NetworkValues {
+        bridge: nic.bridge.clone(),
+        vlan: nic.vlan,
+        model: found.map_or("virtio", property::Net::model).to_owned(),
+        // A template's own address is not handed on.
+        mac_address: found
+            .filter(|_| own)
+            .and_then(property::Net::mac)
+            .map(|mac| mac.to_string()),
+        firewall: found.and_then(property::Net::firewall).unwrap_or(false),
+        address: nic.address.map(|a| format!("{}/{}", a.ip, a.prefix)),
+        gateway: nic
+            .address
+            .and_then(|a| a.gateway)
+            .map(|gateway| gateway.to_string()),
+    }
+}
+
+/// The names of the variables.
+fn names(values: &Values) -> Vec<String> {
+    match serde_json::to_value(values) {
+        Ok(Value::Object(map)) => map.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The root: provider, variables, the module. With the backend that a run keeps its state in, or without,
+/// for people.
+pub(crate) fn root(values: &Values, backend: bool) -> Value {
+    let mut variables = Map::new();
+    let mut arguments = Map::new();
+    arguments.insert("source".into(), json!(format!("./{MODULE_DIR}")));
+    for name in names(values) {
+        arguments.insert(name.clone(), json!(format!("${{var.{name}}}")));
+        variables.insert(name, json!({ "type": "any" }));
+    }
+    let mut terraform = json!({
+        "required_version": ">= 1.9.0",
+        "required_providers": {
+            "proxmox": { "source": "bpg/proxmox", "version": PROVIDER_VERSION }
+        }
+    });
+    if backend {
+        terraform["backend"] = json!({ "http": {} });
+    }
+    json!({
+        "terraform": terraform,
+        "provider": { "proxmox": {} },
+        "variable": variables,
+        "module": { "server": arguments },
+        "output": { "server": { "value": "${module.server}" } },
+    })
+}
+
+/// The block that takes the guest into the state.
+pub(crate) fn import(values: &Values) -> Value {
+    let id = format!("{}/{}", values.node_name, values.vm_id);
+    json!({ "import": [{ "to": ADDRESS, "id": id }] })
+}
+
+/// Printed as people read it, with a line end.
+pub(crate) fn pretty<T: Serialize>(value: &T) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}

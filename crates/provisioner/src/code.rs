@@ -1,0 +1,97 @@
+//! Servers as code that people can take away, and what is known of how they were planned.
+
+use async_trait::async_trait;
+use thiserror::Error;
+use tpm_domain::{PlannedChange, Server, ServerId, TaskToken, Timestamp};
+
+/// A file of a server's code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeFile {
+    /// Where it belongs, with slashes.
+    pub path: String,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// A version of a server's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateVersion {
+    /// Its serial.
+    pub serial: u64,
+    /// The task that wrote it.
+    pub task: Option<TaskToken>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A plan, as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanView {
+    /// SHA-256 of the plan file, hex.
+    pub hash: String,
+    /// The serial of the state it was made from.
+    pub base_serial: u64,
+    /// What it is going to do.
+    pub change: PlannedChange,
+}
+
+/// A line of what a task's runs printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunLine {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it was written down.
+    pub at: Timestamp,
+    /// What it says.
+    pub text: String,
+}
+
+/// Why code or state cannot be told.
+#[derive(Debug, Error)]
+pub enum CodeError {
+    /// The database does not answer.
+    #[error("the store does not answer")]
+    Unavailable(#[source] anyhow::Error),
+    /// It cannot be opened or read.
+    #[error("state or plan cannot be read")]
+    Broken(#[source] anyhow::Error),
+}
+
+/// What an engine that keeps servers as code can tell of them.
+#[async_trait]
+pub trait ServerCode: Send + Sync {
+    /// Everything that a person needs to go on with a server alone; `None` for a server that has no code.
+    ///
+    /// # Errors
+    /// When the store does not answer or the state cannot be opened.
+    async fn eject(&self, server: &Server) -> Result<Option<Vec<CodeFile>>, CodeError>;
+
+    /// The versions of a server's state, the latest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn states(&self, server: ServerId) -> Result<Vec<StateVersion>, CodeError>;
+
+    /// One version as it was written, JSON.
+    ///
+    /// # Errors
+    /// When the store does not answer or the state cannot be opened.
+    async fn state(&self, server: ServerId, serial: u64) -> Result<Option<String>, CodeError>;
+
+    /// What a task was planned to do.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn plan(&self, task: &TaskToken) -> Result<Option<PlanView>, CodeError>;
+
+    /// What a task's runs printed, after line `after`, at most `limit` lines.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn log(
+        &self,
+        task: &TaskToken,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<RunLine>, CodeError>;
+}

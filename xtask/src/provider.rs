@@ -1,0 +1,91 @@
+//! The real peer of the Terraform engine: the provider `bpg/proxmox` at the version that the module names,
+//! built from the Go module proxy into a filesystem mirror in the cache folder, once.
+
+use crate::workspace::{self, in_path};
+use anyhow::{Context as _, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Pinned in the `go.mod` beside its sums; the module in `terraform/` names the same.
+pub(crate) const VERSION: &str = "0.111.1";
+/// Where tests find the mirror.
+pub(crate) const VARIABLE: &str = "TPM_PROVIDER_MIRROR";
+/// Where its `go.mod` is.
+const MODULE: &str = "tests/peers/bpg";
+const PACKAGE: &str = "github.com/bpg/terraform-provider-proxmox";
+
+/// What is missing for runs of Terraform, in words.
+#[derive(Debug)]
+pub(crate) struct Missing(pub(crate) String);
+
+/// Where `terraform` and `tofu` look for it.
+fn places(mirror: &Path) -> Vec<PathBuf> {
+    let os = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    ["registry.terraform.io", "registry.opentofu.org"]
+        .iter()
+        .map(|host| {
+            mirror
+                .join(host)
+                .join("bpg/proxmox")
+                .join(VERSION)
+                .join(format!("{os}_{arch}"))
+        })
+        .collect()
+}
+
+/// The mirror, built when it is not there; or what is missing.
+///
+/// # Errors
+/// When it cannot be built.
+pub(crate) fn mirror() -> anyhow::Result<Result<PathBuf, Missing>> {
+    if in_path("terraform").is_none() && in_path("tofu").is_none() {
+        return Ok(Err(Missing("neither terraform nor tofu is there".into())));
+    }
+    let folder = workspace::cache()?.join(format!("terraform-proxmox-manager/bpg-{VERSION}"));
+    let mirror = folder.join("mirror");
+    let places = places(&mirror);
+    let program = format!("terraform-provider-proxmox_v{VERSION}");
+    if places.iter().all(|place| place.join(&program).is_file()) {
+        return Ok(Ok(mirror));
+    }
+    if in_path("go").is_none() {
+        return Ok(Err(Missing(
+            "Go, which builds the provider, is not there".into(),
+        )));
+    }
+    println!("building the provider bpg/proxmox {VERSION}, once; this takes some minutes");
+    let draft = folder.join(format!("provider-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let status = Command::new("go")
+        .args(["build", "-C", MODULE, "-trimpath", "-ldflags"])
+        .arg(format!(
+            "-s -w -X {PACKAGE}/version.ProviderVersion={VERSION}"
+        ))
+        .arg("-o")
+        .arg(&draft)
+        .arg(PACKAGE)
+        .env("CGO_ENABLED", "0")
+        .current_dir(workspace::root())
+        .status()
+        .context("go build")?;
+    if !status.success() {
+        bail!("the provider could not be built");
+    }
+    for place in &places {
+        std::fs::create_dir_all(place)?;
+        let beside = place.join(format!(".{program}-{}", std::process::id()));
+        std::fs::copy(&draft, &beside)?;
+        // Others may build at the same time: what is in place is whole.
+        std::fs::rename(&beside, place.join(&program))?;
+    }
+    std::fs::remove_file(&draft)?;
+    Ok(Ok(mirror))
+}
