@@ -6,6 +6,7 @@ use crate::error::{look_again, of_write};
 use crate::guest::{Begun, Found, Owner, conflict};
 use serde_json::json;
 use std::time::Duration;
+use tpm_domain::FailureCode;
 use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
 use tpm_pve_client::{DestroyOptions, ErrorClass};
 
@@ -99,12 +100,22 @@ impl ProxmoxProvisioner {
         &self,
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
+        let mut ended = false;
         let failed = match self.begun(call).await? {
             Begun::Running(wait) => return Ok(wait),
             Begun::Failed(error) => Some(error),
-            Begun::Nothing | Begun::Ended => None,
+            Begun::Nothing => None,
+            Begun::Ended => {
+                ended = true;
+                None
+            }
         };
-        match self.target(call).await? {
+        let target = match self.target(call).await {
+            // Ours was destroyed; the number was free, and somebody took it at once.
+            Err(error) if ended && is_strange(&error) => Target::Gone,
+            target => target?,
+        };
+        match target {
             Target::Gone => Ok(gone("absent")),
             Target::HalfMade => Ok(Observed::Wait {
                 after: look_again(call.elapsed),
@@ -154,7 +165,12 @@ impl ProxmoxProvisioner {
         if let Begun::Running(wait) = self.begun(call).await? {
             return Ok(wait);
         }
-        match self.target(call).await? {
+        let target = match self.target(call).await {
+            // Nothing of ours was there before; who came since is none of our business.
+            Err(error) if is_strange(&error) => Target::Gone,
+            target => target?,
+        };
+        match target {
             Target::Gone if call.elapsed >= CONFIRM_AFTER => Ok(gone("absent")),
             Target::Gone => Ok(Observed::Wait {
                 after: CONFIRM_AFTER,
@@ -171,3 +187,8 @@ impl ProxmoxProvisioner {
 
 /// How far apart the two looks are.
 const CONFIRM_AFTER: Duration = Duration::from_millis(150);
+
+/// Whether another guest stands under the number.
+fn is_strange(error: &ProvisionError) -> bool {
+    error.failure.code == FailureCode::IdentityConflict
+}

@@ -4,7 +4,11 @@
 use super::{hand, is, latest, refused, running};
 use crate::faults::world::mark_of;
 use anyhow::{Context, ensure};
+use async_trait::async_trait;
 use serde_json::json;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tpm_jobs::{Point, PointHook, PointKind, Verdict};
 use tpm_test_support::Stack;
 
 fn done(result: Result<(), String>) -> anyhow::Result<()> {
@@ -274,5 +278,52 @@ async fn a_stranger_in_our_range_costs_a_number() -> anyhow::Result<()> {
     let (_, vmid) = running(&stack, "one").await?;
     ensure!(vmid == 10_001, "{vmid}");
     ensure!(stack.simulator.foreign_hash("tpm:v1 ") == before);
+    stack.stop().await
+}
+
+/// Waits before the look after the destroy until the test has had its hands on the cluster.
+#[derive(Default)]
+struct Pause {
+    reached: Notify,
+    passed: Notify,
+}
+
+#[async_trait]
+impl PointHook for Pause {
+    async fn at(&self, point: &Point<'_>) -> Verdict {
+        if point.kind == PointKind::BeforeLook && point.step == "destroy" && point.attempt > 0 {
+            self.reached.notify_one();
+            self.passed.notified().await;
+        }
+        Verdict::Continue
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_is_taken_at_once_does_not_hinder_the_delete() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    let (id, vmid) = running(&stack, "one").await?;
+    let task = stack.client.delete(&format!("/api/servers/{id}")).await?;
+    let pause = Arc::new(Pause::default());
+    let worker = stack.worker_with(pause.clone())?;
+    let has = |name: &str| {
+        let guests = stack.simulator.guests();
+        guests.iter().any(|g| g.vmid == vmid && g.name == name)
+    };
+    let squat = async {
+        pause.reached.notified().await;
+        while has("one") {
+            tokio::task::yield_now().await;
+        }
+        let behind = stack.simulator.behind_the_back();
+        behind.create_foreign(vmid, "pve2", "stranger");
+        pause.passed.notify_one();
+    };
+    let (drained, ()) = tokio::join!(worker.drain(), squat);
+    drained?;
+    let token = task.body["task_id"].as_str().context("task_id")?;
+    let task = stack.client.ended(token).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    ensure!(has("stranger"), "{:#?}", stack.simulator.guests());
     stack.stop().await
 }

@@ -24,6 +24,9 @@ const END_ONE: &str = "SELECT pg_terminate_backend(pid) FROM (
     WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'
     ORDER BY random() LIMIT 1) AS one";
 
+/// How often the lock is asked for again.
+const DEADLOCKS: u32 = 50;
+
 const LOCK: &str = "BEGIN; LOCK TABLE tasks, steps, servers IN ACCESS EXCLUSIVE MODE;
     SELECT pg_sleep({secs}); COMMIT;";
 
@@ -62,7 +65,16 @@ pub(super) async fn rage(storm: &Storm) -> anyhow::Result<()> {
     let name = url.rsplit('/').next().context("a database's name")?;
     with(storm, |postgres| {
         let sql = LOCK.replace("{secs}", &LOCKED_SECS.to_string());
-        postgres.ask_in(name, &sql).map(|_| ())
+        // Whoever asks for so much may be the one that is sacrificed when two wait for each other.
+        let mut tries = 0;
+        loop {
+            match postgres.ask_in(name, &sql) {
+                Err(error) if error.to_string().contains("deadlock") && tries < DEADLOCKS => {
+                    tries += 1
+                }
+                done => return done.map(|_| ()),
+            }
+        }
     })?;
     let after = recovery(storm, usual).await;
     tell(
