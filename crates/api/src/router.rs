@@ -5,7 +5,7 @@ use crate::extract::language;
 use crate::guard;
 use crate::leaving::{self, Leaving};
 use crate::routes::{
-    auth, health, networks, nodes, notifications, projects, servers, system, tasks,
+    auth, code, health, networks, nodes, notifications, projects, servers, system, tasks,
 };
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -110,12 +110,22 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
                 .patch(servers::change)
                 .delete(servers::delete_one),
         ),
+        ("/api/servers/plan", post(servers::plan)),
+        ("/api/servers/{server_id}/terraform", get(code::eject)),
+        ("/api/servers/{server_id}/state", get(code::states)),
+        ("/api/servers/{server_id}/state/{serial}", get(code::state)),
+        (
+            "/api/servers/{server_id}/state/{serial}/restore",
+            post(code::restore),
+        ),
         ("/api/servers/{server_id}/recreate", post(servers::recreate)),
         ("/api/servers/{server_id}/forget", post(servers::forget)),
         ("/api/servers/{server_id}/status", put(servers::set_status)),
         ("/api/tasks", get(tasks::list)),
         ("/api/tasks/{task_id}", get(tasks::one)),
         ("/api/tasks/{task_id}/log", get(tasks::log)),
+        ("/api/tasks/{task_id}/log/raw", get(code::runs)),
+        ("/api/tasks/{task_id}/plan", get(code::plan)),
         ("/api/tasks/{task_id}/cancel", post(tasks::cancel)),
         ("/api/tasks/{task_id}/retry", post(tasks::retry)),
         ("/api/projects", get(projects::list).post(projects::create)),

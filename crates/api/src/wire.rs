@@ -3,9 +3,12 @@
 use crate::time;
 use serde_json::{Value, json};
 use tpm_app::{
-    Accepted, ClusterView, HostUse, NetworkView, ServerView, ServiceState, SystemStatus, TaskView,
+    Accepted, ClusterView, HostUse, NetworkView, PlanView, PlannedServer, ServerView, ServiceState,
+    SystemStatus, TaskView,
 };
-use tpm_domain::{Failure, Nic, Notification, Placement, Project, RungReached, StepRecord, Task};
+use tpm_domain::{
+    Failure, Nic, Notification, Placement, Project, RungReached, StepRecord, Task, TaskToken,
+};
 use tpm_messages::Lang;
 
 fn failure(lang: Lang, failure: &Failure) -> Value {
@@ -204,6 +207,51 @@ pub(crate) fn server_view(lang: Lang, view: &ServerView) -> Value {
         );
     }
     value
+}
+
+/// A server that would be made.
+pub(crate) fn planned(lang: Lang, planned: &PlannedServer) -> Value {
+    let server = &planned.server;
+    let nics: Vec<Value> = server.spec.nics.iter().map(nic).collect();
+    json!({
+        "dry_run": true,
+        "name": server.name.as_str(),
+        "engine": server.engine,
+        "vmid": server.vmid,
+        "cpu": server.spec.cpu,
+        "memory": server.spec.memory_mb,
+        "disk_size": server.spec.disk_gb,
+        "network_config": nics,
+        "placement": server.placement.as_ref().map(|it| placement(lang, it)),
+    })
+}
+
+/// What a task was planned to do, in words too.
+pub(crate) fn plan(lang: Lang, task: &TaskToken, plan: &PlanView) -> Value {
+    let changes: Vec<Value> = plan
+        .change
+        .fields
+        .iter()
+        .map(|field| {
+            json!({
+                "field": field.field,
+                "before": field.before,
+                "after": field.after,
+                "effect": field.effect,
+                "text": tpm_messages::planned_field(lang, field),
+            })
+        })
+        .collect();
+    json!({
+        "task_id": task,
+        "hash": plan.hash,
+        "base_serial": plan.base_serial,
+        "action": plan.change.action,
+        "imports": plan.change.imports,
+        "destructive": plan.change.is_destructive(),
+        "summary": tpm_messages::planned(lang, &plan.change),
+        "changes": changes,
+    })
 }
 
 /// A task in a list.

@@ -24,9 +24,12 @@ pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
 pub use server::{
     Accepted, BulkAccepted, BulkPowerOutcome, ChangeOutcome, ExpiryDraft, NetworkDraft,
-    PlacementDraft, PowerOutcome, ServerChange, ServerDraft, ServerView, SharedNetwork,
+    PlacementDraft, PlannedServer, PowerOutcome, ServerChange, ServerDraft, ServerView,
+    SharedNetwork,
 };
 pub use system::{HostResources, HostUse, ServiceProbe, ServiceState, ServiceStatus, SystemStatus};
 pub use task::TaskView;
+/// Servers as code, and what was planned; re-exported so that callers need not know the port.
+pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{NotificationQuery, Page, ServerOrder, ServerQuery, TaskQuery};

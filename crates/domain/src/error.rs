@@ -154,6 +154,12 @@ pub enum ResourceKind {
     Project,
     /// A network.
     Network,
+    /// A version of a state.
+    State,
+    /// A plan.
+    Plan,
+    /// The code of a server: only engines that keep servers as code have it.
+    Code,
 }
 
 /// Something there is not enough of.

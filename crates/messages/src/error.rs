@@ -96,6 +96,9 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::Notification => lang.pick("알림", "notification"),
         ResourceKind::Project => lang.pick("프로젝트", "project"),
         ResourceKind::Network => lang.pick("네트워크", "network"),
+        ResourceKind::State => lang.pick("상태 버전", "state version"),
+        ResourceKind::Plan => lang.pick("계획", "plan of"),
+        ResourceKind::Code => lang.pick("Terraform 코드가 있는 서버", "Terraform code of server"),
     }
 }
 

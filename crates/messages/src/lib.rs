@@ -7,11 +7,13 @@
 mod error;
 mod event;
 mod lang;
+mod plan;
 mod task;
 
 pub use error::{api_error, conflict, error, reason};
 pub use event::notification;
 pub use lang::{ApiError, Lang};
+pub use plan::{planned, planned_field};
 pub use task::{
     Answer, answer, failure, placement, step_begun, step_ended, step_name, task_message, uptime,
 };

@@ -18,6 +18,8 @@ pub enum Answer {
     DeleteStarted,
     /// So many servers will be deleted.
     BulkDeleteStarted(usize),
+    /// An older state is the latest one again.
+    StateRestored,
     /// A change of power was begun.
     PowerStarted,
     /// The power is so already.
@@ -92,6 +94,8 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         (Lang::En, Answer::NetworkDeleted) => "the network was deleted".into(),
         (Lang::Ko, Answer::CancelRequested) => "작업 취소를 요청했습니다".into(),
         (Lang::En, Answer::CancelRequested) => "the task was asked to stop".into(),
+        (Lang::Ko, Answer::StateRestored) => "상태를 복원했습니다".into(),
+        (Lang::En, Answer::StateRestored) => "the state was restored".into(),
         (Lang::Ko, Answer::NotificationDeleted) => "알림이 삭제되었습니다".into(),
         (Lang::En, Answer::NotificationDeleted) => "the notification was deleted".into(),
         (Lang::Ko, Answer::LoggedIn) => "로그인되었습니다".into(),
@@ -116,6 +120,9 @@ pub fn step_name(lang: Lang, step: &str) -> String {
         "destroy" => lang.pick("가상 머신 삭제", "removing the guest"),
         "confirm" => lang.pick("삭제 확인", "confirming that nothing is left"),
         "reboot" => lang.pick("재시작", "restarting"),
+        "plan" => lang.pick("Terraform 계획", "planning"),
+        "apply" => lang.pick("Terraform 적용", "applying the plan"),
+        "verify" => lang.pick("구성 확인", "checking what was made"),
         other => other,
     };
     known.to_owned()

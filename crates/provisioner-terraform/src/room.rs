@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 use tpm_domain::{PlannedChange, ServerId, TaskToken};
+use tpm_provisioner::Restored;
 use tpm_store::{Fence, PlanRow, StateRow, StoreError, TerraformStore};
 
 /// Why a state or plan could not be read or kept.
@@ -135,6 +136,30 @@ impl StateRoom {
         } else {
             Err(RoomError::Stale)
         }
+    }
+
+    /// Puts the content of an older version on top, under the next serial.
+    pub(crate) async fn restore(
+        &self,
+        server: ServerId,
+        serial: u64,
+    ) -> Result<Restored, RoomError> {
+        let Some(old) = self.version(server, serial).await? else {
+            return Ok(Restored::NoSuch);
+        };
+        let latest = self.store.latest_state(server).await?;
+        let next = latest.map_or(serial, |row| row.serial) + 1;
+        let unreadable = |error: serde_json::Error| RoomError::Unreadable(error.to_string());
+        let mut state: serde_json::Value =
+            serde_json::from_slice(&old.bytes).map_err(unreadable)?;
+        state["serial"] = next.into();
+        let bytes = serde_json::to_vec(&state).map_err(unreadable)?;
+        let sealed = self.seal.seal(&state_name(server, next), &bytes)?;
+        Ok(if self.store.restore_state(server, next, &sealed).await? {
+            Restored::As(next)
+        } else {
+            Restored::Busy
+        })
     }
 
     /// Keeps a task's plan.

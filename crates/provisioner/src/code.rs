@@ -57,6 +57,17 @@ pub enum CodeError {
     Broken(#[source] anyhow::Error),
 }
 
+/// What became of putting an older state back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It is the latest one now, under this serial.
+    As(u64),
+    /// There is no such version.
+    NoSuch,
+    /// A task is at work on the server.
+    Busy,
+}
+
 /// What an engine that keeps servers as code can tell of them.
 #[async_trait]
 pub trait ServerCode: Send + Sync {
@@ -77,6 +88,12 @@ pub trait ServerCode: Send + Sync {
     /// # Errors
     /// When the store does not answer or the state cannot be opened.
     async fn state(&self, server: ServerId, serial: u64) -> Result<Option<String>, CodeError>;
+
+    /// Puts the content of an older version on top.
+    ///
+    /// # Errors
+    /// When the store does not answer or the state cannot be opened.
+    async fn restore(&self, server: ServerId, serial: u64) -> Result<Restored, CodeError>;
 
     /// What a task was planned to do.
     ///

@@ -88,6 +88,10 @@ pub trait TerraformStore: Send + Sync {
         sealed: &[u8],
     ) -> Result<bool>;
 
+    /// Writes a version for a person. `false` while a task is at work on the server, or when the serial is not
+    /// above the latest one.
+    async fn restore_state(&self, server: ServerId, serial: u64, sealed: &[u8]) -> Result<bool>;
+
     /// Takes the lock on a server's state. `info` is what is shown to others that want it.
     async fn lock_state(
         &self,

@@ -1,6 +1,7 @@
 //! Handlers, one file per resource: read the request, ask the use case, shape the answer.
 
 pub(crate) mod auth;
+pub(crate) mod code;
 pub(crate) mod health;
 pub(crate) mod networks;
 pub(crate) mod nodes;

@@ -9,13 +9,13 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use tpm_app::{ChangeOutcome, PowerOutcome};
+use serde_json::{Map, Value, json};
+use tpm_app::{ChangeOutcome, Ctx, PowerOutcome};
 use tpm_domain::{Error, PowerTarget, ResourceKind, ServerId};
-use tpm_messages::{Answer, answer};
+use tpm_messages::{Answer, Lang, answer};
 
 /// An id that is no number belongs to no server.
-fn id(text: &str) -> Result<ServerId, Fault> {
+pub(super) fn id(text: &str) -> Result<ServerId, Fault> {
     let shown: String = text.chars().take(64).collect();
     let missing = || Fault::from(Error::not_found(ResourceKind::Server, shown));
     text.parse().map(ServerId).map_err(|_| missing())
@@ -53,12 +53,36 @@ pub(crate) async fn one(
     answered(lang, result.await)
 }
 
-pub(crate) async fn create(
+/// What a create would come to, without making anything.
+async fn planned(
+    state: &ApiState,
+    ctx: &Ctx,
+    lang: Lang,
+    body: Map<String, Value>,
+) -> Result<Response, Fault> {
+    let (draft, errors) = body::create(body);
+    let planned = state.app.plan_server(ctx, &draft, errors).await?;
+    Ok(Json(wire::planned(lang, &planned)).into_response())
+}
+
+pub(crate) async fn plan(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Asked(ctx, body): Asked,
 ) -> Response {
+    answered(lang, planned(&state, &ctx, lang, body).await)
+}
+
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    RawQuery(text): RawQuery,
+    Asked(ctx, body): Asked,
+) -> Response {
     let result = async {
+        if query::dry_run(text.as_deref())? {
+            return planned(&state, &ctx, lang, body).await;
+        }
         let (draft, errors) = body::create(body);
         let accepted = state.app.create_server(&ctx, &draft, errors).await?;
         let body = json!({

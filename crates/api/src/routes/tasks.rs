@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tpm_domain::TaskToken;
 use tpm_messages::{Answer, answer};
 
-fn token(text: &str) -> TaskToken {
+pub(super) fn token(text: &str) -> TaskToken {
     TaskToken(text.chars().take(64).collect())
 }
 

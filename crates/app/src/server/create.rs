@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use tpm_domain::{
     Action, AddressPlan, BulkPolicy, DEFAULT_PROJECT, Error, EventKind, FieldErrors, ProjectId,
-    Reason, ServerId, ServerName, ServerSpec, TaskKind, TaskToken,
+    Reason, Server, ServerId, ServerName, ServerSpec, TaskKind, TaskToken,
 };
 use tpm_store::{NewTask, UnitOfWork};
+
+type Tx = dyn UnitOfWork + Send + Sync;
 
 /// A request that was accepted: what is asked for is now the worker's to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,13 @@ pub struct BulkAccepted {
     pub children: Vec<Accepted>,
 }
 
+/// A server that was not made: what it would be.
+#[derive(Clone, Debug)]
+pub struct PlannedServer {
+    /// Its row as it would be written; number and time mean nothing.
+    pub server: Server,
+}
+
 impl App {
     /// Creates one server. `errors` is what was already found wrong while reading the request.
     ///
@@ -47,6 +56,28 @@ impl App {
         let plans = [errors.into_result(plan)?.ok_or_else(incomplete)?];
         let made = self.accept(ctx, &plans, None).await?;
         made.children.into_iter().next().ok_or_else(incomplete)
+    }
+
+    /// What creating one server would come to now. Nothing is reserved by asking.
+    ///
+    /// # Errors
+    /// As for [`create_server`](Self::create_server).
+    pub async fn plan_server(
+        &self,
+        ctx: &Ctx,
+        draft: &ServerDraft,
+        mut errors: FieldErrors,
+    ) -> Result<PlannedServer> {
+        ctx.authorize(Action::WriteServers)?;
+        let plan = draft.understand("", None, self.policy(), self.now(), &mut errors);
+        let plans = [errors.into_result(plan)?.ok_or_else(incomplete)?];
+        let (_turn, tx) = self.begin_in_turn().await?;
+        tx.lock_reservations().await?;
+        let made = self.write(ctx, &*tx, &plans, None).await?;
+        let only = made.children.first().ok_or_else(incomplete)?;
+        let server = tx.server(only.server).await?.ok_or_else(incomplete)?;
+        // Dropped without a commit: as if nobody had asked.
+        Ok(PlannedServer { server })
     }
 
     /// Creates several servers with one task above theirs.
@@ -118,7 +149,21 @@ impl App {
             return Ok(done);
         }
         tx.lock_reservations().await?;
-        let projects = projects(&*tx, plans).await?;
+        let done = self.write(ctx, &*tx, plans, bulk).await?;
+        ctx.remember(&*tx, &done).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
+
+    /// Reserves and writes everything, in a transaction that holds the lock on reservations.
+    async fn write(
+        &self,
+        ctx: &Ctx,
+        tx: &Tx,
+        plans: &[ServerPlan],
+        bulk: Option<BulkPolicy>,
+    ) -> std::result::Result<BulkAccepted, Refusal> {
+        let projects = projects(tx, plans).await?;
         let networks = tx.networks().await?;
         let taken = tx.addresses_taken().await?;
         let nics = addresses(plans, &networks, taken, self.policy())?;
@@ -152,23 +197,20 @@ impl App {
         };
         let parent_id = parent.as_ref().map(|(_, id)| *id);
         let children = self
-            .reserve(ctx, &*tx, wanted, parent_id, &EventKind::CreateRequested)
+            .reserve(ctx, tx, wanted, parent_id, &EventKind::CreateRequested)
             .await?;
         let task = match (parent, children.first()) {
             (Some((token, _)), _) => token,
             (None, Some(only)) => only.task.clone(),
             (None, None) => return Err(Refusal::App(incomplete())),
         };
-        let done = BulkAccepted { task, children };
-        ctx.remember(&*tx, &done).await?;
-        tx.commit().await?;
-        Ok(done)
+        Ok(BulkAccepted { task, children })
     }
 }
 
 /// The projects that are named, by name; the default one where none is.
 async fn projects(
-    tx: &(dyn UnitOfWork + Send + Sync),
+    tx: &Tx,
     plans: &[ServerPlan],
 ) -> std::result::Result<BTreeMap<Option<ServerName>, ProjectId>, Refusal> {
     let mut found = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 mod again;
 mod change;
+mod code;
 mod create;
 mod delete;
 mod draft;
@@ -11,7 +12,7 @@ mod view;
 
 pub use change::{ChangeOutcome, ServerChange};
 pub(crate) use create::incomplete;
-pub use create::{Accepted, BulkAccepted};
+pub use create::{Accepted, BulkAccepted, PlannedServer};
 pub(crate) use draft::bridge_fault;
 pub use draft::{ExpiryDraft, NetworkDraft, PlacementDraft, ServerDraft, SharedNetwork};
 pub use power::{BulkPowerOutcome, PowerOutcome};

@@ -7,7 +7,9 @@ use crate::session::Session;
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
 use tpm_domain::{ServerId, TaskToken, Timestamp};
-use tpm_store::{Fence, Locked, LogLine, PlanRow, Result, StateRow, TerraformStore, UnitOfWork};
+use tpm_store::{
+    Fence, Locked, LogLine, PlanRow, Result, ServerWrites, StateRow, TerraformStore, UnitOfWork,
+};
 
 /// A claim that is over owns nothing: the task was claimed again, or has ended.
 const ALIVE: &str =
@@ -23,6 +25,31 @@ async fn holds(session: &Session<DatabaseTransaction>, fence: &Fence) -> Result<
                 session.now_ms.into(),
                 fence.task.0.clone().into(),
                 fence.epoch.into(),
+            ],
+        )
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Adds a version above all others; whether it is.
+async fn add_state(
+    session: &Session<DatabaseTransaction>,
+    server: ServerId,
+    serial: u64,
+    sealed: &[u8],
+    task: Option<&TaskToken>,
+) -> Result<bool> {
+    let done = session
+        .run(
+            "INSERT INTO tf_states (server_id, serial, sealed, task_token, created_ms)
+             SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS
+                (SELECT 1 FROM tf_states WHERE server_id = $1 AND serial >= $2)",
+            [
+                server.0.into(),
+                number(serial),
+                sealed.to_vec().into(),
+                task.map(|task| task.0.clone()).into(),
+                session.now_ms.into(),
             ],
         )
         .await?;
@@ -125,21 +152,18 @@ impl TerraformStore for SeaStore {
         if !holds(&session, fence).await? {
             return Ok(false);
         }
-        let done = session
-            .run(
-                "INSERT INTO tf_states (server_id, serial, sealed, task_token, created_ms)
-                 SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS
-                    (SELECT 1 FROM tf_states WHERE server_id = $1 AND serial >= $2)",
-                [
-                    server.0.into(),
-                    number(serial),
-                    sealed.to_vec().into(),
-                    fence.task.0.clone().into(),
-                    session.now_ms.into(),
-                ],
-            )
-            .await?;
-        let written = done.rows_affected() == 1;
+        let written = add_state(&session, server, serial, sealed, Some(&fence.task)).await?;
+        Box::new(session).commit().await?;
+        Ok(written)
+    }
+
+    async fn restore_state(&self, server: ServerId, serial: u64, sealed: &[u8]) -> Result<bool> {
+        let session = begin(self.writer()).await?;
+        // Takes the server's row, as whoever begins a task does.
+        if session.idle_server(server).await?.is_none() {
+            return Ok(false);
+        }
+        let written = add_state(&session, server, serial, sealed, None).await?;
         Box::new(session).commit().await?;
         Ok(written)
     }

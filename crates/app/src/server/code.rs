@@ -1,0 +1,128 @@
+//! Servers as code: to take away, to look back at, and what tasks were planned to do.
+
+use super::delete::existing;
+use crate::{App, AppError, Ctx, Result};
+use std::sync::Arc;
+use tpm_domain::{Action, Conflict, Error, ResourceKind, Server, ServerId, TaskToken};
+use tpm_provisioner::{CodeError, CodeFile, PlanView, Restored, RunLine, ServerCode, StateVersion};
+
+impl From<CodeError> for AppError {
+    fn from(error: CodeError) -> Self {
+        match error {
+            CodeError::Unavailable(cause) => {
+                tracing::warn!(
+                    error = &*cause as &dyn std::error::Error,
+                    "store unavailable"
+                );
+                Self::Refused(Error::Unavailable {
+                    retry_after_secs: 2,
+                })
+            }
+            CodeError::Broken(cause) => Self::Fault(cause),
+        }
+    }
+}
+
+impl App {
+    fn code(&self) -> Option<&Arc<dyn ServerCode>> {
+        self.parts().code.as_ref()
+    }
+
+    async fn coded(&self, id: ServerId) -> Result<(Server, &Arc<dyn ServerCode>)> {
+        let server = self.store().reads().server(id).await?;
+        let server = server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?;
+        let code = self.code();
+        Ok((server, code.ok_or_else(|| no_code(id))?))
+    }
+
+    /// Everything that a person needs to go on with a server by Terraform alone, and the server's name.
+    ///
+    /// # Errors
+    /// Forbidden, not found (also when the server's engine keeps no code), or the store does not answer.
+    pub async fn eject_server(&self, ctx: &Ctx, id: ServerId) -> Result<(String, Vec<CodeFile>)> {
+        // A state may hold what the reader of servers is not to see.
+        ctx.authorize(Action::WriteServers)?;
+        let (server, code) = self.coded(id).await?;
+        let files = code.eject(&server).await?.ok_or_else(|| no_code(id))?;
+        Ok((server.name.to_string(), files))
+    }
+
+    /// The versions of a server's state, the latest first.
+    ///
+    /// # Errors
+    /// Forbidden, not found, or the store does not answer.
+    pub async fn server_states(&self, ctx: &Ctx, id: ServerId) -> Result<Vec<StateVersion>> {
+        ctx.authorize(Action::ReadServers)?;
+        let (_, code) = self.coded(id).await?;
+        Ok(code.states(id).await?)
+    }
+
+    /// One version as Terraform wrote it.
+    ///
+    /// # Errors
+    /// Forbidden, not found, or the store does not answer.
+    pub async fn server_state(&self, ctx: &Ctx, id: ServerId, serial: u64) -> Result<String> {
+        ctx.authorize(Action::WriteServers)?;
+        let (_, code) = self.coded(id).await?;
+        let state = code.state(id, serial).await?;
+        Ok(state.ok_or_else(|| Error::not_found(ResourceKind::State, serial))?)
+    }
+
+    /// Puts the content of an older version on top, as a version of its own; returns its serial. What the
+    /// guest is does not change by it: the next run looks at both.
+    ///
+    /// # Errors
+    /// Forbidden, not found, conflict while a task is at work, or the store does not answer.
+    pub async fn restore_state(&self, ctx: &Ctx, id: ServerId, serial: u64) -> Result<u64> {
+        ctx.authorize(Action::WriteServers)?;
+        let (_, code) = self.coded(id).await?;
+        match code.restore(id, serial).await? {
+            Restored::As(serial) => Ok(serial),
+            Restored::NoSuch => Err(Error::not_found(ResourceKind::State, serial).into()),
+            Restored::Busy => {
+                let tx = self.store().begin().await?;
+                existing(&*tx, id).await?;
+                let task = tx.active_task(id).await?;
+                let task = task.map_or_else(|| TaskToken(String::new()), |task| task.token);
+                Err(Error::Conflict(Conflict::ServerBusy { task }).into())
+            }
+        }
+    }
+
+    /// What a task was planned to do.
+    ///
+    /// # Errors
+    /// Forbidden, not found (also when the task's engine makes no plans), or the store does not answer.
+    pub async fn task_plan(&self, ctx: &Ctx, token: &TaskToken) -> Result<PlanView> {
+        ctx.authorize(Action::ReadTasks)?;
+        let plan = match self.code() {
+            Some(code) => code.plan(token).await?,
+            None => None,
+        };
+        Ok(plan.ok_or_else(|| Error::not_found(ResourceKind::Plan, token))?)
+    }
+
+    /// What a task's runs printed, after line `after`.
+    ///
+    /// # Errors
+    /// Forbidden, not found, or the store does not answer.
+    pub async fn task_runs(
+        &self,
+        ctx: &Ctx,
+        token: &TaskToken,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<RunLine>> {
+        ctx.authorize(Action::ReadTasks)?;
+        let task = self.store().reads().task(token).await?;
+        task.ok_or_else(|| Error::not_found(ResourceKind::Task, token))?;
+        match self.code() {
+            Some(code) => Ok(code.log(token, after, limit).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+fn no_code(id: ServerId) -> Error {
+    Error::not_found(ResourceKind::Code, id)
+}
