@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 use tpm_domain::{FailureCode, GuestEntry, GuestView, PlanAction, Server};
 use tpm_provisioner::{
@@ -39,6 +40,9 @@ use tpm_provisioner::{
     Slot, StepCall, StepSpec,
 };
 use tpm_pve_client::Client;
+
+/// How long to wait before looking again at a disk that grows.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The engine's name.
 pub const ENGINE: &str = "terraform";
@@ -170,7 +174,9 @@ impl TerraformProvisioner {
         }
         .await;
         session.close().await;
-        done
+        // What was read before is no longer so: the direct engine reads it again.
+        let seen = self.direct.look(call.server).await;
+        done.and_then(|()| seen.map(drop))
     }
 
     /// Whether the state has the guest as it is.
@@ -207,12 +213,29 @@ impl TerraformProvisioner {
     /// Whether the guest is as the row says, by the direct engine's own looks.
     async fn observe_settled(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
         let mut all = json!({});
+        let mut learned = Learned::default();
+        // A guest that was replaced with consent has our mark and another identity.
+        let replaced = Server {
+            identity: None,
+            ..call.server.clone()
+        };
+        let may_be_new = call.consent && call.operation == Operation::Change;
+        let server = if may_be_new { &replaced } else { call.server };
+        if may_be_new {
+            let made = StepCall {
+                server,
+                ..Self::on(call, Operation::Create, "clone")
+            };
+            if let Observed::Done { learned: found, .. } = self.direct.observe(&made).await? {
+                learned = found;
+            }
+        }
         for step in ["configure", "resize"] {
-            match self
-                .direct
-                .observe(&Self::on(call, call.operation, step))
-                .await?
-            {
+            let inner = StepCall {
+                server,
+                ..Self::on(call, call.operation, step)
+            };
+            match self.direct.observe(&inner).await? {
                 Observed::Done { evidence, .. } => {
                     for (key, value) in evidence.as_object().into_iter().flatten() {
                         all[key] = value.clone();
@@ -229,12 +252,44 @@ impl TerraformProvisioner {
         }
         Ok(Observed::Done {
             evidence: all,
-            learned: Learned::default(),
+            learned,
         })
     }
 
+    /// The provider does not grow the disk of a linked clone: it takes the volume, which is named after its
+    /// base too, for another guest's. The direct engine grows it then; whether it did.
+    async fn grow_linked(&self, call: &StepCall<'_>, from: &From) -> Result<bool, ProvisionError> {
+        if !from.linked {
+            return Ok(false);
+        }
+        let inner = Self::on(call, call.operation, "resize");
+        let Observed::Needed(intent) = self.direct.observe(&inner).await? else {
+            return Ok(false);
+        };
+        let acted = self.direct.act(&inner, &intent).await?;
+        loop {
+            tokio::time::sleep(acted.look_after.max(LOOK_AGAIN)).await;
+            let call = StepCall {
+                handle: acted.handle.as_deref(),
+                ..inner.clone()
+            };
+            match self.direct.observe(&call).await? {
+                Observed::Wait { .. } => {}
+                Observed::Done { .. } => return Ok(true),
+                Observed::Needed(_) => {
+                    let text = "the disk did not grow";
+                    let code = FailureCode::ProxmoxRefused;
+                    return Err(ProvisionError::new(Fate::Ask, code, text));
+                }
+            }
+        }
+    }
+
     async fn act_create(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
-        let from = self.situation(call).await?;
+        let mut from = self.situation(call).await?;
+        if self.grow_linked(call, &from).await? {
+            from = self.situation(call).await?;
+        }
         // The plan that was made before, as long as the world is as it was then.
         let plan = self.planned(call).await?.filter(|plan| fits(plan, &from));
         self.carry_out(call, from, false, plan).await?;
@@ -254,7 +309,12 @@ impl TerraformProvisioner {
                 return Err(ProvisionError::new(Fate::Refused, code, text));
             }
         };
-        self.carry_out(call, from, false, plan).await?;
+        if self.grow_linked(call, &from).await? {
+            let from = self.situation(call).await?;
+            self.carry_out(call, from, false, None).await?;
+        } else {
+            self.carry_out(call, from, false, plan).await?;
+        }
         Ok(Acted::default())
     }
 

@@ -124,6 +124,12 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Whether the disk stands on a template's: `base-9000-disk-0/vm-123-disk-0`.
+    pub(crate) fn is_linked(&self) -> bool {
+        let volume = self.disk.1.volume().split(':').nth(1);
+        volume.is_some_and(|volume| volume.contains("base-"))
+    }
+
     /// From a template's configuration.
     pub(crate) fn of_template(config: &GuestConfig) -> Result<Self, PropertyError> {
         Self::of(config, false)

@@ -7,6 +7,7 @@ use crate::plan;
 use crate::render::{self, Values, pretty};
 use crate::room::{OpenPlan, RoomError};
 use crate::settings::ProviderLogin;
+use crate::steps::PLAN;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -60,6 +61,8 @@ pub(crate) struct From {
     pub(crate) serial: u64,
     /// The guest's configuration digest; `None` when there is no guest.
     pub(crate) digest: Option<String>,
+    /// Whether the guest's disk stands on a template's.
+    pub(crate) linked: bool,
 }
 
 /// An open run.
@@ -68,6 +71,8 @@ pub(crate) struct Session<'a> {
     server: ServerId,
     fence: Fence,
     from: From,
+    /// Whether its plan is what people are shown.
+    shows: bool,
     dir: TempDir,
     env: BTreeMap<&'static str, OsString>,
     secrets: Vec<SecretString>,
@@ -213,6 +218,7 @@ impl TerraformProvisioner {
             server: call.server.id,
             fence,
             from,
+            shows: call.step == PLAN,
             dir,
             env,
             secrets,
@@ -275,10 +281,13 @@ impl Session<'_> {
             change,
             values: pretty(&self.from.values),
         };
-        self.engine
-            .room
-            .put_plan(self.server, &self.fence, &plan)
-            .await?;
+        // What people were shown stays; a plan made again in the same task finishes the same work. Unless it
+        // is about another guest by now: under another number, or on another node.
+        let room = &self.engine.room;
+        let before = room.plan(self.server, &self.fence.task).await?;
+        if self.shows || before.is_none_or(|before| before.values != plan.values) {
+            room.put_plan(self.server, &self.fence, &plan).await?;
+        }
         Ok(plan)
     }
 

@@ -142,6 +142,7 @@ impl TerraformProvisioner {
                 },
                 serial,
                 digest: None,
+                linked: false,
             });
         };
         let node = view.node.0;
@@ -156,6 +157,7 @@ impl TerraformProvisioner {
             import: !usable,
             state: latest.map(|state| if usable { state.bytes } else { emptied(&state) }),
             serial,
+            linked: facts.is_linked(),
             digest: Some(config.digest().unwrap_or_default().to_owned()),
         })
     }

@@ -1,14 +1,21 @@
 //! Servers made by the real Terraform with the real provider, on the simulated cluster.
 
+mod eject;
+mod killed;
+mod plans;
+
 use super::fleet::{hand, is};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
+use std::io::{Cursor, Read};
+use std::path::Path;
+use std::process::Command;
 use tpm_test_support::{Stack, StackBuilder, Terraform, say};
 
 /// A stack with the engine; `None`, said aloud, without Terraform.
-pub(crate) fn builder() -> anyhow::Result<Option<StackBuilder>> {
+fn stack() -> anyhow::Result<Option<(StackBuilder, Terraform)>> {
     match Terraform::find()? {
-        Ok(terraform) => Ok(Some(Stack::builder().terraform(&terraform))),
+        Ok(terraform) => Ok(Some((Stack::builder().terraform(&terraform), terraform))),
         Err(missing) => {
             say(&format!("skipped: {missing}"));
             Ok(None)
@@ -16,26 +23,119 @@ pub(crate) fn builder() -> anyhow::Result<Option<StackBuilder>> {
     }
 }
 
-/// A running server of the engine; its number.
-async fn running(stack: &Stack, name: &str) -> anyhow::Result<i64> {
-    let (task, id) = stack
-        .client
-        .create(name, json!({ "engine": "terraform" }))
-        .await?;
-    hand(stack)?.drain().await?;
-    let task = stack.client.ended(&task).await?;
-    ensure!(task["status"] == "completed", "{task:#}");
-    Ok(id)
+/// Asks for a server of the engine; the task and the server's number.
+async fn asked(stack: &Stack, name: &str) -> anyhow::Result<(String, i64)> {
+    let engine = json!({ "engine": "terraform" });
+    stack.client.create(name, engine).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_is_made_changed_and_removed() -> anyhow::Result<()> {
-    let Some(builder) = builder()? else {
-        return Ok(());
-    };
-    let stack = builder.start().await?;
-    let id = running(&stack, "web-1").await?;
+/// A running server of the engine; its number and its guest's.
+async fn running(stack: &Stack, name: &str) -> anyhow::Result<(i64, u32)> {
+    let (task, id) = asked(stack, name).await?;
+    hand(stack)?.drain().await?;
+    completed(stack, &task).await?;
     let server = stack.client.server(id).await?;
-    ensure!(server["status"] == "running", "{server:#}");
-    stack.stop().await
+    let vmid = server["vmid"].as_u64().context("vmid")?;
+    Ok((id, u32::try_from(vmid)?))
+}
+
+async fn completed(stack: &Stack, task: &str) -> anyhow::Result<Value> {
+    let task = stack.client.ended(task).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    Ok(task)
+}
+
+/// Asks for a change and carries it out; the task as it ended.
+async fn changed(stack: &Stack, id: i64, body: &Value) -> anyhow::Result<Value> {
+    let path = format!("/api/servers/{id}");
+    let answer = is(stack.client.patch(&path, body).await?, 200)?;
+    hand(stack)?.drain().await?;
+    let task = answer["task_id"].as_str().context("task_id")?;
+    stack.client.ended(task).await
+}
+
+/// Takes a server away: its files in a folder, and the folder's name.
+async fn ejected(stack: &Stack, id: i64, to: &Path) -> anyhow::Result<()> {
+    let url = format!("{}/api/servers/{id}/terraform", stack.client.base());
+    let answer = stack.client.http().get(url).send().await?;
+    ensure!(answer.status() == 200, "{answer:?}");
+    let bytes = answer.bytes().await?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes))?;
+    for n in 0..archive.len() {
+        let mut file = archive.by_index(n)?;
+        let path = file.enclosed_name().context("a name")?;
+        let path = to.join(path.strip_prefix(path.iter().next().context("a folder")?)?);
+        std::fs::create_dir_all(path.parent().context("a folder")?)?;
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        std::fs::write(path, content)?;
+    }
+    Ok(())
+}
+
+/// Runs the command line as a person would; what it printed.
+fn by_hand(
+    stack: &Stack,
+    terraform: &Terraform,
+    dir: &Path,
+    args: &[&str],
+) -> anyhow::Result<String> {
+    let rc = dir.join("person.tfrc");
+    let mirror = terraform.mirror.display();
+    let text = format!(
+        "provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n"
+    );
+    std::fs::write(&rc, text)?;
+    let token = stack.simulator.token();
+    let done = Command::new(&terraform.binary)
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("HOME", dir)
+        .env("TF_CLI_CONFIG_FILE", &rc)
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("SSL_CERT_FILE", stack.dir.path().join("ca.pem"))
+        .env("PROXMOX_VE_ENDPOINT", stack.simulator.url())
+        .env("PROXMOX_VE_API_TOKEN", token)
+        .output()?;
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    if !done.status.success() {
+        bail!(
+            "{args:?}: {printed}\n{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+    Ok(printed)
+}
+
+/// A plan of the ejected server says that nothing is to be done.
+async fn has_no_changes(stack: &Stack, terraform: &Terraform, id: i64) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    ejected(stack, id, dir.path()).await?;
+    tokio::task::block_in_place(|| {
+        by_hand(
+            stack,
+            terraform,
+            dir.path(),
+            &["init", "-no-color", "-input=false"],
+        )?;
+        let plan = by_hand(
+            stack,
+            terraform,
+            dir.path(),
+            &["plan", "-no-color", "-input=false"],
+        )?;
+        ensure!(plan.contains("No changes."), "{plan}");
+        Ok(())
+    })
+}
+
+/// The guests that carry our mark.
+fn ours(stack: &Stack) -> Vec<u32> {
+    let guests = stack.simulator.guests().into_iter();
+    guests
+        .filter(|guest| guest.description.contains("tpm:v1 "))
+        .map(|guest| guest.vmid)
+        .collect()
 }

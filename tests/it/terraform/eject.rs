@@ -1,0 +1,137 @@
+//! From a create to the code that people take away.
+
+use super::{by_hand, changed, completed, ejected, has_no_changes, ours, running, stack};
+use crate::fleet::{hand, is, refused, with};
+use anyhow::{Context, ensure};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()> {
+    let Some((builder, terraform)) = stack()? else {
+        return Ok(());
+    };
+    let stack = builder.start().await?;
+    let (id, vmid) = running(&stack, "web-1").await?;
+    if std::env::var("SHOW").is_ok() {
+        eprintln!(
+            "{:#?}\n{:#?}",
+            stack.simulator.counters(),
+            stack.simulator.effects()
+        );
+    }
+    has_no_changes(&stack, &terraform, id).await?;
+
+    let before = stack.client.server(id).await?;
+    let body = json!({ "cpu": 3, "memory": 4096, "disk_size": 24 });
+    let task = changed(&stack, id, &body).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    let plan = format!(
+        "/api/tasks/{}/plan",
+        task["task_id"].as_str().context("id")?
+    );
+    let plan = is(stack.client.get(&plan).await?, 200)?;
+    let texts: Vec<&str> = plan["changes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|change| change["text"].as_str())
+        .collect();
+    let memory = format!("메모리 {} → 4096 MB, 재시작 후 적용", before["memory"]);
+    ensure!(texts.contains(&memory.as_str()), "{plan:#}");
+    ensure!(plan["destructive"] == false, "{plan:#}");
+    has_no_changes(&stack, &terraform, id).await?;
+    let guest = stack.simulator.guest(vmid).context("the guest")?;
+    let waits = guest.pending.get("memory").cloned().flatten();
+    ensure!(waits.as_deref() == Some("4096"), "{guest:#?}");
+
+    let path = format!("/api/servers/{id}/state");
+    let states = is(stack.client.get(&path).await?, 200)?;
+    let serials: Vec<u64> = states["versions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|version| version["serial"].as_u64())
+        .collect();
+    ensure!(
+        serials.len() >= 2 && serials.is_sorted_by(|a, b| a > b),
+        "{states:#}"
+    );
+    let first = serials.last().context("a serial")?;
+    let state = is(stack.client.get(&format!("{path}/{first}")).await?, 200)?;
+    ensure!(state["serial"] == *first, "{state:#}");
+    refused(
+        stack.client.get(&format!("{path}/999")).await?,
+        404,
+        "NOT_FOUND",
+    )?;
+    let restored = is(
+        stack
+            .client
+            .post(&format!("{path}/{first}/restore"), &json!({}))
+            .await?,
+        200,
+    )?;
+    ensure!(restored["serial"] == serials[0] + 1, "{restored:#}");
+    // The older state says less memory than there is: the next run looks, and nothing is undone by it.
+    let task = changed(&stack, id, &json!({ "cpu": 4 })).await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    has_no_changes(&stack, &terraform, id).await?;
+
+    let answer = stack.client.delete(&format!("/api/servers/{id}")).await?;
+    hand(&stack)?.drain().await?;
+    completed(&stack, answer.body["task_id"].as_str().context("task_id")?).await?;
+    ensure!(ours(&stack).is_empty(), "{:#?}", stack.simulator.guests());
+    stack.stop().await
+}
+
+/// What was ejected can also be imported instead of taking the state along.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ejected_server_can_be_imported() -> anyhow::Result<()> {
+    let Some((builder, terraform)) = stack()? else {
+        return Ok(());
+    };
+    let stack = builder.start().await?;
+    let (id, _) = running(&stack, "web-1").await?;
+    let dir = tempfile::tempdir()?;
+    ejected(&stack, id, dir.path()).await?;
+    std::fs::remove_file(dir.path().join("terraform.tfstate"))?;
+    tokio::task::block_in_place(|| {
+        by_hand(&stack, &terraform, dir.path(), &["init", "-no-color"])?;
+        let plan = by_hand(&stack, &terraform, dir.path(), &["plan", "-no-color"])?;
+        ensure!(
+            plan.contains("1 to import, 0 to add") && plan.contains("0 to destroy"),
+            "{plan}"
+        );
+        Ok(())
+    })?;
+    stack.stop().await
+}
+
+/// What a create would come to is told without reserving anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_reserves_nothing() -> anyhow::Result<()> {
+    let stack = tpm_test_support::Stack::builder().start().await?;
+    let body = crate::fleet::server("web-1");
+    let one = is(stack.client.post("/api/servers/plan", &body).await?, 200)?;
+    let two = is(
+        stack
+            .client
+            .post("/api/servers/create?dry_run=true", &body)
+            .await?,
+        200,
+    )?;
+    ensure!(
+        one == two && one["vmid"] == 10000 && one["dry_run"] == true,
+        "{one:#} {two:#}"
+    );
+    ensure!(one["placement"]["node"].is_string(), "{one:#}");
+    let list = is(stack.client.get("/api/servers").await?, 200)?;
+    ensure!(list["total"] == 0, "{list:#}");
+    let wrong = with(body, json!({ "role": "none" }));
+    refused(
+        stack.client.post("/api/servers/plan", &wrong).await?,
+        400,
+        "INVALID_REQUEST",
+    )?;
+    stack.stop().await
+}
