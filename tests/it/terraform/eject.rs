@@ -12,13 +12,6 @@ async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()>
     };
     let stack = builder.start().await?;
     let (id, vmid) = running(&stack, "web-1").await?;
-    if std::env::var("SHOW").is_ok() {
-        eprintln!(
-            "{:#?}\n{:#?}",
-            stack.simulator.counters(),
-            stack.simulator.effects()
-        );
-    }
     has_no_changes(&stack, &terraform, id).await?;
 
     let before = stack.client.server(id).await?;

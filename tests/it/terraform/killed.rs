@@ -1,7 +1,7 @@
 //! Many at once, and killed at any moment.
 
 use super::{asked, completed, has_no_changes, ours, stack};
-use crate::fleet::{hand, is};
+use crate::fleet::is;
 use anyhow::{Context, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
@@ -119,12 +119,19 @@ async fn a_worker_killed_while_terraform_applies() -> anyhow::Result<()> {
     };
     const CLONE: &str = "/nodes/*/qemu/*/clone";
     const CONFIG: &str = "/nodes/*/qemu/*/config";
-    const STATUS: &str = "/nodes/*/qemu/*/status/current";
+    const RESIZE: &str = "/nodes/*/qemu/*/resize";
     let moments = [
         ("POST", CLONE, HoldAt::Request, 0),
         ("POST", CLONE, HoldAt::TaskStart, 0),
         ("POST", CLONE, HoldAt::TaskEffect, 0),
         ("PUT", CONFIG, HoldAt::Request, 0),
+        ("PUT", CONFIG, HoldAt::Request, 1),
+        ("PUT", CONFIG, HoldAt::Request, 2),
+        ("PUT", RESIZE, HoldAt::Request, 0),
+        ("PUT", RESIZE, HoldAt::TaskStart, 0),
+        ("PUT", RESIZE, HoldAt::TaskEffect, 0),
+        // What the provider asks last, when everything is made and nothing is in the state.
+        ("GET", "/pools", HoldAt::Request, 0),
     ];
     stream::iter(moments)
         .map(|(method, path, at, skip)| {
@@ -138,6 +145,5 @@ async fn a_worker_killed_while_terraform_applies() -> anyhow::Result<()> {
         .buffer_unordered(2)
         .try_collect::<Vec<()>>()
         .await?;
-    let _ = (STATUS, hand);
     Ok(())
 }

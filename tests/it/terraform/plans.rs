@@ -76,7 +76,7 @@ fn replacing(terraform: &Terraform, dir: &Path) -> anyhow::Result<Terraform> {
     let script = dir.join("terraform");
     let binary = terraform.binary.display();
     let text = format!(
-        "#!/bin/sh\nif [ \"$1\" = show ]; then\n  \"{binary}\" \"$@\" | sed 's/\"actions\":\\[\"update\"\\]/\"actions\":[\"delete\",\"create\"]/'\nelse\n  exec \"{binary}\" \"$@\"\nfi\n"
+        "#!/bin/sh\nif [ \"$1\" = show ]; then\n  \"{binary}\" \"$@\" | sed 's/\"actions\":\\[\"update\"\\]/\"actions\":[\"delete\",\"create\"]/g'\nelse\n  exec \"{binary}\" \"$@\"\nfi\n"
     );
     std::fs::write(&script, text)?;
     std::fs::set_permissions(&script, Permissions::from_mode(0o700))?;
