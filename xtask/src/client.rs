@@ -60,6 +60,25 @@ impl Client {
         parsed(path, response)
     }
 
+    /// An answer that is no JSON.
+    ///
+    /// # Errors
+    /// When the api does not answer, or answers with an error.
+    pub(crate) fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let response = self
+            .agent
+            .get(format!("{}{path}", self.base))
+            .header(header::COOKIE, &self.cookie)
+            .header(header::ACCEPT_LANGUAGE, self.language)
+            .call()
+            .with_context(|| format!("no answer to GET {path}"))?;
+        if !response.status().is_success() {
+            parsed(path, response)?;
+            bail!("GET {path} failed");
+        }
+        Ok(response.into_body().read_to_vec()?)
+    }
+
     /// # Errors
     /// When the api does not answer, or answers with an error.
     pub(crate) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {

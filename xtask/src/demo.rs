@@ -2,10 +2,12 @@
 
 use crate::client::Client;
 use crate::progress::{self, Board};
-use crate::stack::{self, Interrupted, Plan, Profile, Stack};
-use crate::table;
+use crate::provider;
+use crate::stack::{self, Engine, Interrupted, Plan, Profile, Stack};
+use crate::{table, workspace};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -16,12 +18,20 @@ const SERVERS: usize = 4;
 
 /// # Errors
 /// When a server is not running at the end, or anything on the way fails; with the reason.
-pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
+pub(crate) fn run(keep: bool, profile: Profile, engine: Engine) -> anyhow::Result<()> {
+    let provider = match engine {
+        Engine::Direct => None,
+        Engine::Terraform => match provider::mirror()? {
+            Ok(mirror) => Some(mirror),
+            Err(provider::Missing(what)) => bail!("{what}"),
+        },
+    };
     let begun = Instant::now();
     let programs = stack::build()?;
     let built = begun.elapsed();
     let folder = tempfile::Builder::new().prefix("tpm-demo-").tempdir()?;
     let plan = Plan {
+        provider: provider.clone(),
         folder: folder.path().to_path_buf(),
         simulator: "127.0.0.1:0",
         api: "127.0.0.1:0",
@@ -44,10 +54,14 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
         );
         let url = stack.api_urls[0].clone();
         let mut shown = tokio::select! {
-            shown = show(&url, &plan.admin_password) => shown,
+            shown = show(&url, &plan.admin_password, engine) => shown,
             error = stack.watch() => Err(error),
             _ = stack::interrupted() => Err(Interrupted.into()),
         };
+        if let (Ok(()), Some(mirror)) = (&shown, &provider) {
+            let client = Client::login(&url, "admin", &plan.admin_password)?;
+            shown = take_away(&client, &stack.simulator_url, &plan.folder, mirror);
+        }
         if shown.is_ok() {
             let (built, started) = (built.as_secs_f64(), started.as_secs_f64());
             println!("built in {built:.1} s, all three processes ready in {started:.2} s");
@@ -79,12 +93,16 @@ pub(crate) fn run(keep: bool, profile: Profile) -> anyhow::Result<()> {
     result
 }
 
-async fn show(url: &str, password: &str) -> anyhow::Result<()> {
+async fn show(url: &str, password: &str, engine: Engine) -> anyhow::Result<()> {
     let client = Client::login(url, "admin", password)?;
     println!("logged in; asking for one server, and for three at once\n");
     let begun = Instant::now();
-    let one = client.post("/api/servers/create", &one())?;
-    let bulk = client.post("/api/servers/bulk-create", &three())?;
+    let one = client.post("/api/servers/create", &by(engine, one()))?;
+    let mut three = three();
+    for server in three["servers"].as_array_mut().into_iter().flatten() {
+        *server = by(engine, server.take());
+    }
+    let bulk = client.post("/api/servers/bulk-create", &three)?;
     let mut open = vec![task_path(&one)?, task_path(&bulk)?];
     let mut ended = Vec::new();
     let mut board = Board::new();
@@ -130,6 +148,59 @@ async fn show(url: &str, password: &str) -> anyhow::Result<()> {
         "{running} servers running, from request to address in {:.2} s",
         took.as_secs_f64()
     );
+    Ok(())
+}
+
+fn by(engine: Engine, mut server: Value) -> Value {
+    if engine == Engine::Terraform {
+        server["engine"] = json!("terraform");
+    }
+    server
+}
+
+/// Ejects one server and plans it by the command line alone, as its owner would.
+fn take_away(client: &Client, cluster: &str, folder: &Path, mirror: &Path) -> anyhow::Result<()> {
+    let archive = client.bytes("/api/servers/1/terraform")?;
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive))?;
+    let away = folder.join("ejected");
+    archive.extract(&away)?;
+    let first = archive.by_index(0)?.name()?.into_owned();
+    let dir = away.join(first.split('/').next().unwrap_or_default());
+    let rc = away.join("person.tfrc");
+    let path = mirror.display();
+    let text = format!(
+        "provider_installation {{\n  filesystem_mirror {{\n    path = \"{path}\"\n  }}\n}}\n"
+    );
+    std::fs::write(&rc, text)?;
+    let binary = ["terraform", "tofu"]
+        .into_iter()
+        .find_map(workspace::in_path)
+        .context("neither terraform nor tofu is there")?;
+    let (id, secret) = stack::TOKEN;
+    let terraform = |args: &[&str]| {
+        let mut command = std::process::Command::new(&binary);
+        command
+            .args(args)
+            .current_dir(&dir)
+            .env("TF_CLI_CONFIG_FILE", &rc)
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("SSL_CERT_FILE", folder.join(stack::CA))
+            .env("PROXMOX_VE_ENDPOINT", cluster)
+            .env("PROXMOX_VE_API_TOKEN", format!("{id}={secret}"));
+        workspace::output(&mut command)
+    };
+    println!(
+        "taking {} away: its code and state in {}",
+        dir.display(),
+        away.display()
+    );
+    terraform(&["init", "-no-color", "-input=false"])?;
+    let plan = terraform(&["plan", "-no-color", "-input=false"])?;
+    let said = plan
+        .lines()
+        .find(|line| line.starts_with("No changes."))
+        .with_context(|| format!("terraform plan wants changes:\n{plan}"))?;
+    println!("terraform plan says: {said}");
     Ok(())
 }
 

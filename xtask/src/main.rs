@@ -47,6 +47,9 @@ enum Chore {
         /// How long the simulated cluster takes for things
         #[arg(long, value_enum, default_value_t = stack::Profile::Instant)]
         profile: stack::Profile,
+        /// What makes the servers
+        #[arg(long, value_enum, default_value_t = stack::Engine::Direct)]
+        engine: stack::Engine,
     },
     /// The same on the standard ports until Ctrl-C, with data that stays; one or several of each
     Up {
@@ -99,7 +102,11 @@ enum Chore {
 
 fn main() -> ExitCode {
     let result = match Flags::parse().chore {
-        Chore::Demo { keep, profile } => demo::run(keep, profile),
+        Chore::Demo {
+            keep,
+            profile,
+            engine,
+        } => demo::run(keep, profile, engine),
         Chore::Up {
             data,
             profile,

@@ -21,7 +21,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The simulator's ready-made manager token.
-const TOKEN: (&str, &str) = ("tpm@pve!manager", "00000000-0000-4000-8000-000000000001");
+/// The simulated cluster's CA, in the stack's folder.
+pub(crate) const CA: &str = "pve-root-ca.pem";
+pub(crate) const TOKEN: (&str, &str) = ("tpm@pve!manager", "00000000-0000-4000-8000-000000000001");
 
 /// How long the simulated cluster takes for things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,8 +62,19 @@ impl Size {
     };
 }
 
+/// What makes servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    /// The Proxmox VE API itself.
+    Direct,
+    /// Terraform or OpenTofu, with the provider bpg/proxmox.
+    Terraform,
+}
+
 /// Where and how to start.
 pub(crate) struct Plan {
+    /// The mirror with the provider, for a stack that has the Terraform engine.
+    pub(crate) provider: Option<PathBuf>,
     /// Everything that is written goes here.
     pub(crate) folder: PathBuf,
     /// Where the simulator listens.
@@ -106,7 +119,7 @@ impl Stack {
             true => Some(postgres::start(folder).await?),
             false => None,
         };
-        let ca = folder.join("pve-root-ca.pem");
+        let ca = folder.join(CA);
         let mut flags: Vec<OsString> = vec!["--listen".into(), plan.simulator.into()];
         flags.extend(["--profile".into(), plan.profile.name().into()]);
         flags.extend(["--ca-file".into(), ca.clone().into()]);
@@ -130,6 +143,11 @@ impl Stack {
         ];
         if let Some(postgres) = &postgres {
             environment.push(("TPM__DATABASE__URL", &postgres.url));
+        }
+        let mirror = plan.provider.as_ref().map(|dir| dir.display().to_string());
+        if let Some(mirror) = &mirror {
+            environment.push(("TPM__TERRAFORM__MODE", "on"));
+            environment.push(("TPM__TERRAFORM__MIRROR", mirror));
         }
         let outer = plan.outer_settings;
         let mut apis = Vec::new();
