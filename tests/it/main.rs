@@ -3,6 +3,7 @@
 mod api;
 mod bad_inputs;
 mod bulk;
+mod contract;
 mod examples;
 mod faults;
 mod fleet;

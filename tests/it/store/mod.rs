@@ -2,6 +2,7 @@
 
 mod fleet;
 mod queue;
+mod terraform;
 
 use anyhow::{Context, ensure};
 use std::net::Ipv4Addr;
@@ -32,6 +33,14 @@ where
 {
     let memory = MemoryStore::new("memory", Arc::new(SystemClock));
     test(Arc::new(memory)).await.context("in memory")?;
+    on_databases(|store| test(store)).await
+}
+
+/// The same on the two databases alone.
+pub(crate) async fn on_databases<F>(test: impl Fn(Arc<SeaStore>) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     let dir = tempfile::tempdir()?;
     let url = format!("sqlite://{}", dir.path().join("t.db").display());
     let sqlite = Arc::new(SeaStore::open(&url).await?);

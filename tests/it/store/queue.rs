@@ -15,7 +15,7 @@ use tpm_test_support::Postgres;
 const TTL: Duration = Duration::from_millis(300);
 
 /// A server with a task that is due.
-async fn job(
+pub(super) async fn job(
     store: &dyn Store,
     by: UserId,
     name: &str,
@@ -34,7 +34,7 @@ async fn job(
     Ok((server, task))
 }
 
-async fn claim(store: &dyn Store, owner: &str) -> anyhow::Result<Claim> {
+pub(super) async fn claim(store: &dyn Store, owner: &str) -> anyhow::Result<Claim> {
     store
         .queue()
         .claim(owner, TTL, ClaimOrder::SmallTurns)

@@ -23,6 +23,11 @@ fn stack() -> anyhow::Result<Option<(StackBuilder, Terraform)>> {
     }
 }
 
+/// The same without the program.
+pub(crate) fn with_terraform() -> anyhow::Result<Option<StackBuilder>> {
+    Ok(stack()?.map(|(builder, _)| builder))
+}
+
 /// Asks for a server of the engine; the task and the server's number.
 async fn asked(stack: &Stack, name: &str) -> anyhow::Result<(String, i64)> {
     let engine = json!({ "engine": "terraform" });
