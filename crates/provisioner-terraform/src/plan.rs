@@ -273,3 +273,85 @@ impl StateView {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn plan(actions: &[&str], before: &Value, after: &Value) -> PlannedChange {
+        let text = json!({
+            "resource_changes": [{
+                "address": ADDRESS,
+                "change": { "actions": actions, "before": before, "after": after }
+            }]
+        });
+        read(&text.to_string()).expect("a plan")
+    }
+
+    #[test]
+    fn fields_say_when_they_apply() {
+        let before = json!({
+            "memory": [{ "dedicated": 2048 }],
+            "disk": [{ "size": 20 }, { "size": 4, "interface": "scsi1" }],
+            "description": "a",
+            "agent": [{ "timeout": "15m" }],
+            "ipv4_addresses": [["192.0.2.1"]],
+            "protection": false,
+        });
+        let after = json!({
+            "memory": [{ "dedicated": 4096 }],
+            "disk": [{ "size": 30 }],
+            "description": "b",
+            "agent": [{ "timeout": "5s" }],
+            "protection": null,
+        });
+        let plan = plan(&["update"], &before, &after);
+        let shown: Vec<(&str, ChangeEffect)> = plan
+            .fields
+            .iter()
+            .map(|field| (field.field.as_str(), field.effect))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("description", ChangeEffect::Online),
+                ("disk.0.size", ChangeEffect::Online),
+                ("disk.1.interface", ChangeEffect::Destroys),
+                ("disk.1.size", ChangeEffect::Destroys),
+                ("memory.0.dedicated", ChangeEffect::NextStart),
+            ]
+        );
+        assert!(plan.is_destructive());
+    }
+
+    #[test]
+    fn what_is_only_terraforms_is_no_change() {
+        let plan = plan(
+            &["update"],
+            &json!({ "agent": [{ "timeout": "15m" }], "started": true }),
+            &json!({ "agent": [{ "timeout": "5s" }], "started": false }),
+        );
+        assert!(plan.is_empty() && !plan.is_destructive());
+    }
+
+    #[test]
+    fn a_replacement_is_destructive() {
+        let value = json!({ "name": "a" });
+        assert!(plan(&["delete", "create"], &value, &value).is_destructive());
+        assert!(plan(&["create", "delete"], &value, &value).is_destructive());
+        assert!(!plan(&["create"], &Value::Null, &value).is_destructive());
+    }
+
+    #[test]
+    fn a_plan_about_something_else_is_refused() {
+        let text = json!({
+            "resource_changes": [{
+                "address": "module.server.proxmox_virtual_environment_vm.other",
+                "change": { "actions": ["create"] }
+            }]
+        });
+        assert!(read(&text.to_string()).is_err());
+        assert!(read("{\"errored\": true}").is_err());
+    }
+}
