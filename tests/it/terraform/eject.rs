@@ -128,3 +128,37 @@ async fn a_dry_run_reserves_nothing() -> anyhow::Result<()> {
     )?;
     stack.stop().await
 }
+
+/// The module by hand, as its example shows: by the command line alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_module_works_by_hand() -> anyhow::Result<()> {
+    let Some((builder, terraform)) = stack()? else {
+        return Ok(());
+    };
+    let stack = builder.start().await?;
+    let dir = tempfile::tempdir()?;
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    for folder in ["example", "modules/server"] {
+        std::fs::create_dir_all(dir.path().join(folder))?;
+        for file in std::fs::read_dir(source.join(folder))? {
+            let file = file?;
+            std::fs::copy(file.path(), dir.path().join(folder).join(file.file_name()))?;
+        }
+    }
+    let example = dir.path().join("example");
+    tokio::task::block_in_place(|| {
+        let run = |args: &[&str]| by_hand(&stack, &terraform, &example, args);
+        run(&["init", "-no-color"])?;
+        run(&["apply", "-no-color", "-auto-approve"])?;
+        let plan = run(&["plan", "-no-color"])?;
+        ensure!(plan.contains("No changes."), "{plan}");
+        let guest = stack.simulator.guest(4001).context("the guest")?;
+        ensure!(guest.status == "running", "{guest:#?}");
+        run(&["destroy", "-no-color", "-auto-approve"])?;
+        ensure!(stack.simulator.guest(4001).is_none(), "still there");
+        let wrong = run(&["plan", "-no-color", "-var", "none=1"]);
+        ensure!(wrong.is_err(), "an unknown variable is taken");
+        Ok(())
+    })?;
+    stack.stop().await
+}
