@@ -111,6 +111,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
                 .delete(servers::delete_one),
         ),
         ("/api/servers/plan", post(servers::plan)),
+        ("/api/servers/{server_id}/drift", get(servers::drift)),
         ("/api/servers/{server_id}/terraform", get(code::eject)),
         ("/api/servers/{server_id}/state", get(code::states)),
         ("/api/servers/{server_id}/state/{serial}", get(code::state)),

@@ -7,7 +7,8 @@ use tpm_app::{
     SystemStatus, TaskView,
 };
 use tpm_domain::{
-    Failure, Nic, Notification, Placement, Project, RungReached, StepRecord, Task, TaskToken,
+    Failure, Nic, Notification, Placement, Project, RungReached, Server, ServerState, StepRecord,
+    Task, TaskToken,
 };
 use tpm_messages::Lang;
 
@@ -207,6 +208,34 @@ pub(crate) fn server_view(lang: Lang, view: &ServerView) -> Value {
         );
     }
     value
+}
+
+/// How a server and its guest differ: `missing` and `replaced` with the reason, `changed` option by option.
+/// A guest that was moved is followed and is no drift.
+pub(crate) fn drift(lang: Lang, server: &Server) -> Value {
+    let kind = match server.state {
+        ServerState::Missing => "missing",
+        ServerState::IdentityConflict => "replaced",
+        _ if !server.drift.is_empty() => "changed",
+        _ => "none",
+    };
+    let changes: Vec<Value> = server
+        .drift
+        .iter()
+        .filter_map(|line| {
+            let (option, values) = line.split_once(": ")?;
+            let (wanted, found) = values.rsplit_once(", ")?;
+            let value = |text: &str| (text != "-").then(|| text.to_owned());
+            Some(json!({ "option": option, "wanted": value(wanted), "found": value(found) }))
+        })
+        .collect();
+    json!({
+        "server_id": server.id,
+        "drift": kind,
+        "node": server.node,
+        "changes": changes,
+        "problem": server.problem.as_ref().map(|why| failure(lang, why)),
+    })
 }
 
 /// A server that would be made.

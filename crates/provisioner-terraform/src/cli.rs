@@ -145,7 +145,7 @@ pub(crate) async fn version(settings: &TerraformSettings, dir: &Path) -> Result<
         secrets: &[],
         tell: None,
     };
-    let ended = run.to_its_end(settings).await?;
+    let ended = run.finish(settings).await?;
     let text = ended.lines.join("\n");
     let version: Version =
         serde_json::from_str(&text).map_err(|_| CliError::Unreadable(text.clone()))?;
@@ -159,7 +159,7 @@ pub(crate) async fn version(settings: &TerraformSettings, dir: &Path) -> Result<
 
 impl Run<'_> {
     /// Runs it.
-    pub(crate) async fn to_its_end(self, settings: &TerraformSettings) -> Result<Ended, CliError> {
+    pub(crate) async fn finish(self, settings: &TerraformSettings) -> Result<Ended, CliError> {
         let start = |source| CliError::Start {
             binary: settings.binary.display().to_string(),
             source,

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 use thiserror::Error;
 use tokio::sync::{SemaphorePermit, mpsc};
@@ -86,6 +87,21 @@ fn write(dir: &Path, name: &str, text: &str) -> std::io::Result<()> {
     std::fs::write(dir.join(name), text)
 }
 
+/// Removes what runs of workers that died left behind; younger folders may be another worker's.
+fn clear_left_over(work: &Path, age: Duration) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(work)? {
+        let entry = entry?;
+        let is_run = entry.file_name().to_string_lossy().starts_with("run-");
+        let old = entry.metadata().and_then(|meta| meta.modified());
+        let old = old.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed > age));
+        if is_run && old {
+            // Somebody else may be faster.
+            std::fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+    Ok(())
+}
+
 impl TerraformProvisioner {
     /// The provider, where every run finds it, and the version of the command line.
     async fn ready(&self) -> Result<&Ready, RunError> {
@@ -101,12 +117,16 @@ impl TerraformProvisioner {
             Some(mirror) => mirror.canonicalize()?,
             None => self.fetch_provider(&work).await?,
         };
-        let rc = work.join(format!("{}.tfrc", hex::encode(rand::random::<[u8; 8]>())));
+        clear_left_over(&work, self.settings.run_timeout * 2)?;
         let path = serde_json::to_string(&mirror.display().to_string()).unwrap_or_default();
         let text = format!(
             "disable_checkpoint = true\nprovider_installation {{\n  filesystem_mirror {{\n    path = {path}\n  }}\n}}\n"
         );
-        std::fs::write(&rc, text)?;
+        // Put in place whole: workers that share the folder write the same.
+        let rc = work.join("provider.tfrc");
+        let draft = tempfile::NamedTempFile::new_in(&work)?;
+        std::fs::write(draft.path(), text)?;
+        draft.persist(&rc).map_err(|error| error.error)?;
         tracing::info!(
             binary = %self.settings.binary.display(),
             version,
@@ -136,7 +156,7 @@ impl TerraformProvisioner {
             secrets: &[],
             tell: None,
         }
-        .to_its_end(&self.settings)
+        .finish(&self.settings)
         .await?;
         if !ended.ok {
             return Err(RunError::Said(said(&ended)));
@@ -248,7 +268,7 @@ impl Session<'_> {
             // The log ends with the session.
             let _ = self.log.send(vec![begun.to_string()]).await;
         }
-        Ok(run.to_its_end(&self.engine.settings).await?)
+        Ok(run.finish(&self.engine.settings).await?)
     }
 
     /// Runs what must succeed.

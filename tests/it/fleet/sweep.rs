@@ -131,6 +131,19 @@ async fn changes_by_hand_are_shown_and_followed() -> anyhow::Result<()> {
         server["drift"] == json!(["memory: 2048, 8192", "name: one, renamed"]),
         "{server:#}"
     );
+    let drift = is(
+        stack
+            .client
+            .get(&format!("/api/servers/{id}/drift"))
+            .await?,
+        200,
+    )?;
+    ensure!(
+        drift["drift"] == "changed"
+            && drift["changes"][0]
+                == json!({"option": "memory", "wanted": "2048", "found": "8192"}),
+        "{drift:#}"
+    );
     let (text, kind) = latest(&stack).await?;
     ensure!(kind == "warning" && text.contains("renamed"), "{text}");
     done(stack.simulator.behind_the_back().power_off(vmid))?;

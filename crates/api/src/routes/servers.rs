@@ -53,6 +53,20 @@ pub(crate) async fn one(
     answered(lang, result.await)
 }
 
+/// What is otherwise than the server's row says, as it was seen last.
+pub(crate) async fn drift(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+) -> Response {
+    let result = async {
+        let view = state.app.server(&ctx, id(&text)?).await?;
+        Ok(Json(wire::drift(lang, &view.server)).into_response())
+    };
+    answered(lang, result.await)
+}
+
 /// What a create would come to, without making anything.
 async fn planned(
     state: &ApiState,
