@@ -155,7 +155,7 @@ pub(crate) const KEPT: &[Kept] = &[
     },
     Kept {
         outside: &["zip"],
-        rooms: &["api"],
+        rooms: &["api", "xtask"],
     },
     Kept {
         outside: &["config"],

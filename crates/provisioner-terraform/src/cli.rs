@@ -208,24 +208,24 @@ impl Run<'_> {
         let mut told = 0;
         loop {
             let next = tokio::time::timeout(Duration::from_secs(1), reader.next_line()).await;
-            let ended = match next {
+            let (quiet, ended) = match next {
+                Err(_) => (true, false),
                 Ok(line) => match line? {
                     Some(line) => {
                         all.push(self.clean(line));
-                        false
+                        (false, false)
                     }
-                    None => true,
+                    None => (false, true),
                 },
-                Err(_) => false,
             };
-            let quiet = next_is_quiet(&all, told);
+            let new = all.get(told..).unwrap_or_default();
             if let Some(tell) = &self.tell
-                && all.len() > told
-                && (ended || quiet || all.len() - told >= PORTION)
+                && !new.is_empty()
+                && (quiet || ended || new.len() >= PORTION)
             {
                 // Nobody listens any more: the run goes on all the same.
                 let _ = tell
-                    .send(all[told..].iter().map(|l| shortened(l)).collect())
+                    .send(new.iter().map(|line| shortened(line)).collect())
                     .await;
                 told = all.len();
             }
@@ -256,12 +256,6 @@ impl Run<'_> {
         }
         line
     }
-}
-
-/// Whether something that was printed waits to be told and says that something began or ended.
-fn next_is_quiet(all: &[String], told: usize) -> bool {
-    all.get(told..)
-        .is_some_and(|new| new.iter().any(|line| line.contains("\"type\":\"apply_")))
 }
 
 fn shortened(line: &str) -> String {

@@ -25,32 +25,13 @@ impl TerraformCode {
     }
 }
 
-impl From<RoomError> for CodeErrorOf {
-    fn from(error: RoomError) -> Self {
-        Self(match error {
-            RoomError::Store(StoreError::Unavailable(_)) => CodeError::Unavailable(error.into()),
-            _ => CodeError::Broken(error.into()),
-        })
+fn told(error: impl Into<RoomError>) -> CodeError {
+    match error.into() {
+        error @ RoomError::Store(StoreError::Unavailable(_)) => {
+            CodeError::Unavailable(error.into())
+        }
+        error => CodeError::Broken(error.into()),
     }
-}
-
-impl From<StoreError> for CodeErrorOf {
-    fn from(error: StoreError) -> Self {
-        RoomError::Store(error).into()
-    }
-}
-
-/// So that both kinds of errors come to one.
-struct CodeErrorOf(CodeError);
-
-impl From<CodeErrorOf> for CodeError {
-    fn from(error: CodeErrorOf) -> Self {
-        error.0
-    }
-}
-
-fn told(error: impl Into<CodeErrorOf>) -> CodeError {
-    error.into().0
 }
 
 fn file(path: impl Into<String>, content: impl Into<Vec<u8>>) -> CodeFile {

@@ -26,7 +26,7 @@ pub use seal::{KEY_BYTES, Seal, SealError};
 pub use settings::{ProviderLogin, RoleCode, TerraformSettings};
 
 use crate::room::OpenPlan;
-use crate::run::{From, Ready, RunError};
+use crate::run::{Ready, RunError, Start};
 use crate::steps::{APPLY, DESTROY, PLAN, Steps, VERIFY};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ impl TerraformProvisioner {
     async fn run(
         &self,
         call: &StepCall<'_>,
-        from: From,
+        from: Start,
         destroy: bool,
         plan: Option<OpenPlan>,
     ) -> Result<OpenPlan, ProvisionError> {
@@ -154,7 +154,7 @@ impl TerraformProvisioner {
     async fn carry_out(
         &self,
         call: &StepCall<'_>,
-        from: From,
+        from: Start,
         destroy: bool,
         plan: Option<OpenPlan>,
     ) -> Result<(), ProvisionError> {
@@ -258,7 +258,7 @@ impl TerraformProvisioner {
 
     /// The provider does not grow the disk of a linked clone: it takes the volume, which is named after its
     /// base too, for another guest's. The direct engine grows it then; whether it did.
-    async fn grow_linked(&self, call: &StepCall<'_>, from: &From) -> Result<bool, ProvisionError> {
+    async fn grow_linked(&self, call: &StepCall<'_>, from: &Start) -> Result<bool, ProvisionError> {
         if !from.linked {
             return Ok(false);
         }
@@ -339,7 +339,7 @@ impl TerraformProvisioner {
 }
 
 /// Whether a plan was made from what there is.
-fn fits(plan: &OpenPlan, from: &From) -> bool {
+fn fits(plan: &OpenPlan, from: &Start) -> bool {
     plan.values == render::pretty(&from.values)
         && plan.base_serial == from.serial
         && plan.guest_digest == from.digest

@@ -52,7 +52,7 @@ pub(crate) struct Ready {
 
 /// What a run begins from.
 #[derive(Clone, Debug)]
-pub(crate) struct From {
+pub(crate) struct Start {
     pub(crate) values: Values,
     /// Whether the guest is to be taken into the state first.
     pub(crate) import: bool,
@@ -71,7 +71,7 @@ pub(crate) struct Session<'a> {
     engine: &'a TerraformProvisioner,
     server: ServerId,
     fence: Fence,
-    from: From,
+    from: Start,
     /// Whether its plan is what people are shown.
     shows: bool,
     dir: TempDir,
@@ -173,7 +173,7 @@ impl TerraformProvisioner {
     pub(crate) async fn open(
         &self,
         call: &StepCall<'_>,
-        from: From,
+        from: Start,
     ) -> Result<Session<'_>, RunError> {
         let ready = self.ready().await?;
         let place = self

@@ -3,7 +3,7 @@
 use crate::TerraformProvisioner;
 use crate::render::{Facts, Surroundings, Template, values};
 use crate::room::OpenState;
-use crate::run::From;
+use crate::run::Start;
 use serde_json::json;
 use tpm_domain::{FailureCode, Server};
 use tpm_provisioner::{Fate, Operation, ProvisionError, StepCall};
@@ -108,7 +108,7 @@ impl TerraformProvisioner {
     }
 
     /// Looks at both sides. A guest that is ours and not in the state as it is, is to be imported.
-    pub(crate) async fn situation(&self, call: &StepCall<'_>) -> Result<From, ProvisionError> {
+    pub(crate) async fn situation(&self, call: &StepCall<'_>) -> Result<Start, ProvisionError> {
         let server = call.server;
         let seen = self.direct.look(server).await?;
         if let Some(both) = seen.as_ref().and_then(|view| view.conflict.clone()) {
@@ -133,7 +133,7 @@ impl TerraformProvisioner {
             let config = self.config(&template.node_name, template.vm_id).await?;
             let facts = Facts::of_template(&config).map_err(unreadable)?;
             let held = latest.filter(|state| state.view.guest.is_some());
-            return Ok(From {
+            return Ok(Start {
                 values: values(server, &node, template, &facts, &around),
                 import: false,
                 state: match held {
@@ -152,7 +152,7 @@ impl TerraformProvisioner {
             .is_in_state(server, &node)
             .await
             .map_err(|error| crate::failed(call, error))?;
-        Ok(From {
+        Ok(Start {
             values: values(server, &node, template, &facts, &around),
             import: !usable,
             state: latest.map(|state| if usable { state.bytes } else { emptied(&state) }),
