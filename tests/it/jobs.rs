@@ -34,6 +34,7 @@ fn done() -> Observed {
 fn engine(deadline: Duration) -> MockProvisioner {
     let mut engine = MockProvisioner::new();
     engine.expect_name().return_const("test".to_owned());
+    engine.expect_surveyed_by().return_const("test".to_owned());
     engine.expect_slots().returning(|_, _| Vec::new());
     engine.expect_survey().returning(|| Ok(None));
     let steps: Vec<StepSpec> = vec![step("make", deadline)];

@@ -1,7 +1,7 @@
 //! `bench`: hands over to the measuring program of the tests package, built as people would run it, beside
 //! the peers that it measures, which are built by themselves.
 
-use crate::workspace;
+use crate::{provider, workspace};
 use std::path::PathBuf;
 
 /// Where the measuring program finds the peer of its table `jobs`.
@@ -11,7 +11,7 @@ pub(crate) const PEER: &str = "tests/peers/apalis/Cargo.toml";
 /// Where it is built: outside the workspace, whose builds would throw it away.
 const FOLDER: &str = "terraform-proxmox-manager/apalis-1.0.0";
 /// The tables that have no peer of their own.
-const OTHERS: [&str; 4] = ["reads", "latency", "fleet", "footprint"];
+const OTHERS: [&str; 5] = ["reads", "latency", "fleet", "engines", "footprint"];
 const PROGRAM: &str = "tpm-peer-apalis";
 
 /// Builds everything and measures. `--dev` builds for development: for looking at a table, not at its
@@ -41,6 +41,12 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let named = |table: &&str| rest.iter().any(|argument| argument == table);
     if named(&"jobs") || !OTHERS.iter().any(named) {
         bench.env(VARIABLE, peer(dev)?);
+    }
+    if named(&"engines") || !OTHERS.iter().any(named) {
+        match provider::mirror()? {
+            Ok(mirror) => drop(bench.env(provider::VARIABLE, mirror)),
+            Err(provider::Missing(what)) => println!("engines: without Terraform: {what}"),
+        }
     }
     workspace::run(&mut bench)
 }

@@ -111,8 +111,7 @@ impl Worker {
         let mut calm = Vec::new();
         let shown_here = |server: &&Server| {
             let engine = self.engine(&server.engine);
-            server.engine == name
-                || engine.is_some_and(|engine| engine.surveyed_by() == name)
+            server.engine == name || engine.is_some_and(|engine| engine.surveyed_by() == name)
         };
         for server in servers.iter().filter(shown_here).filter(|s| is_settled(s)) {
             let entry = entries.get(&server.vmid).copied();

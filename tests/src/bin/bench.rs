@@ -1,11 +1,13 @@
 //! The benchmarks: ours beside a peer, interleaved rounds in one run, the median of the per-round ratios
 //! with their range. Arguments name the tables that are wanted: `reads`, `jobs`, `latency`, `fleet`,
-//! `footprint`.
+//! `engines`, `footprint`.
 //!
 //! Absolute numbers are of this machine at this minute and are only printed beside them.
 
 #[path = "../bench/crew.rs"]
 mod crew;
+#[path = "../bench/engines.rs"]
+mod engines;
 #[path = "../bench/fleet.rs"]
 mod fleet;
 #[path = "../bench/footprint.rs"]
@@ -34,6 +36,8 @@ enum Table {
     Latency,
     /// A thousand servers in one bulk
     Fleet,
+    /// Twenty servers by plain Terraform and by both engines
+    Engines,
     /// Memory and start of the processes
     Footprint,
 }
@@ -75,6 +79,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if args.wants(Table::Fleet) {
         fleet::run().await?;
+    }
+    if args.wants(Table::Engines) {
+        engines::run(&args.size).await?;
     }
     if args.wants(Table::Footprint) {
         footprint::run().await?;
