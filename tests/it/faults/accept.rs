@@ -56,6 +56,52 @@ async fn an_api_killed_in_the_middle_keeps_what_it_acknowledged() -> anyhow::Res
     }
     ensure!(acknowledged.len() >= 5, "{acknowledged:?}");
 
+    let servers = stack.client.get("/api/servers?limit=500").await?.body["servers"].clone();
+    let servers = servers.as_array().context("servers")?;
+    let tasks = stack.client.get("/api/tasks?limit=500").await?.body["tasks"].clone();
+    let tasks = tasks.as_array().context("tasks")?;
+    ensure!(
+        servers.len() == tasks.len(),
+        "{} servers, {} tasks",
+        servers.len(),
+        tasks.len()
+    );
+    let tokens: BTreeSet<_> = tasks
+        .iter()
+        .filter_map(|task| task["task_id"].as_str().map(str::to_owned))
+        .collect();
+    ensure!(
+        acknowledged.is_subset(&tokens),
+        "an acknowledged task is gone"
+    );
+    for column in ["name", "ip_address", "vmid"] {
+        let distinct: BTreeSet<_> = servers.iter().map(|s| s[column].to_string()).collect();
+        ensure!(distinct.len() == servers.len(), "{column} is not unique");
+    }
+    stack.start_worker()?;
+    for task in &tokens {
+        let ended = stack.client.ended(task).await?;
+        ensure!(ended["status"] == "completed", "{ended:#}");
+    }
+    ensure!(super::world::marked(&stack).len() == servers.len());
+    stack.stop().await
+}
+
+/// A client that hangs up before the answer changes nothing about what is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_leaves_nothing_half_done() -> anyhow::Result<()> {
+    let stack = quick().start().await?;
+    for n in 0..40 {
+        let client = stack.client.clone();
+        let request = tokio::spawn(async move { client.create(&format!("h{n}"), json!({})).await });
+        for _ in 0..n {
+            tokio::task::yield_now().await;
+        }
+        request.abort();
+        request.await.ok();
+    }
+    // The one writer is free again, so none of the forty holds a transaction open.
+    stack.client.create("after", json!({})).await?;
     // Those that were taken up in spite of it come to their end: both, or neither.
     let count = async |path: &str| anyhow::Ok(stack.client.get(path).await?.body["total"].clone());
     while count("/api/servers?limit=500").await? != count("/api/tasks?limit=500").await? {
