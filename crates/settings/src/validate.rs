@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,17 @@ impl fmt::Display for Problem {
 struct Problems(Vec<Problem>);
 
 impl Problems {
+    fn within<T: PartialOrd + fmt::Display>(
+        &mut self,
+        range: RangeInclusive<T>,
+        value: &T,
+        key: impl Into<String>,
+    ) {
+        let (min, max) = (range.start(), range.end());
+        let text = format!("must be between {min} and {max}");
+        self.unless(range.contains(value), key, text);
+    }
+
     fn unless(&mut self, fine: bool, key: impl Into<String>, text: impl Into<String>) {
         if !fine {
             self.0.push(Problem {
@@ -76,10 +88,10 @@ impl Settings {
             "api.max_body_bytes",
             "must be between 1024 and 67108864",
         );
-        problems.unless(
-            (1..=600).contains(&self.api.request_timeout_secs),
+        problems.within(
+            1..=600,
+            &self.api.request_timeout_secs,
             "api.request_timeout_secs",
-            "must be between 1 and 600",
         );
         problems.unless(
             self.api
@@ -108,36 +120,16 @@ impl Settings {
             "database.url",
             "must be a sqlite: or postgres: URL, or empty",
         );
-        problems.unless(
-            (1..=1024).contains(&self.worker.concurrency),
-            "worker.concurrency",
-            "must be between 1 and 1024",
-        );
-        problems.unless(
-            (500..=600_000).contains(&self.worker.lease_ms),
-            "worker.lease_ms",
-            "must be between 500 and 600000",
-        );
-        problems.unless(
-            (10..=60_000).contains(&self.worker.scan_ms),
-            "worker.scan_ms",
-            "must be between 10 and 60000",
-        );
-        problems.unless(
-            (1..=100).contains(&self.worker.max_attempts),
-            "worker.max_attempts",
-            "must be between 1 and 100",
-        );
+        problems.within(1..=1024, &self.worker.concurrency, "worker.concurrency");
+        problems.within(500..=600_000, &self.worker.lease_ms, "worker.lease_ms");
+        problems.within(10..=60_000, &self.worker.scan_ms, "worker.scan_ms");
+        problems.within(1..=100, &self.worker.max_attempts, "worker.max_attempts");
         for (name, value) in [
             ("worker.look_ms", self.worker.look_ms),
             ("worker.sweep_ms", self.worker.sweep_ms),
             ("worker.orphan_ms", self.worker.orphan_ms),
         ] {
-            problems.unless(
-                (100..=86_400_000).contains(&value),
-                name,
-                "must be between 100 and 86400000",
-            );
+            problems.within(100..=86_400_000, &value, name);
         }
         let key = self.security.mark_key.expose_secret();
         problems.unless(
@@ -197,20 +189,12 @@ fn terraform(terraform: &Terraform, proxmox: &Proxmox, problems: &mut Problems) 
         "terraform.mode",
         "needs proxmox.ca_file: the provider cannot check a fingerprint",
     );
-    problems.unless(
-        (1..=64).contains(&terraform.max_runs),
-        "terraform.max_runs",
-        "must be between 1 and 64",
-    );
-    problems.unless(
-        (128..=65_536).contains(&terraform.memory_mb),
-        "terraform.memory_mb",
-        "must be between 128 and 65536",
-    );
-    problems.unless(
-        (10..=86_400).contains(&terraform.run_timeout_secs),
+    problems.within(1..=64, &terraform.max_runs, "terraform.max_runs");
+    problems.within(128..=65_536, &terraform.memory_mb, "terraform.memory_mb");
+    problems.within(
+        10..=86_400,
+        &terraform.run_timeout_secs,
         "terraform.run_timeout_secs",
-        "must be between 10 and 86400",
     );
 }
 
@@ -249,15 +233,11 @@ fn bounds(proxmox: &Proxmox, problems: &mut Problems) {
         "proxmox.vmid_last",
         "must not lie before vmid_first nor beyond 999999999",
     );
-    problems.unless(
-        (1..=256).contains(&proxmox.max_clones),
-        "proxmox.max_clones",
-        "must be between 1 and 256",
-    );
-    problems.unless(
-        (1..=256).contains(&proxmox.max_clones_per_node),
+    problems.within(1..=256, &proxmox.max_clones, "proxmox.max_clones");
+    problems.within(
+        1..=256,
+        &proxmox.max_clones_per_node,
         "proxmox.max_clones_per_node",
-        "must be between 1 and 256",
     );
     for (name, value) in [
         ("cpu_overcommit_percent", proxmox.cpu_overcommit_percent),
@@ -286,25 +266,25 @@ fn bounds(proxmox: &Proxmox, problems: &mut Problems) {
         "proxmox.vmid_quarantine_days",
         "must be between 0 and 36500",
     );
-    problems.unless(
-        (1..=86_400).contains(&proxmox.node_patience_secs),
+    problems.within(
+        1..=86_400,
+        &proxmox.node_patience_secs,
         "proxmox.node_patience_secs",
-        "must be between 1 and 86400",
     );
-    problems.unless(
-        (1..=3600).contains(&proxmox.shutdown_timeout_secs),
+    problems.within(
+        1..=3600,
+        &proxmox.shutdown_timeout_secs,
         "proxmox.shutdown_timeout_secs",
-        "must be between 1 and 3600",
     );
-    problems.unless(
-        (1..=86_400).contains(&proxmox.agent_timeout_secs),
+    problems.within(
+        1..=86_400,
+        &proxmox.agent_timeout_secs,
         "proxmox.agent_timeout_secs",
-        "must be between 1 and 86400",
     );
-    problems.unless(
-        (10..=86_400).contains(&proxmox.step_timeout_secs),
+    problems.within(
+        10..=86_400,
+        &proxmox.step_timeout_secs,
         "proxmox.step_timeout_secs",
-        "must be between 10 and 86400",
     );
 }
 
@@ -319,11 +299,7 @@ fn network(network: &Network, problems: &mut Problems) {
         "network.pool",
         "must be FIRST-LAST, two IPv4 addresses in order, or empty for DHCP",
     );
-    problems.unless(
-        (1..=32).contains(&network.prefix),
-        "network.prefix",
-        "must be between 1 and 32",
-    );
+    problems.within(1..=32, &network.prefix, "network.prefix");
     let shift = 32 - u32::from(network.prefix.clamp(1, 32));
     let net = |ip: Ipv4Addr| u32::from(ip) >> shift;
     if let Some((first, last)) = bounds {
@@ -365,11 +341,7 @@ fn network(network: &Network, problems: &mut Problems) {
 }
 
 fn limits(limits: &Limits, problems: &mut Problems) {
-    problems.unless(
-        (1..=8192).contains(&limits.max_cpu),
-        "limits.max_cpu",
-        "must be between 1 and 8192",
-    );
+    problems.within(1..=8192, &limits.max_cpu, "limits.max_cpu");
     problems.unless(
         (16..=limits.max_memory_mb).contains(&limits.min_memory_mb),
         "limits.min_memory_mb",
@@ -380,11 +352,7 @@ fn limits(limits: &Limits, problems: &mut Problems) {
         "limits.max_disk_gb",
         "must be at least 1",
     );
-    problems.unless(
-        (1..=5000).contains(&limits.max_bulk),
-        "limits.max_bulk",
-        "must be between 1 and 5000",
-    );
+    problems.within(1..=5000, &limits.max_bulk, "limits.max_bulk");
     for (name, value) in [
         ("expiry_warning_hours", limits.expiry_warning_hours),
         ("expiry_grace_hours", limits.expiry_grace_hours),
@@ -396,11 +364,7 @@ fn limits(limits: &Limits, problems: &mut Problems) {
             "must be between 0 and 8760",
         );
     }
-    problems.unless(
-        (1..=32).contains(&limits.max_nics),
-        "limits.max_nics",
-        "must be between 1 and 32",
-    );
+    problems.within(1..=32, &limits.max_nics, "limits.max_nics");
 }
 
 fn role(name: &str, role: &Role, problems: &mut Problems) {
