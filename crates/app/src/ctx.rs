@@ -2,22 +2,19 @@
 
 use crate::policy::Policy;
 use crate::system::{HostResources, ServiceProbe};
+use crate::turn::Turns;
 use crate::{AppError, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tpm_domain::{Action, Actor, Clock, Error, TaskToken, Timestamp};
 use tpm_provisioner::ServerCode;
 use tpm_store::{Remembered, Store, UnitOfWork};
 
 /// Fills a buffer with random bytes fit for tokens.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
-
-/// How long a request waits for its turn to reserve before it is told to come back.
-const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the use cases are made of.
 pub struct AppParts {
@@ -46,7 +43,7 @@ pub struct App {
     /// At most so many password hashes at once: each takes 19 MiB and a core.
     pub(crate) hashing: Arc<Semaphore>,
     /// Who reserves waits here, not in the database: there each would hold a connection while it waits.
-    reserving: Arc<Semaphore>,
+    reserving: Turns,
 }
 
 impl fmt::Debug for App {
@@ -65,7 +62,7 @@ impl App {
         Self {
             parts: Arc::new(parts),
             hashing: Arc::new(Semaphore::new(cores)),
-            reserving: Arc::new(Semaphore::new(1)),
+            reserving: Turns::new(),
         }
     }
 
@@ -86,13 +83,8 @@ impl App {
     /// [`Error::Overloaded`] when the turn does not come in time, or the store does not answer.
     pub(crate) async fn begin_in_turn(
         &self,
-    ) -> Result<(SemaphorePermit<'_>, Box<dyn UnitOfWork + Send + Sync>)> {
-        let turn = tokio::time::timeout(TURN_PATIENCE, self.reserving.acquire());
-        let Ok(turn) = turn.await else {
-            let retry_after_secs = 3;
-            return Err(Error::Overloaded { retry_after_secs }.into());
-        };
-        let turn = turn.map_err(|error| AppError::Fault(error.into()))?;
+    ) -> Result<(OwnedSemaphorePermit, Box<dyn UnitOfWork + Send + Sync>)> {
+        let turn = self.reserving.next().await?;
         Ok((turn, self.store().begin().await?))
     }
 

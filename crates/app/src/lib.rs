@@ -14,6 +14,7 @@ mod project;
 mod server;
 mod system;
 mod task;
+mod turn;
 
 pub use account::{LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken};
 pub use cluster::ClusterView;
