@@ -89,3 +89,20 @@ pub(crate) fn mirror() -> anyhow::Result<Result<PathBuf, Missing>> {
     std::fs::remove_file(&draft)?;
     Ok(Ok(mirror))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_and_the_peer_name_the_same_version() {
+        let read = |path: &str| std::fs::read_to_string(workspace::root().join(path));
+        let module = read("terraform/modules/server/versions.tf").expect("the module");
+        assert!(
+            module.contains(&format!("version = \"{VERSION}\"")),
+            "{module}"
+        );
+        let peer = read(&format!("{MODULE}/go.mod")).expect("the peer");
+        assert!(peer.contains(&format!("{PACKAGE} v{VERSION}")), "{peer}");
+    }
+}

@@ -1,8 +1,11 @@
 //! The real Terraform and the real provider, where they are.
 
+use crate::Stack;
 use anyhow::bail;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tpm_provisioner_terraform::PROVIDER_VERSION;
 
 /// Where the provider's mirror is: set by `cargo xtask test`, which builds it.
 const VARIABLE: &str = "TPM_PROVIDER_MIRROR";
@@ -44,7 +47,9 @@ impl Terraform {
             .map(PathBuf::from)
             .or_else(|| {
                 let home = std::env::var_os("HOME").map(PathBuf::from)?;
-                Some(home.join(".cache/terraform-proxmox-manager/bpg-0.111.1/mirror"))
+                let folder =
+                    format!(".cache/terraform-proxmox-manager/bpg-{PROVIDER_VERSION}/mirror");
+                Some(home.join(folder))
             })
             .filter(|mirror| mirror.is_dir());
         match (binary, mirror) {
@@ -54,5 +59,37 @@ impl Terraform {
             }
             _ => Ok(Err(TerraformMissing)),
         }
+    }
+
+    /// Runs the command line in `dir` as a person would who has our provider, and a token of the simulated
+    /// cluster; what it printed.
+    ///
+    /// # Errors
+    /// When it fails; with what it printed.
+    pub fn by_hand(&self, stack: &Stack, dir: &Path, args: &[&str]) -> anyhow::Result<String> {
+        let rc = dir.join("person.tfrc");
+        let mirror = self.mirror.display();
+        let text = format!(
+            "provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n"
+        );
+        std::fs::write(&rc, text)?;
+        let done = Command::new(&self.binary)
+            .args(args)
+            .current_dir(dir)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", dir)
+            .env("TF_CLI_CONFIG_FILE", &rc)
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("SSL_CERT_FILE", stack.dir.path().join("ca.pem"))
+            .env("PROXMOX_VE_ENDPOINT", stack.simulator.url())
+            .env("PROXMOX_VE_API_TOKEN", stack.simulator.token())
+            .output()?;
+        let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+        if !done.status.success() {
+            let errors = String::from_utf8_lossy(&done.stderr);
+            bail!("{args:?}: {printed}\n{errors}");
+        }
+        Ok(printed)
     }
 }

@@ -1,6 +1,6 @@
 //! From a create to the code that people take away.
 
-use super::{by_hand, changed, completed, ejected, has_no_changes, ours, running, stack};
+use super::{changed, completed, ejected, has_no_changes, ours, running, stack};
 use crate::fleet::{hand, is, refused, with};
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -89,8 +89,8 @@ async fn an_ejected_server_can_be_imported() -> anyhow::Result<()> {
     ejected(&stack, id, dir.path()).await?;
     std::fs::remove_file(dir.path().join("terraform.tfstate"))?;
     tokio::task::block_in_place(|| {
-        by_hand(&stack, &terraform, dir.path(), &["init", "-no-color"])?;
-        let plan = by_hand(&stack, &terraform, dir.path(), &["plan", "-no-color"])?;
+        terraform.by_hand(&stack, dir.path(), &["init", "-no-color"])?;
+        let plan = terraform.by_hand(&stack, dir.path(), &["plan", "-no-color"])?;
         ensure!(
             plan.contains("1 to import, 0 to add") && plan.contains("0 to destroy"),
             "{plan}"
@@ -147,7 +147,7 @@ async fn the_module_works_by_hand() -> anyhow::Result<()> {
     }
     let example = dir.path().join("example");
     tokio::task::block_in_place(|| {
-        let run = |args: &[&str]| by_hand(&stack, &terraform, &example, args);
+        let run = |args: &[&str]| terraform.by_hand(&stack, &example, args);
         run(&["init", "-no-color"])?;
         run(&["apply", "-no-color", "-auto-approve"])?;
         let plan = run(&["plan", "-no-color"])?;

@@ -6,11 +6,10 @@ mod plans;
 mod secrets;
 
 use super::fleet::{hand, is};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::io::{Cursor, Read};
 use std::path::Path;
-use std::process::Command;
 use tpm_test_support::{Stack, StackBuilder, Terraform, say};
 
 /// A stack with the engine; `None`, said aloud, without Terraform.
@@ -79,59 +78,14 @@ async fn ejected(stack: &Stack, id: i64, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the command line as a person would; what it printed.
-fn by_hand(
-    stack: &Stack,
-    terraform: &Terraform,
-    dir: &Path,
-    args: &[&str],
-) -> anyhow::Result<String> {
-    let rc = dir.join("person.tfrc");
-    let mirror = terraform.mirror.display();
-    let text = format!(
-        "provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n"
-    );
-    std::fs::write(&rc, text)?;
-    let token = stack.simulator.token();
-    let done = Command::new(&terraform.binary)
-        .args(args)
-        .current_dir(dir)
-        .env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("HOME", dir)
-        .env("TF_CLI_CONFIG_FILE", &rc)
-        .env("CHECKPOINT_DISABLE", "1")
-        .env("SSL_CERT_FILE", stack.dir.path().join("ca.pem"))
-        .env("PROXMOX_VE_ENDPOINT", stack.simulator.url())
-        .env("PROXMOX_VE_API_TOKEN", token)
-        .output()?;
-    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
-    if !done.status.success() {
-        bail!(
-            "{args:?}: {printed}\n{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-    }
-    Ok(printed)
-}
-
 /// A plan of the ejected server says that nothing is to be done.
 async fn has_no_changes(stack: &Stack, terraform: &Terraform, id: i64) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     ejected(stack, id, dir.path()).await?;
     tokio::task::block_in_place(|| {
-        by_hand(
-            stack,
-            terraform,
-            dir.path(),
-            &["init", "-no-color", "-input=false"],
-        )?;
-        let plan = by_hand(
-            stack,
-            terraform,
-            dir.path(),
-            &["plan", "-no-color", "-input=false"],
-        )?;
+        let run = |args: &[&str]| terraform.by_hand(stack, dir.path(), args);
+        run(&["init", "-no-color", "-input=false"])?;
+        let plan = run(&["plan", "-no-color", "-input=false"])?;
         ensure!(plan.contains("No changes."), "{plan}");
         Ok(())
     })
