@@ -158,14 +158,6 @@ pub(crate) fn dry_run(text: Option<&str>) -> Result<bool, Fault> {
     query.finish(wanted)
 }
 
-/// `after`, `limit`: lines after that number.
-pub(crate) fn lines(text: Option<&str>) -> Result<(u64, u64), Fault> {
-    let mut query = Query::new(text);
-    let after = query.number("after", 0, 0, i64::MAX as u64);
-    let limit = query.number("limit", MAX_LIMIT, 1, MAX_LIMIT);
-    query.finish((after, limit))
-}
-
 /// `limit`, `offset` of a task's log.
 pub(crate) fn page(text: Option<&str>) -> Result<(usize, usize), Fault> {
     let mut query = Query::new(text);

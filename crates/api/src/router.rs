@@ -125,7 +125,6 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/api/tasks", get(tasks::list)),
         ("/api/tasks/{task_id}", get(tasks::one)),
         ("/api/tasks/{task_id}/log", get(tasks::log)),
-        ("/api/tasks/{task_id}/log/raw", get(code::runs)),
         ("/api/tasks/{task_id}/plan", get(code::plan)),
         ("/api/tasks/{task_id}/cancel", post(tasks::cancel)),
         ("/api/tasks/{task_id}/retry", post(tasks::retry)),

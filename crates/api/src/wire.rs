@@ -3,8 +3,8 @@
 use crate::time;
 use serde_json::{Value, json};
 use tpm_app::{
-    Accepted, ClusterView, HostUse, NetworkView, PlanView, PlannedServer, ServerView, ServiceState,
-    SystemStatus, TaskView,
+    Accepted, ClusterView, HostUse, NetworkView, PlanView, PlannedServer, RunLine, ServerView,
+    ServiceState, SystemStatus, TaskView,
 };
 use tpm_domain::{
     Failure, Nic, Notification, Placement, Project, RungReached, Server, ServerState, StepRecord,
@@ -341,7 +341,7 @@ pub(crate) fn task_view(lang: Lang, view: &TaskView) -> Value {
 }
 
 /// A task's log: one line per thing that happened to a step.
-pub(crate) fn task_log(lang: Lang, view: &TaskView) -> Vec<Value> {
+pub(crate) fn task_log(lang: Lang, view: &TaskView, runs: &[RunLine]) -> Vec<Value> {
     let mut lines = Vec::new();
     for record in &view.steps {
         if let Some(at) = record.started_at {
@@ -360,6 +360,11 @@ pub(crate) fn task_log(lang: Lang, view: &TaskView) -> Vec<Value> {
             child.updated_at,
             format!("{name}: {}", tpm_messages::task_message(lang, child)),
         ));
+    }
+    if !runs.is_empty() {
+        lines.extend(runs.iter().map(|line| (line.at, line.text.clone())));
+        // Stable: what was printed in one moment stays in its order.
+        lines.sort_by_key(|(at, _)| *at);
     }
     lines
         .into_iter()

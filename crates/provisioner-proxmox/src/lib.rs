@@ -22,7 +22,6 @@ mod watch;
 pub use settings::{EngineRole, EngineSettings};
 
 use crate::guest::Owner;
-use crate::steps::Steps;
 use crate::template::Templates;
 use crate::watch::Watch;
 use async_trait::async_trait;
@@ -30,7 +29,7 @@ use serde_json::Value;
 use tpm_domain::{FailureCode, GuestEntry, GuestView, NodeName, PowerState, Server, Survey};
 use tpm_provisioner::{
     Acted, Fate, Inspection, MarkSigner, Observed, Operation, ProvisionError, Provisioner, Slot,
-    StepCall, StepSpec,
+    StepCall, StepSpec, Steps,
 };
 use tpm_pve_client::Client;
 
@@ -52,7 +51,7 @@ impl ProxmoxProvisioner {
     /// The engine on the cluster that `client` speaks to.
     #[must_use]
     pub fn new(client: Client, signer: MarkSigner, settings: EngineSettings) -> Self {
-        let steps = Steps::new(&settings);
+        let steps = steps::steps(&settings);
         Self {
             watch: Watch::new(client.clone()),
             client,

@@ -3,85 +3,63 @@
 use crate::settings::EngineSettings;
 use std::time::Duration;
 use tpm_domain::Rung;
-use tpm_provisioner::{OnFailure, Operation, StepSpec, WhenLate};
+use tpm_provisioner::{OnFailure, StepSpec, Steps, WhenLate};
 
 /// How long the address may come after the agent.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
-pub(crate) struct Steps {
-    create: Vec<StepSpec>,
-    destroy: Vec<StepSpec>,
-    start: Vec<StepSpec>,
-    stop: Vec<StepSpec>,
-    restart: Vec<StepSpec>,
-    change: Vec<StepSpec>,
-}
-
-impl Steps {
-    pub(crate) fn new(settings: &EngineSettings) -> Self {
-        let step = |name: &'static str, weight: u32| StepSpec {
-            name,
-            rung: None,
-            weight,
-            deadline: settings.step_timeout,
-            when_late: WhenLate::Fail,
-            on_failure: OnFailure::Undo,
-        };
-        let rung = |spec: StepSpec, rung: Rung| StepSpec {
-            rung: Some(rung),
-            ..spec
-        };
-        // A guest that is whole but does not start is kept: the reason is on the node, and repairing
-        // it is cheaper than making it again.
-        let start = StepSpec {
-            on_failure: OnFailure::Keep,
-            ..step("start", 15)
-        };
-        let agent = StepSpec {
-            deadline: settings.agent_timeout,
-            when_late: WhenLate::Warn,
-            on_failure: OnFailure::Keep,
-            ..step("agent", 20)
-        };
-        let address = StepSpec {
-            deadline: ADDRESS_PATIENCE.min(settings.agent_timeout),
-            when_late: WhenLate::Warn,
-            on_failure: OnFailure::Keep,
-            ..step("address", 5)
-        };
-        let slow = settings.shutdown_timeout.saturating_mul(2) + settings.step_timeout;
-        Self {
-            create: vec![
-                rung(step("clone", 40), Rung::Created),
-                step("configure", 10),
-                rung(step("resize", 10), Rung::Configured),
-                rung(start, Rung::Started),
-                rung(agent, Rung::Agent),
-                rung(address, Rung::Address),
-            ],
-            destroy: vec![step("stop", 30), step("destroy", 50), step("confirm", 20)],
-            start: vec![step("start", 100)],
-            stop: vec![StepSpec {
-                deadline: slow,
-                ..step("shutdown", 100)
-            }],
-            restart: vec![StepSpec {
-                deadline: slow,
-                ..step("reboot", 100)
-            }],
-            change: vec![step("configure", 50), step("resize", 50)],
-        }
-    }
-
-    pub(crate) fn of(&self, operation: Operation) -> &[StepSpec] {
-        match operation {
-            Operation::Create => &self.create,
-            Operation::Destroy => &self.destroy,
-            Operation::Start => &self.start,
-            Operation::Stop => &self.stop,
-            Operation::Restart => &self.restart,
-            Operation::Change => &self.change,
-        }
+/// What the engine is made of, with these time limits.
+pub(crate) fn steps(settings: &EngineSettings) -> Steps {
+    let step = |name: &'static str, weight: u32| StepSpec {
+        name,
+        rung: None,
+        weight,
+        deadline: settings.step_timeout,
+        when_late: WhenLate::Fail,
+        on_failure: OnFailure::Undo,
+    };
+    let rung = |spec: StepSpec, rung: Rung| StepSpec {
+        rung: Some(rung),
+        ..spec
+    };
+    // A guest that is whole but does not start is kept: the reason is on the node, and repairing
+    // it is cheaper than making it again.
+    let start = StepSpec {
+        on_failure: OnFailure::Keep,
+        ..step("start", 15)
+    };
+    let agent = StepSpec {
+        deadline: settings.agent_timeout,
+        when_late: WhenLate::Warn,
+        on_failure: OnFailure::Keep,
+        ..step("agent", 20)
+    };
+    let address = StepSpec {
+        deadline: ADDRESS_PATIENCE.min(settings.agent_timeout),
+        when_late: WhenLate::Warn,
+        on_failure: OnFailure::Keep,
+        ..step("address", 5)
+    };
+    let slow = settings.shutdown_timeout.saturating_mul(2) + settings.step_timeout;
+    Steps {
+        create: vec![
+            rung(step("clone", 40), Rung::Created),
+            step("configure", 10),
+            rung(step("resize", 10), Rung::Configured),
+            rung(start, Rung::Started),
+            rung(agent, Rung::Agent),
+            rung(address, Rung::Address),
+        ],
+        destroy: vec![step("stop", 30), step("destroy", 50), step("confirm", 20)],
+        start: vec![step("start", 100)],
+        stop: vec![StepSpec {
+            deadline: slow,
+            ..step("shutdown", 100)
+        }],
+        restart: vec![StepSpec {
+            deadline: slow,
+            ..step("reboot", 100)
+        }],
+        change: vec![step("configure", 50), step("resize", 50)],
     }
 }

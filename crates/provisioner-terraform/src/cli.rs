@@ -80,7 +80,6 @@ struct Version {
 }
 
 /// What a run is given beyond its arguments.
-#[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) args: &'a [&'a str],
@@ -247,20 +246,50 @@ impl Run<'_> {
         Ok(self.clean(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    fn clean(&self, mut line: String) -> String {
-        for secret in self.secrets {
-            let secret = secret.expose_secret();
-            if !secret.is_empty() && line.contains(secret) {
-                line = line.replace(secret, "***");
+    fn clean(&self, line: String) -> String {
+        cleaned(self.secrets, line)
+    }
+}
+
+/// Without the secrets, as they are and as JSON writes them.
+fn cleaned(secrets: &[SecretString], mut line: String) -> String {
+    for secret in secrets {
+        let plain = secret.expose_secret();
+        let quoted = serde_json::Value::from(plain).to_string();
+        let escaped = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+        for form in [plain, escaped] {
+            if !form.is_empty() && line.contains(form) {
+                line = line.replace(form, "***");
             }
         }
-        line
     }
+    line
 }
 
 fn shortened(line: &str) -> String {
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_struck_however_they_are_written() {
+        let secrets = ["to\"ken\\".to_owned().into(), String::new().into()];
+        let told = serde_json::json!({ "@message": "with to\"ken\\ in it" }).to_string();
+        let struck = cleaned(&secrets, told);
+        assert_eq!(struck, "{\"@message\":\"with *** in it\"}");
+        assert_eq!(cleaned(&secrets, "to\"ken\\ end".into()), "*** end");
+    }
+
+    #[test]
+    fn long_lines_are_cut_between_letters() {
+        let line = "가".repeat(LONGEST + 1);
+        assert_eq!(shortened(&line).chars().count(), LONGEST + 1);
+        assert_eq!(shortened("short"), "short");
     }
 }

@@ -113,18 +113,9 @@ impl ServerCode for TerraformCode {
         }))
     }
 
-    async fn log(
-        &self,
-        task: &TaskToken,
-        after: u64,
-        limit: u64,
-    ) -> Result<Vec<RunLine>, CodeError> {
-        let lines = self.0.store().log(task, after, limit).await.map_err(told)?;
-        let line = |line: tpm_store::LogLine| RunLine {
-            number: line.number,
-            at: line.at,
-            text: line.text,
-        };
+    async fn log(&self, task: &TaskToken) -> Result<Vec<RunLine>, CodeError> {
+        let lines = self.0.store().log(task).await.map_err(told)?;
+        let line = |(at, text)| RunLine { at, text };
         Ok(lines.into_iter().map(line).collect())
     }
 }

@@ -27,7 +27,7 @@ pub use settings::{ProviderLogin, RoleCode, TerraformSettings};
 
 use crate::room::OpenPlan;
 use crate::run::{Ready, RunError, Start};
-use crate::steps::{APPLY, DESTROY, PLAN, Steps, VERIFY};
+use crate::steps::{APPLY, DESTROY, PLAN, VERIFY};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::fmt;
@@ -37,7 +37,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tpm_domain::{FailureCode, GuestEntry, GuestView, PlanAction, Server};
 use tpm_provisioner::{
     Acted, Fate, Inspection, Learned, MarkSigner, Observed, Operation, ProvisionError, Provisioner,
-    Slot, StepCall, StepSpec,
+    Slot, StepCall, StepSpec, Steps,
 };
 use tpm_pve_client::Client;
 
@@ -78,7 +78,7 @@ impl TerraformProvisioner {
         settings: TerraformSettings,
     ) -> Self {
         Self {
-            steps: Steps::new(&*direct, settings.step_timeout),
+            steps: steps::steps(&*direct, settings.step_timeout),
             runs: Semaphore::new(settings.max_runs.max(1)),
             ready: OnceCell::new(),
             direct,
@@ -127,27 +127,12 @@ impl TerraformProvisioner {
 
     async fn act_plan(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
         let from = self.situation(call).await?;
-        let plan = self.run(call, from, false, None).await?;
-        refuse_losses(call, &plan)?;
-        Ok(Acted::default())
-    }
-
-    /// Opens a run, takes `plan` or makes one, and carries it out when `apply` says so.
-    async fn run(
-        &self,
-        call: &StepCall<'_>,
-        from: Start,
-        destroy: bool,
-        plan: Option<OpenPlan>,
-    ) -> Result<OpenPlan, ProvisionError> {
         let tell = |error| failed(call, error);
         let session = self.open(call, from).await.map_err(tell)?;
-        let plan = match plan {
-            Some(plan) => Ok(plan),
-            None => session.plan(destroy).await,
-        };
+        let plan = session.plan(false).await;
         session.close().await;
-        plan.map_err(tell)
+        refuse_losses(call, &plan.map_err(tell)?)?;
+        Ok(Acted::default())
     }
 
     /// Plans where need be, and carries the plan out.
@@ -267,22 +252,22 @@ impl TerraformProvisioner {
             return Ok(false);
         };
         let acted = self.direct.act(&inner, &intent).await?;
-        loop {
-            tokio::time::sleep(acted.look_after.max(LOOK_AGAIN)).await;
-            let call = StepCall {
-                handle: acted.handle.as_deref(),
-                ..inner.clone()
-            };
-            match self.direct.observe(&call).await? {
-                Observed::Wait { .. } => {}
-                Observed::Done { .. } => return Ok(true),
-                Observed::Needed(_) => {
-                    let text = "the disk did not grow";
-                    let code = FailureCode::ProxmoxRefused;
-                    return Err(ProvisionError::new(Fate::Ask, code, text));
+        let begun = StepCall {
+            handle: acted.handle.as_deref(),
+            ..inner.clone()
+        };
+        let grown = async {
+            loop {
+                tokio::time::sleep(acted.look_after.max(LOOK_AGAIN)).await;
+                match self.direct.observe(&begun).await? {
+                    Observed::Wait { .. } => {}
+                    Observed::Done { .. } => return Ok(true),
+                    Observed::Needed(_) => return Err(not_grown()),
                 }
             }
-        }
+        };
+        let grown = tokio::time::timeout(self.settings.step_timeout, grown).await;
+        grown.map_err(|_| not_grown())?
     }
 
     async fn act_create(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
@@ -331,11 +316,26 @@ impl TerraformProvisioner {
         };
         let from = match self.situation(call).await {
             Ok(from) if from.digest.is_some() && !from.import => from,
-            _ => return self.direct.act(&inner, intent).await,
+            Ok(_) => return self.direct.act(&inner, intent).await,
+            // What hinders Terraform (a state that cannot be opened, a role that is gone) does not keep a
+            // guest that is ours from going.
+            Err(error) => {
+                tracing::warn!(
+                    task = %call.task,
+                    error = &error as &dyn std::error::Error,
+                    "destroyed without Terraform"
+                );
+                return self.direct.act(&inner, intent).await;
+            }
         };
         self.carry_out(call, from, true, None).await?;
         Ok(Acted::default())
     }
+}
+
+fn not_grown() -> ProvisionError {
+    let text = "the disk did not grow";
+    ProvisionError::new(Fate::Ask, FailureCode::ProxmoxRefused, text)
 }
 
 /// Whether a plan was made from what there is.

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use thiserror::Error;
 use tpm_domain::{Nic, Server};
 use tpm_pve_client::property::PropertyError;
 use tpm_pve_client::{GuestConfig, property};
@@ -111,6 +112,17 @@ pub(crate) struct Values {
     pub(crate) vm_id: u32,
 }
 
+/// Why a configuration cannot be rendered.
+#[derive(Debug, Error)]
+pub(crate) enum FactsError {
+    /// PVE prints something that cannot be read.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// There is no disk to boot from.
+    #[error("the template has no disk")]
+    NoDisk,
+}
+
 /// What is kept of a template, or of a guest that is there: the same module must not fight it.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -131,16 +143,16 @@ impl Facts {
     }
 
     /// From a template's configuration.
-    pub(crate) fn of_template(config: &GuestConfig) -> Result<Self, PropertyError> {
+    pub(crate) fn of_template(config: &GuestConfig) -> Result<Self, FactsError> {
         Self::of(config, false)
     }
 
     /// From the guest's own configuration.
-    pub(crate) fn of_guest(config: &GuestConfig) -> Result<Self, PropertyError> {
+    pub(crate) fn of_guest(config: &GuestConfig) -> Result<Self, FactsError> {
         Self::of(config, true)
     }
 
-    fn of(config: &GuestConfig, own: bool) -> Result<Self, PropertyError> {
+    fn of(config: &GuestConfig, own: bool) -> Result<Self, FactsError> {
         let cloud_init = config.disks()?.into_iter().find(|(_, d)| d.is_cloudinit());
         let nets = config.nets()?;
         let most = nets.keys().max().map_or(0, |n| usize::from(*n) + 1);
@@ -150,7 +162,7 @@ impl Facts {
                 *place = Some(net);
             }
         }
-        let disk = config.boot_disk()?;
+        let disk = config.boot_disk()?.ok_or(FactsError::NoDisk)?;
         Ok(Self {
             // What PVE emulates when the configuration is silent.
             cpu_type: config
@@ -159,10 +171,7 @@ impl Facts {
                 .map_or("kvm64", |first| first.trim_start_matches("cputype="))
                 .to_owned(),
             on_boot: config.onboot(),
-            disk: match disk {
-                Some(disk) => disk,
-                None => ("scsi0".to_owned(), property::Disk::new("none:0")?),
-            },
+            disk,
             cloud_init,
             nets: in_order,
             own,
@@ -382,6 +391,12 @@ mod tests {
         golden("root.json", &pretty(&root(&values(), false)));
         golden("root-of-a-run.json", &pretty(&root(&values(), true)));
         golden("import.json", &pretty(&import(&values())));
+    }
+
+    #[test]
+    fn the_module_pins_the_same_provider() {
+        let pinned = format!("version = \"{PROVIDER_VERSION}\"");
+        assert!(MODULE[3].1.contains(&pinned), "{}", MODULE[3].1);
     }
 
     /// What a person could write never stands where Terraform reads templates.

@@ -27,7 +27,7 @@ pub enum RoomError {
 }
 
 /// A version of a state, opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OpenState {
     /// As Terraform wrote it.
     pub(crate) bytes: Vec<u8>,
@@ -36,7 +36,7 @@ pub(crate) struct OpenState {
 }
 
 /// A plan, opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OpenPlan {
     pub(crate) hash: String,
     pub(crate) base_serial: u64,

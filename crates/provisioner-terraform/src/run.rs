@@ -51,7 +51,7 @@ pub(crate) struct Ready {
 }
 
 /// What a run begins from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Start {
     pub(crate) values: Values,
     /// Whether the guest is to be taken into the state first.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use tpm_domain::Rung;
-use tpm_provisioner::{OnFailure, Operation, Provisioner, StepSpec, WhenLate};
+use tpm_provisioner::{OnFailure, Operation, Provisioner, StepSpec, Steps, WhenLate};
 
 /// What has to be done before anything is touched.
 pub(crate) const PLAN: &str = "plan";
@@ -13,55 +13,32 @@ pub(crate) const VERIFY: &str = "verify";
 /// Removing the guest.
 pub(crate) const DESTROY: &str = "destroy";
 
-#[derive(Debug)]
-pub(crate) struct Steps {
-    create: Vec<StepSpec>,
-    destroy: Vec<StepSpec>,
-    start: Vec<StepSpec>,
-    stop: Vec<StepSpec>,
-    restart: Vec<StepSpec>,
-    change: Vec<StepSpec>,
-}
-
-impl Steps {
-    pub(crate) fn new(direct: &dyn Provisioner, deadline: Duration) -> Self {
-        let step = |name: &'static str, weight: u32, rung: Option<Rung>| StepSpec {
-            name,
-            rung,
-            weight,
-            deadline,
-            when_late: WhenLate::Fail,
-            on_failure: OnFailure::Undo,
-        };
-        let mut create = vec![
-            step(PLAN, 10, None),
-            step(APPLY, 45, Some(Rung::Created)),
-            step(VERIFY, 5, Some(Rung::Configured)),
-        ];
-        // Power and readiness are the direct engine's: Terraform would wait for an agent that is not there.
-        let of_direct = |operation: Operation| direct.steps(operation).iter().cloned();
-        create.extend(
-            of_direct(Operation::Create)
-                .filter(|s| ["start", "agent", "address"].contains(&s.name)),
-        );
-        Self {
-            create,
-            destroy: of_direct(Operation::Destroy).collect(),
-            start: of_direct(Operation::Start).collect(),
-            stop: of_direct(Operation::Stop).collect(),
-            restart: of_direct(Operation::Restart).collect(),
-            change: vec![step(PLAN, 30, None), step(APPLY, 70, None)],
-        }
-    }
-
-    pub(crate) fn of(&self, operation: Operation) -> &[StepSpec] {
-        match operation {
-            Operation::Create => &self.create,
-            Operation::Destroy => &self.destroy,
-            Operation::Start => &self.start,
-            Operation::Stop => &self.stop,
-            Operation::Restart => &self.restart,
-            Operation::Change => &self.change,
-        }
+/// Its own where Terraform works, the direct engine's for the rest.
+pub(crate) fn steps(direct: &dyn Provisioner, deadline: Duration) -> Steps {
+    let step = |name: &'static str, weight: u32, rung: Option<Rung>| StepSpec {
+        name,
+        rung,
+        weight,
+        deadline,
+        when_late: WhenLate::Fail,
+        on_failure: OnFailure::Undo,
+    };
+    let mut create = vec![
+        step(PLAN, 10, None),
+        step(APPLY, 45, Some(Rung::Created)),
+        step(VERIFY, 5, Some(Rung::Configured)),
+    ];
+    // Power and readiness are the direct engine's: Terraform would wait for an agent that is not there.
+    let of_direct = |operation: Operation| direct.steps(operation).iter().cloned();
+    create.extend(
+        of_direct(Operation::Create).filter(|s| ["start", "agent", "address"].contains(&s.name)),
+    );
+    Steps {
+        create,
+        destroy: of_direct(Operation::Destroy).collect(),
+        start: of_direct(Operation::Start).collect(),
+        stop: of_direct(Operation::Stop).collect(),
+        restart: of_direct(Operation::Restart).collect(),
+        change: vec![step(PLAN, 30, None), step(APPLY, 70, None)],
     }
 }

@@ -1,16 +1,23 @@
 //! Servers as code that people can take away, and what is known of how they were planned.
 
 use async_trait::async_trait;
+use std::fmt;
 use thiserror::Error;
 use tpm_domain::{PlannedChange, Server, ServerId, TaskToken, Timestamp};
 
 /// A file of a server's code.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CodeFile {
     /// Where it belongs, with slashes.
     pub path: String,
-    /// What is in it.
+    /// What is in it: a state may be.
     pub content: Vec<u8>,
+}
+
+impl fmt::Debug for CodeFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.path, self.content.len())
+    }
 }
 
 /// A version of a server's state.
@@ -38,8 +45,6 @@ pub struct PlanView {
 /// A line of what a task's runs printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunLine {
-    /// Its number, from 1.
-    pub number: u64,
     /// When it was written down.
     pub at: Timestamp,
     /// What it says.
@@ -101,14 +106,9 @@ pub trait ServerCode: Send + Sync {
     /// When the store does not answer.
     async fn plan(&self, task: &TaskToken) -> Result<Option<PlanView>, CodeError>;
 
-    /// What a task's runs printed, after line `after`, at most `limit` lines.
+    /// What a task's runs printed, in order.
     ///
     /// # Errors
     /// When the store does not answer.
-    async fn log(
-        &self,
-        task: &TaskToken,
-        after: u64,
-        limit: u64,
-    ) -> Result<Vec<RunLine>, CodeError>;
+    async fn log(&self, task: &TaskToken) -> Result<Vec<RunLine>, CodeError>;
 }

@@ -15,7 +15,8 @@ pub use code::{CodeError, CodeFile, PlanView, Restored, RunLine, ServerCode, Sta
 pub use error::{Fate, ProvisionError};
 pub use signer::{MarkSigner, WeakKey};
 pub use step::{
-    Acted, Learned, Observed, OnFailure, Operation, Slot, SlotWidth, StepCall, StepSpec, WhenLate,
+    Acted, Learned, Observed, OnFailure, Operation, Slot, SlotWidth, StepCall, StepSpec, Steps,
+    WhenLate,
 };
 
 use async_trait::async_trait;

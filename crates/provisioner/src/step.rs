@@ -69,6 +69,38 @@ pub struct StepSpec {
     pub on_failure: OnFailure,
 }
 
+/// The steps of every operation, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Of [`Operation::Create`].
+    pub create: Vec<StepSpec>,
+    /// Of [`Operation::Destroy`].
+    pub destroy: Vec<StepSpec>,
+    /// Of [`Operation::Start`].
+    pub start: Vec<StepSpec>,
+    /// Of [`Operation::Stop`].
+    pub stop: Vec<StepSpec>,
+    /// Of [`Operation::Restart`].
+    pub restart: Vec<StepSpec>,
+    /// Of [`Operation::Change`].
+    pub change: Vec<StepSpec>,
+}
+
+impl Steps {
+    /// Those of one operation.
+    #[must_use]
+    pub fn of(&self, operation: Operation) -> &[StepSpec] {
+        match operation {
+            Operation::Create => &self.create,
+            Operation::Destroy => &self.destroy,
+            Operation::Start => &self.start,
+            Operation::Stop => &self.stop,
+            Operation::Restart => &self.restart,
+            Operation::Change => &self.change,
+        }
+    }
+}
+
 /// How many places of a kind there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotWidth {

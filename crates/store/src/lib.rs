@@ -28,7 +28,7 @@ pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, Slo
 pub use reservation::{ReservationWrites, VmidRange};
 pub use server::{NewServer, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 pub use task::{NewTask, TaskQuery, TaskReads, TaskWrites};
-pub use terraform::{Fence, Locked, LogLine, PlanRow, StateRow, TerraformStore};
+pub use terraform::{Fence, Locked, PlanRow, StateRow, TerraformStore};
 
 use async_trait::async_trait;
 use tpm_domain::Timestamp;

@@ -45,17 +45,6 @@ pub struct PlanRow {
     pub summary: String,
 }
 
-/// A line of a run's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// Its number, from 1.
-    pub number: u64,
-    /// When it was written down.
-    pub at: Timestamp,
-    /// What it says.
-    pub text: String,
-}
-
 /// Whether a lock was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Locked {
@@ -120,6 +109,6 @@ pub trait TerraformStore: Send + Sync {
     /// Adds to a task's log.
     async fn append_log(&self, task: &TaskToken, lines: &[String]) -> Result<()>;
 
-    /// Lines of a task's log after number `after`, at most `limit`.
-    async fn log(&self, task: &TaskToken, after: u64, limit: u64) -> Result<Vec<LogLine>>;
+    /// A task's log: when each line was written, and the line.
+    async fn log(&self, task: &TaskToken) -> Result<Vec<(Timestamp, String)>>;
 }

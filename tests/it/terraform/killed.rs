@@ -94,7 +94,7 @@ async fn killed_while(
         stack
             .client
             .get(&format!(
-                "/api/tasks/{}/log/raw",
+                "/api/tasks/{}/log?limit=500",
                 task["task_id"].as_str().context("task_id")?
             ))
             .await?,

@@ -4,9 +4,9 @@ use crate::error::Fault;
 use crate::extract::{Asked, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::{answered, servers, tasks};
-use crate::{query, time, wire};
+use crate::{time, wire};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -128,29 +128,6 @@ pub(crate) async fn plan(
         let token = tasks::token(&text);
         let plan = state.app.task_plan(&ctx, &token).await?;
         Ok(Json(wire::plan(lang, &token, &plan)).into_response())
-    };
-    answered(lang, result.await)
-}
-
-pub(crate) async fn runs(
-    State(state): State<ApiState>,
-    Reader(lang): Reader,
-    Person(ctx): Person,
-    Path(text): Path<String>,
-    RawQuery(page): RawQuery,
-) -> Response {
-    let result = async {
-        let token = tasks::token(&text);
-        let (after, limit) = query::lines(page.as_deref())?;
-        let lines = state.app.task_runs(&ctx, &token, after, limit).await?;
-        let shown: Vec<Value> = lines
-            .iter()
-            .map(|line| {
-                json!({ "number": line.number, "at": time::fine(line.at), "text": line.text })
-            })
-            .collect();
-        let last = lines.last().map_or(after, |line| line.number);
-        Ok(Json(json!({ "task_id": token, "lines": shown, "last": last })).into_response())
     };
     answered(lang, result.await)
 }

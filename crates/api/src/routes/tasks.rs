@@ -60,7 +60,8 @@ pub(crate) async fn log(
     let result = async {
         let (limit, offset) = query::page(page.as_deref())?;
         let view = state.app.task(&ctx, &token(&text)).await?;
-        let lines = wire::task_log(lang, &view);
+        let runs = state.app.task_runs(&ctx, &view.task.token).await?;
+        let lines = wire::task_log(lang, &view, &runs);
         let total = lines.len();
         let shown: Vec<Value> = lines.into_iter().skip(offset).take(limit).collect();
         let body = json!({ "task_id": view.task.token, "lines": shown, "total": total });

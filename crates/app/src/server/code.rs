@@ -1,6 +1,5 @@
 //! Servers as code: to take away, to look back at, and what tasks were planned to do.
 
-use super::delete::existing;
 use crate::{App, AppError, Ctx, Result};
 use std::sync::Arc;
 use tpm_domain::{Action, Conflict, Error, ResourceKind, Server, ServerId, TaskToken};
@@ -79,13 +78,14 @@ impl App {
         match code.restore(id, serial).await? {
             Restored::As(serial) => Ok(serial),
             Restored::NoSuch => Err(Error::not_found(ResourceKind::State, serial).into()),
-            Restored::Busy => {
-                let tx = self.store().begin().await?;
-                existing(&*tx, id).await?;
-                let task = tx.active_task(id).await?;
-                let task = task.map_or_else(|| TaskToken(String::new()), |task| task.token);
-                Err(Error::Conflict(Conflict::ServerBusy { task }).into())
+            Restored::Busy => Err(match self.store().reads().active_task(id).await? {
+                Some(task) => Error::Conflict(Conflict::ServerBusy { task: task.token }),
+                // A task that has ended since, or somebody else restored at the same moment.
+                None => Error::Unavailable {
+                    retry_after_secs: 1,
+                },
             }
+            .into()),
         }
     }
 
@@ -102,22 +102,14 @@ impl App {
         Ok(plan.ok_or_else(|| Error::not_found(ResourceKind::Plan, token))?)
     }
 
-    /// What a task's runs printed, after line `after`.
+    /// What a task's runs printed.
     ///
     /// # Errors
-    /// Forbidden, not found, or the store does not answer.
-    pub async fn task_runs(
-        &self,
-        ctx: &Ctx,
-        token: &TaskToken,
-        after: u64,
-        limit: u64,
-    ) -> Result<Vec<RunLine>> {
+    /// Forbidden, or the store does not answer.
+    pub async fn task_runs(&self, ctx: &Ctx, token: &TaskToken) -> Result<Vec<RunLine>> {
         ctx.authorize(Action::ReadTasks)?;
-        let task = self.store().reads().task(token).await?;
-        task.ok_or_else(|| Error::not_found(ResourceKind::Task, token))?;
         match self.code() {
-            Some(code) => Ok(code.log(token, after, limit).await?),
+            Some(code) => Ok(code.log(token).await?),
             None => Ok(Vec::new()),
         }
     }

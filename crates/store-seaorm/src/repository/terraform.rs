@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
 use tpm_domain::{ServerId, TaskToken, Timestamp};
 use tpm_store::{
-    Fence, Locked, LogLine, PlanRow, Result, ServerWrites, StateRow, TerraformStore, UnitOfWork,
+    Fence, Locked, PlanRow, Result, ServerWrites, StateRow, TerraformStore, UnitOfWork,
 };
 
 /// A claim that is over owns nothing: the task was claimed again, or has ended.
@@ -318,21 +318,17 @@ impl TerraformStore for SeaStore {
         Box::new(session).commit().await
     }
 
-    async fn log(&self, task: &TaskToken, after: u64, limit: u64) -> Result<Vec<LogLine>> {
+    async fn log(&self, task: &TaskToken) -> Result<Vec<(Timestamp, String)>> {
         let rows = all(
             &self.outside(),
-            "SELECT number, at_ms, line FROM task_logs WHERE task_token = $1 AND number > $2
-             ORDER BY number LIMIT $3",
-            vec![task.0.clone().into(), number(after), number(limit)],
+            "SELECT at_ms, line FROM task_logs WHERE task_token = $1 ORDER BY number",
+            vec![task.0.clone().into()],
         )
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(LogLine {
-                    number: unsigned(row, "number")?,
-                    at: Timestamp(row.try_get("", "at_ms").map_err(store_error)?),
-                    text: text(row, "line")?,
-                })
+                let at = Timestamp(row.try_get("", "at_ms").map_err(store_error)?);
+                Ok((at, text(row, "line")?))
             })
             .collect()
     }
