@@ -295,8 +295,7 @@ impl<'w> Run<'w> {
                 let note = TaskNote::Step {
                     step: spec.name.to_owned(),
                 };
-                self.wait(record, note, within.unwrap_or(0), after, None)
-                    .await
+                self.wait(record, note, within.unwrap_or(0), after).await
             }
             // What was begun has come to nothing, and the task is to stop.
             Ok(Observed::Needed(_)) if self.is_cancelled() => self.cancel().await,
@@ -315,17 +314,7 @@ impl<'w> Run<'w> {
                 record.intent = Some(intent.to_string());
                 record.handle = None;
                 let slots = self.engine.slots(&self.call(&record, None), &intent);
-                if let Some(full) = self.write_intent(spec, &record, &slots).await? {
-                    record.attempt -= 1;
-                    record.state = StepState::Pending;
-                    record.intent = None;
-                    // Its time runs from when it has its place: how long the queue is says nothing of it.
-                    record.started_at = None;
-                    let note = TaskNote::WaitingForSlot {
-                        step: spec.name.to_owned(),
-                    };
-                    return self.wait(record, note, 0, SLOT_PATIENCE, Some(&full)).await;
-                }
+                self.write_intent(spec, &record, &slots).await?;
                 self.act(spec, record, &intent).await
             }
             Err(error) => self.trouble(spec, record, error, false).await,
@@ -368,13 +357,14 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Writes what is about to be done; the name of what there is no place of now.
+    /// Writes what is about to be done, or parks the task where there is no place for it now. Both are in the
+    /// transaction that asks for the place: one that is freed in between would wake nobody.
     async fn write_intent(
         &mut self,
         spec: &StepSpec,
         record: &StepRecord,
         slots: &[Slot],
-    ) -> Result<Option<String>, Stop> {
+    ) -> Result<(), Stop> {
         let task = self.claim.task.id;
         let tx = self.fenced().await?;
         if tx.cancel_requested(task).await? {
@@ -392,7 +382,20 @@ impl<'w> Run<'w> {
         if !slots.is_empty() {
             let needs = slots::needs(&tx, slots).await?;
             if let SlotAnswer::Full(name) = tx.take_slots(task, record.seq, &needs).await? {
-                return Ok(Some(name));
+                let waiting = StepRecord {
+                    state: StepState::Pending,
+                    attempt: record.attempt - 1,
+                    intent: None,
+                    // Its time runs from when it has its place: how long the queue is says nothing of it.
+                    started_at: None,
+                    ..record.clone()
+                };
+                let note = TaskNote::WaitingForSlot {
+                    step: spec.name.to_owned(),
+                };
+                return self
+                    .park(tx, waiting, note, 0, SLOT_PATIENCE, Some(&name))
+                    .await;
             }
         }
         tx.save_step(task, record).await?;
@@ -403,7 +406,7 @@ impl<'w> Run<'w> {
         tx.save_progress(task, &note, self.shown(progress)).await?;
         tx.commit().await?;
         self.keep(record.clone());
-        Ok(None)
+        Ok(())
     }
 
     /// Undoing shows no progress of its own: progress never goes back.
@@ -540,11 +543,22 @@ impl<'w> Run<'w> {
         note: TaskNote,
         within: u8,
         after: Duration,
+    ) -> Result<(), Stop> {
+        let tx = self.fenced().await?;
+        self.park(tx, record, note, within, after, None).await
+    }
+
+    async fn park(
+        &self,
+        tx: Tx,
+        record: StepRecord,
+        note: TaskNote,
+        within: u8,
+        after: Duration,
         slot: Option<&str>,
     ) -> Result<(), Stop> {
         let task = self.claim.task.id;
         let progress = percent(self.specs(), &self.claim.steps, self.claim.undoing, within);
-        let tx = self.fenced().await?;
         tx.save_step(task, &record).await?;
         tx.save_progress(task, &note, self.shown(progress)).await?;
         tx.park(task, after, slot).await?;

@@ -60,12 +60,12 @@ impl Run<'_> {
                     tx.commit().await?;
                 }
                 let after = self.pause(&record, &error);
-                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
+                self.wait(record, TaskNote::Retrying { failure }, 0, after)
                     .await
             }
             Fate::Ask => {
                 let after = self.pause(&record, &error);
-                self.wait(record, TaskNote::Retrying { failure }, 0, after, None)
+                self.wait(record, TaskNote::Retrying { failure }, 0, after)
                     .await
             }
         }
@@ -191,7 +191,7 @@ impl Run<'_> {
         let Ok(mut placement) = policy.place(&picture, &mut promised, &self.server.spec, &wish)
         else {
             drop(tx);
-            return self.wait(record, note, 0, wait, None).await;
+            return self.wait(record, note, 0, wait).await;
         };
         placement.wish = old.wish;
         placement.reason.instead_of = Some(old.node.clone());

@@ -277,6 +277,95 @@ async fn places_are_limited_and_handed_on() -> anyhow::Result<()> {
     .await
 }
 
+/// A place that is freed while somebody is told that there is none: one of the two sees the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_freed_at_that_moment_is_noticed() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let (_, one) = job(&*store, by, "one", 1000).await?;
+        let (_, two) = job(&*store, by, "two", 1001).await?;
+        let long = Duration::from_secs(600);
+        let claim = async || store.queue().claim("a", long, ClaimOrder::SmallTurns).await;
+        for _ in [one, two] {
+            claim().await?.expect("due");
+        }
+        let clone = [SlotNeed {
+            name: "clone".into(),
+            limit: 1,
+        }];
+        let tx = store.begin().await?;
+        ensure!(tx.take_slots(one, 0, &clone).await? == SlotAnswer::Taken);
+        tx.commit().await?;
+        let tx = store.begin().await?;
+        ensure!(tx.take_slots(two, 0, &clone).await? == SlotAnswer::Full("clone".into()));
+        let other = Arc::clone(&store);
+        let mut freeing = tokio::spawn(async move {
+            let tx = other.begin().await?;
+            tx.free_slots(one, 0).await?;
+            tx.commit().await
+        });
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut freeing).await;
+        ensure!(early.is_err(), "freed behind the back of who is waiting");
+        tx.park(two, long, Some("clone")).await?;
+        tx.commit().await?;
+        freeing.await??;
+        ensure!(claim().await?.expect("was not woken").lease.task == two);
+        Ok(())
+    })
+    .await
+}
+
+/// One that was woken for a place, and finds another one full, hands the place on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_not_taken_is_handed_on() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let mut tasks = Vec::new();
+        for n in 0..4 {
+            tasks.push(job(&*store, by, &format!("t{n}"), 1000 + n).await?.1);
+        }
+        let long = Duration::from_secs(600);
+        let claim = async || {
+            store
+                .queue()
+                .claim("a", long, ClaimOrder::OldestFirst)
+                .await
+        };
+        for _ in &tasks {
+            claim().await?.expect("due");
+        }
+        let need = |name: &str| SlotNeed {
+            name: name.into(),
+            limit: 1,
+        };
+        let both = [need("node"), need("storage")];
+        let full = |name: &str| SlotAnswer::Full(name.into());
+        let tx = store.begin().await?;
+        ensure!(tx.take_slots(tasks[0], 0, &both[..1]).await? == SlotAnswer::Taken);
+        ensure!(tx.take_slots(tasks[1], 0, &both[1..]).await? == SlotAnswer::Taken);
+        for task in &tasks[2..] {
+            ensure!(tx.take_slots(*task, 0, &both).await? == full("node"));
+            tx.park(*task, long, Some("node")).await?;
+        }
+        // The node has a place again, the storage has none: the older one moves over to that queue, and the
+        // other one is asked whether it can do with the node alone.
+        tx.free_slots(tasks[0], 0).await?;
+        tx.commit().await?;
+        ensure!(claim().await?.expect("was not woken").lease.task == tasks[2]);
+        let tx = store.begin().await?;
+        ensure!(tx.take_slots(tasks[2], 0, &both).await? == full("storage"));
+        tx.park(tasks[2], long, Some("storage")).await?;
+        tx.commit().await?;
+        ensure!(claim().await?.expect("the place was lost").lease.task == tasks[3]);
+        let tx = store.begin().await?;
+        ensure!(tx.take_slots(tasks[3], 0, &both[..1]).await? == SlotAnswer::Taken);
+        tx.commit().await?;
+        ensure!(claim().await?.is_none(), "woken for nothing");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
     on_all(|store| async move {

@@ -84,10 +84,16 @@ fn is_held(row: &TaskRow, lease: &Lease) -> bool {
     row.owner.as_ref() == Some(&lease.owner) && row.epoch == lease.epoch
 }
 
-fn take(tables: &mut Tables, task: TaskId, seq: u32, needs: &[SlotNeed]) -> SlotAnswer {
+fn take(
+    tables: &mut Tables,
+    task: TaskId,
+    seq: u32,
+    needs: &[SlotNeed],
+    now: Timestamp,
+) -> SlotAnswer {
     let mut needs: Vec<&SlotNeed> = needs.iter().collect();
     needs.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut missing = Vec::new();
+    let (mut missing, mut full) = (Vec::new(), None);
     for need in needs {
         let key = (task, seq, need.name.clone());
         if tables.slots.contains(&key) {
@@ -98,10 +104,17 @@ fn take(tables: &mut Tables, task: TaskId, seq: u32, needs: &[SlotNeed]) -> Slot
             .slots
             .iter()
             .filter(|((_, _, slot), ())| slot == name);
-        if used.count() >= usize::try_from(need.limit).unwrap_or(usize::MAX) {
-            return SlotAnswer::Full(need.name.clone());
+        if used.count() < usize::try_from(need.limit).unwrap_or(usize::MAX) {
+            missing.push(key);
+        } else if full.is_none() {
+            full = Some(need.name.clone());
         }
-        missing.push(key);
+    }
+    if let Some(full) = full {
+        for (_, _, slot) in missing {
+            tables.wake_one(&slot, now);
+        }
+        return SlotAnswer::Full(full);
     }
     for key in missing {
         tables.slots.set(key, ());
@@ -152,7 +165,9 @@ impl LeaseWrites for Session<Transaction> {
 
     async fn take_slots(&self, task: TaskId, seq: u32, needs: &[SlotNeed]) -> Result<SlotAnswer> {
         self.0.in_lease(task);
-        self.0.change(|tables| Ok(take(tables, task, seq, needs)))
+        let now = self.0.now();
+        self.0
+            .change(|tables| Ok(take(tables, task, seq, needs, now)))
     }
 
     async fn free_slots(&self, task: TaskId, seq: u32) -> Result<Vec<String>> {

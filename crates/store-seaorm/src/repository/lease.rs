@@ -13,6 +13,20 @@ use tpm_domain::job::Width;
 use tpm_domain::{Failure, StepRecord, Task, TaskId, TaskNote, TaskState, parent_state};
 use tpm_store::{Lease, LeaseWrites, Result, SlotAnswer, SlotNeed};
 
+impl Session<DatabaseTransaction> {
+    /// One counter row per slot serializes those who count its places and those who free them; see
+    /// `lock_reservations`.
+    async fn lock_slot(&self, slot: &str) -> Result<()> {
+        self.run(
+            "INSERT INTO counters (name, value) VALUES ($1, 0)
+             ON CONFLICT (name) DO UPDATE SET value = counters.value",
+            [format!("slot:{slot}").into()],
+        )
+        .await
+        .map(drop)
+    }
+}
+
 #[async_trait]
 impl LeaseWrites for Session<DatabaseTransaction> {
     async fn fence(&self, lease: &Lease) -> Result<bool> {
@@ -80,15 +94,9 @@ impl LeaseWrites for Session<DatabaseTransaction> {
         // In one order, so that two tasks never wait for each other.
         let mut needs: Vec<&SlotNeed> = needs.iter().collect();
         needs.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut missing = Vec::new();
+        let (mut missing, mut full) = (Vec::new(), None);
         for need in needs {
-            // One counter row per slot serializes those who count; see `lock_reservations`.
-            self.run(
-                "INSERT INTO counters (name, value) VALUES ($1, 0)
-                 ON CONFLICT (name) DO UPDATE SET value = counters.value",
-                [format!("slot:{}", need.name).into()],
-            )
-            .await?;
+            self.lock_slot(&need.name).await?;
             let row = self
                 .first(
                     "SELECT COUNT(*) AS used,
@@ -107,10 +115,17 @@ impl LeaseWrites for Session<DatabaseTransaction> {
             if mine > 0 {
                 continue;
             }
-            if used >= i64::from(need.limit) {
-                return Ok(SlotAnswer::Full(need.name.clone()));
+            if used < i64::from(need.limit) {
+                missing.push(&need.name);
+            } else if full.is_none() {
+                full = Some(need.name.clone());
             }
-            missing.push(&need.name);
+        }
+        if let Some(full) = full {
+            for slot in missing {
+                self.wake_waiting(slot, 1).await?;
+            }
+            return Ok(SlotAnswer::Full(full));
         }
         for slot in missing {
             self.run(
@@ -125,19 +140,28 @@ impl LeaseWrites for Session<DatabaseTransaction> {
     async fn free_slots(&self, task: TaskId, seq: u32) -> Result<Vec<String>> {
         let statement = Statement::from_sql_and_values(
             self.backend,
-            "DELETE FROM slots WHERE task_id = $1 AND seq = $2 RETURNING slot",
+            "SELECT slot FROM slots WHERE task_id = $1 AND seq = $2 ORDER BY slot",
             [task.0.into(), i64::from(seq).into()],
         );
-        let freed = self
+        let held = self
             .db
             .query_all_raw(statement)
             .await
             .map_err(store_error)?;
-        let mut names = freed
+        let mut names = held
             .iter()
             .map(|row| row.try_get("", "slot").map_err(store_error))
             .collect::<Result<Vec<String>>>()?;
         names.sort();
+        // Whoever found it full is parked by now, or will find it free.
+        for slot in &names {
+            self.lock_slot(slot).await?;
+        }
+        self.run(
+            "DELETE FROM slots WHERE task_id = $1 AND seq = $2",
+            [task.0.into(), i64::from(seq).into()],
+        )
+        .await?;
         for slot in &names {
             self.wake_waiting(slot, 1).await?;
         }
