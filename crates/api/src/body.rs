@@ -2,9 +2,10 @@
 
 use crate::fields::Fields;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use tpm_app::{
-    ExpiryDraft, NetworkChange, NetworkDraft, PlacementDraft, ProjectChange, QuotaChange,
-    ServerChange, ServerDraft, SharedNetwork,
+    DriftChoice, ExpiryDraft, ImportDraft, NetworkChange, NetworkDraft, PlacementDraft,
+    ProjectChange, QuotaChange, ServerChange, ServerDraft, SharedNetwork,
 };
 use tpm_domain::{BulkPolicy, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Spread};
 
@@ -16,6 +17,8 @@ fn server(mut fields: Fields<'_>) -> ServerDraft {
         memory: fields.required_integer("memory"),
         disk_size: fields.required_integer("disk_size"),
         engine: fields.text("engine"),
+        tags: fields.texts("tags"),
+        description: fields.text("description"),
         network: networks(&mut fields),
         project: fields.text("project"),
         placement: placement(&mut fields),
@@ -200,7 +203,15 @@ fn power_target(fields: &mut Fields<'_>) -> Option<PowerTarget> {
 
 /// What may be changed of a server.
 pub(crate) fn change(body: Map<String, Value>) -> (ServerChange, FieldErrors) {
-    const FIELDS: &[&str] = &["cpu", "memory", "disk_size", "expires_at", "project"];
+    const FIELDS: &[&str] = &[
+        "cpu",
+        "memory",
+        "disk_size",
+        "tags",
+        "description",
+        "expires_at",
+        "project",
+    ];
     let mut errors = FieldErrors::default();
     let empty = body.is_empty();
     let mut fields = Fields::new(body, "", &mut errors);
@@ -213,6 +224,8 @@ pub(crate) fn change(body: Map<String, Value>) -> (ServerChange, FieldErrors) {
         cpu: fields.integer("cpu"),
         memory: fields.integer("memory"),
         disk_size: fields.integer("disk_size"),
+        tags: fields.texts("tags"),
+        description: fields.text("description"),
         expiry: at.map(|at| ExpiryDraft { at, action }),
         project: fields.text("project"),
         confirm: fields.text("confirm"),
@@ -222,6 +235,44 @@ pub(crate) fn change(body: Map<String, Value>) -> (ServerChange, FieldErrors) {
         errors.add("", Reason::OneNeeded { of: FIELDS });
     }
     (change, errors)
+}
+
+/// A guest that is to be taken over.
+pub(crate) fn import(body: Map<String, Value>) -> (ImportDraft, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let draft = ImportDraft {
+        vmid: fields.required_integer("vmid"),
+        name: fields.text("name"),
+        role: fields.text("role"),
+        engine: fields.text("engine"),
+        project: fields.text("project"),
+    };
+    fields.finish();
+    (draft, errors)
+}
+
+/// What is to become of each option: `{"fields": {"memory": "adopt"}}`.
+pub(crate) fn drift(body: Map<String, Value>) -> (BTreeMap<String, DriftChoice>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let map = fields.object("fields");
+    fields.finish();
+    let mut choices = BTreeMap::new();
+    let Some(map) = map.filter(|map| !map.is_empty()) else {
+        if errors.is_empty() {
+            errors.add("fields", Reason::Required);
+        }
+        return (choices, errors);
+    };
+    let options: Vec<String> = map.keys().cloned().collect();
+    let mut fields = Fields::new(map, "fields.", &mut errors);
+    for option in options {
+        if let Some(choice) = fields.one_of(&option, &DriftChoice::ALL, DriftChoice::as_str) {
+            choices.insert(option, choice);
+        }
+    }
+    (choices, errors)
 }
 
 /// A project as asked for.

@@ -92,6 +92,7 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
 fn conflict_code(conflict: &Conflict) -> &'static str {
     match conflict {
         Conflict::NameTaken { .. } => "NAME_TAKEN",
+        Conflict::GuestKnown { .. } => "GUEST_KNOWN",
         Conflict::AddressTaken { .. } => "ADDRESS_TAKEN",
         Conflict::Shortage(Shortage::Addresses { .. }) => "ADDRESSES_EXHAUSTED",
         Conflict::Shortage(Shortage::Vmids { .. }) => "VMIDS_EXHAUSTED",
@@ -169,6 +170,9 @@ fn details(lang: Lang, error: &Error) -> Value {
         }
         Error::Conflict(conflict) => match conflict {
             Conflict::NameTaken { name } => json!({ "field": "name", "name": name }),
+            Conflict::GuestKnown { vmid, server } => {
+                json!({ "field": "vmid", "vmid": vmid, "server": server })
+            }
             Conflict::AddressTaken { address } => {
                 json!({ "field": "ip_address", "address": address })
             }

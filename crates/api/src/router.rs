@@ -111,7 +111,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
                 .delete(servers::delete_one),
         ),
         ("/api/servers/plan", post(servers::plan)),
-        ("/api/servers/{server_id}/drift", get(servers::drift)),
+        ("/api/servers/import", post(servers::import)),
+        (
+            "/api/servers/{server_id}/drift",
+            get(servers::drift).post(servers::decide_drift),
+        ),
         ("/api/servers/{server_id}/terraform", get(code::eject)),
         ("/api/servers/{server_id}/state", get(code::states)),
         ("/api/servers/{server_id}/state/{serial}", get(code::state)),

@@ -7,8 +7,8 @@ use tpm_app::{
     ServiceState, SystemStatus, TaskView,
 };
 use tpm_domain::{
-    Failure, Nic, Notification, Placement, Project, RungReached, Server, ServerState, StepRecord,
-    Task, TaskToken,
+    Failure, Nic, Notification, Placement, PlannedField, Project, RungReached, Server, ServerState,
+    StepRecord, Task, TaskToken,
 };
 use tpm_messages::Lang;
 
@@ -184,7 +184,10 @@ pub(crate) fn server(lang: Lang, view: &ServerView) -> Value {
         "project": view.project,
         "expires_at": server.expiry.at.map(time::text),
         "on_expiry": server.expiry.at.map(|_| server.expiry.action.as_str()),
-        "drift": server.drift,
+        "drift": server.drift.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "tags": server.spec.tags,
+        "description": server.spec.description,
+        "imported": server.kept.imported,
         "error": server.problem.as_ref().map(|why| failure(lang, why)),
     })
 }
@@ -197,6 +200,8 @@ pub(crate) fn server_view(lang: Lang, view: &ServerView) -> Value {
         let ladder: Vec<Value> = view.server.readiness.iter().map(rung).collect();
         map.insert("network_config".into(), Value::Array(nics));
         map.insert("readiness".into(), Value::Array(ladder));
+        let differs = planned_fields(lang, &view.server.kept.differs);
+        map.insert("import_differences".into(), Value::Array(differs));
         let place = view.server.placement.as_ref();
         map.insert(
             "placement".into(),
@@ -222,18 +227,16 @@ pub(crate) fn drift(lang: Lang, server: &Server) -> Value {
     let changes: Vec<Value> = server
         .drift
         .iter()
-        .filter_map(|line| {
-            let (option, values) = line.split_once(": ")?;
-            let (wanted, found) = values.rsplit_once(", ")?;
-            let value = |text: &str| (text != "-").then(|| text.to_owned());
-            Some(json!({ "option": option, "wanted": value(wanted), "found": value(found) }))
-        })
+        .map(
+            |drift| json!({ "option": drift.option, "wanted": drift.wanted, "found": drift.found }),
+        )
         .collect();
     json!({
         "server_id": server.id,
         "drift": kind,
         "node": server.node,
         "changes": changes,
+        "ignored": server.kept.options,
         "problem": server.problem.as_ref().map(|why| failure(lang, why)),
     })
 }
@@ -255,22 +258,22 @@ pub(crate) fn planned(lang: Lang, planned: &PlannedServer) -> Value {
     })
 }
 
+fn planned_fields(lang: Lang, fields: &[PlannedField]) -> Vec<Value> {
+    let shown = |field: &PlannedField| {
+        json!({
+            "field": field.field,
+            "before": field.before,
+            "after": field.after,
+            "effect": field.effect,
+            "text": tpm_messages::planned_field(lang, field),
+        })
+    };
+    fields.iter().map(shown).collect()
+}
+
 /// What a task was planned to do, in words too.
 pub(crate) fn plan(lang: Lang, task: &TaskToken, plan: &PlanView) -> Value {
-    let changes: Vec<Value> = plan
-        .change
-        .fields
-        .iter()
-        .map(|field| {
-            json!({
-                "field": field.field,
-                "before": field.before,
-                "after": field.after,
-                "effect": field.effect,
-                "text": tpm_messages::planned_field(lang, field),
-            })
-        })
-        .collect();
+    let changes = planned_fields(lang, &plan.change.fields);
     json!({
         "task_id": task,
         "hash": plan.hash,

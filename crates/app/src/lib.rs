@@ -24,9 +24,9 @@ pub use network::{NetworkChange, NetworkView};
 pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
 pub use server::{
-    Accepted, BulkAccepted, BulkPowerOutcome, ChangeOutcome, ExpiryDraft, NetworkDraft,
-    PlacementDraft, PlannedServer, PowerOutcome, ServerChange, ServerDraft, ServerView,
-    SharedNetwork,
+    Accepted, BulkAccepted, BulkPowerOutcome, ChangeOutcome, DriftChoice, ExpiryDraft, ImportDraft,
+    NetworkDraft, PlacementDraft, PlannedServer, PowerOutcome, ServerChange, ServerDraft,
+    ServerView, SharedNetwork,
 };
 pub use system::{HostResources, HostUse, ServiceProbe, ServiceState, ServiceStatus, SystemStatus};
 pub use task::TaskView;

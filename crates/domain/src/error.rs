@@ -1,6 +1,6 @@
 //! Why a request is refused, independent of any transport.
 
-use crate::{NodeName, QuotaShortage, TaskToken, Unfit};
+use crate::{NodeName, QuotaShortage, TaskToken, Unfit, Vmid};
 use std::fmt;
 
 /// What is wrong with one field.
@@ -202,6 +202,13 @@ pub enum Conflict {
     NameTaken {
         /// The name.
         name: String,
+    },
+    /// A server has that guest already.
+    GuestKnown {
+        /// The guest.
+        vmid: Vmid,
+        /// The server's name.
+        server: String,
     },
     /// Another server has that address.
     AddressTaken {

@@ -96,6 +96,29 @@ pub enum EventKind {
         /// Its number.
         vmid: Vmid,
     },
+    /// A guest that others made is a server now.
+    Imported {
+        /// Its number.
+        vmid: Vmid,
+        /// The engine that has it.
+        engine: String,
+        /// Whether another engine was asked for, which could not take it as it is.
+        other_engine: bool,
+    },
+    /// A guest could not be taken over.
+    ImportFailed {
+        /// Its number.
+        vmid: Vmid,
+        /// Why.
+        failure: Failure,
+    },
+    /// What was changed on the guest by hand was decided upon.
+    DriftDecided {
+        /// Options that the server's row took over.
+        adopted: Vec<String>,
+        /// Options that are left as they are from now on.
+        ignored: Vec<String>,
+    },
     /// Another guest stands under the server's VMID.
     IdentityConflict {
         /// Both identities.
@@ -180,6 +203,10 @@ impl EventKind {
             | Self::PowerRequested { .. }
             | Self::ChangeRequested
             | Self::RecreateRequested => None,
+            Self::Imported {
+                other_engine: false,
+                ..
+            } => Some(Severity::Success),
             Self::Created | Self::Deleted | Self::PowerChanged { .. } | Self::Changed { .. } => {
                 Some(Severity::Success)
             }
@@ -190,9 +217,11 @@ impl EventKind {
             | Self::PowerSeen { .. }
             | Self::PlacedAgain { .. }
             | Self::OrphanRemoved { .. }
+            | Self::DriftDecided { .. }
             | Self::Forgotten => Some(Severity::Info),
             Self::CreatedWithoutAgent
             | Self::Adopted { .. }
+            | Self::Imported { .. }
             | Self::Drifted { .. }
             | Self::OrphanFound { .. }
             | Self::ForeignInRange { .. }
@@ -202,6 +231,7 @@ impl EventKind {
             | Self::DeleteFailed { .. }
             | Self::PowerFailed { .. }
             | Self::ChangeFailed { .. }
+            | Self::ImportFailed { .. }
             | Self::GuestMissing
             | Self::IdentityConflict { .. }
             | Self::OrphanLeft { .. }

@@ -38,13 +38,15 @@ pub enum FailureCode {
     DestructivePlan,
     /// The guest or its state was changed after the plan was made.
     StalePlan,
+    /// The guest cannot be taken over; the detail says why.
+    NotImportable,
     /// A defect of ours.
     Internal,
 }
 
 impl FailureCode {
     /// Every code, in the order above.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ProxmoxRefused,
         Self::ProxmoxUnreachable,
         Self::ProxmoxBusy,
@@ -61,6 +63,7 @@ impl FailureCode {
         Self::TerraformFailed,
         Self::DestructivePlan,
         Self::StalePlan,
+        Self::NotImportable,
         Self::Internal,
     ];
 
@@ -84,6 +87,7 @@ impl FailureCode {
             Self::TerraformFailed => "TERRAFORM_FAILED",
             Self::DestructivePlan => "DESTRUCTIVE_PLAN",
             Self::StalePlan => "STALE_PLAN",
+            Self::NotImportable => "NOT_IMPORTABLE",
             Self::Internal => "INTERNAL",
         }
     }

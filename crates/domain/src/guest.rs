@@ -1,6 +1,6 @@
 //! What Proxmox VE shows of a guest, and how we know that it is ours.
 
-use crate::{Mark, NodeName, Vmid};
+use crate::{Drift, Mark, NodeName, Vmid};
 use serde::{Deserialize, Serialize};
 
 /// A guest's power state as Proxmox VE reports it.
@@ -99,8 +99,8 @@ pub struct GuestView {
     pub conflict: Option<String>,
     /// How large it is, when that could be read.
     pub size: Option<GuestSize>,
-    /// What is not as the server's row says: `name: wanted, found`.
-    pub drift: Vec<String>,
+    /// What is not as the server's row says.
+    pub drift: Vec<Drift>,
 }
 
 #[cfg(test)]

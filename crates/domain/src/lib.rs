@@ -33,7 +33,7 @@ pub use event::{Event, EventKind, Notification, NotificationId, Severity};
 pub use failure::{Failure, FailureCode};
 pub use guest::{GuestSize, GuestView, Identity, IdentityMismatch, PowerState};
 pub use ids::{NetworkId, NodeName, ProjectId, ServerId, TaskId, TaskToken, Vmid};
-pub use mark::{MARK_PREFIX, Mark, MarkParseError, find_mark_line};
+pub use mark::{MARK_PREFIX, Mark, MarkParseError, described_as, find_mark_line};
 pub use network::{
     AddressPlan, AddressPool, Ipv4Range, Nic, RangeError, StaticAddress, in_subnet, subnet_size,
 };
@@ -44,8 +44,8 @@ pub use placement::{
 pub use plan::{ChangeEffect, PlanAction, PlannedChange, PlannedField};
 pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
 pub use server::{
-    ChangePayload, Expiry, ExpiryStage, OnExpiry, PowerTarget, Rung, RungReached, Server,
-    ServerName, ServerSpec, ServerState,
+    ChangePayload, Drift, Expiry, ExpiryStage, ImportPayload, Kept, OnExpiry, PowerTarget, Rung,
+    RungReached, Server, ServerName, ServerSpec, ServerState,
 };
 pub use task::{
     BulkPolicy, ChildSummary, StepRecord, StepState, Task, TaskKind, TaskNote, TaskState,

@@ -104,9 +104,35 @@ pub fn find_mark_line(description: &str) -> Option<&str> {
         .find(|line| line.starts_with(MARK_PREFIX))
 }
 
+/// A guest's description: what people wrote, and under it the mark that stands on the guest now.
+#[must_use]
+pub fn described_as(text: &str, found: &str) -> String {
+    let text: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().starts_with(MARK_PREFIX))
+        .collect();
+    let text = text.join("\n");
+    match (text.trim_end(), find_mark_line(found)) {
+        (text, None) => text.to_owned(),
+        ("", Some(mark)) => mark.to_owned(),
+        (text, Some(mark)) => format!("{text}\n\n{mark}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_description_keeps_the_mark_and_takes_no_other() {
+        let found = "old\ntpm:v1 i=1 s=2 o=t v=100 h=ab\n";
+        let mark = "tpm:v1 i=1 s=2 o=t v=100 h=ab";
+        assert_eq!(described_as("new", found), format!("new\n\n{mark}"));
+        assert_eq!(described_as("", found), mark);
+        assert_eq!(described_as("new\n", "no mark"), "new");
+        let forged = described_as("a\n tpm:v1 i=9 s=9 o=x v=9 h=00\nb", found);
+        assert_eq!(forged, format!("a\nb\n\n{mark}"));
+    }
 
     #[test]
     fn marks_round_trip_and_strangers_are_refused() {

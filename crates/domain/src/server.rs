@@ -1,16 +1,32 @@
 //! A server: what was asked for, what it is now, and how far its start has come.
 
 use crate::{
-    Failure, Identity, Nic, NodeName, Placement, ProjectId, ServerId, TaskToken, Timestamp, Vmid,
+    Failure, Identity, Nic, NodeName, Placement, PlannedField, ProjectId, ServerId, TaskToken,
+    Timestamp, Vmid,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A server's name: also its hostname, so one DNS label in lower case, 1 to 63 characters, that begins
 /// with a letter and does not end in a hyphen.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ServerName(String);
+
+impl TryFrom<String> for ServerName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text).ok_or("not a server name")
+    }
+}
+
+impl From<ServerName> for String {
+    fn from(name: ServerName) -> Self {
+        name.0
+    }
+}
 
 impl ServerName {
     /// `None` when `text` is not such a label.
@@ -243,6 +259,84 @@ pub struct ServerSpec {
     pub disk_gb: u32,
     /// Network interfaces, the first one first.
     pub nics: Vec<Nic>,
+    /// Tags of its own; `None` for those of its role.
+    #[serde(default)]
+    pub tags: Option<Vec<String>>,
+    /// What people wrote about it; `None` leaves what stands on the guest.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+impl ServerSpec {
+    /// Most tags.
+    pub const MOST_TAGS: usize = 32;
+    /// Longest tag.
+    pub const LONGEST_TAG: usize = 64;
+    /// Longest description in characters: Proxmox VE takes 8 KiB, and our mark stands beside it.
+    pub const LONGEST_DESCRIPTION: usize = 2000;
+
+    /// Tags as Proxmox VE keeps them: in lower case, in order, each once.
+    #[must_use]
+    pub fn canonical_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let set: BTreeSet<String> = tags.into_iter().map(str::to_ascii_lowercase).collect();
+        set.into_iter().collect()
+    }
+
+    /// Whether Proxmox VE takes it as a tag.
+    #[must_use]
+    pub fn is_tag(text: &str) -> bool {
+        let inner = |c: char| c.is_ascii_alphanumeric() || "_+.-".contains(c);
+        let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        text.len() <= Self::LONGEST_TAG && text.starts_with(first) && text.chars().all(inner)
+    }
+}
+
+/// Options of the guest that are not ours to set: they stay as they are and are no drift.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// Others made the guest: only its size is ours, and what was asked for since.
+    pub imported: bool,
+    /// What the engine that was asked for would have changed on an imported guest, so that it was not given
+    /// to that one.
+    pub differs: Vec<PlannedField>,
+    /// Options that a person decided to leave, by Proxmox VE's names: `net0`.
+    pub options: BTreeSet<String>,
+}
+
+impl Kept {
+    /// Whether an option stays as it is.
+    #[must_use]
+    pub fn has(&self, option: &str) -> bool {
+        let size = [
+            "cores",
+            "sockets",
+            "memory",
+            "balloon",
+            "tags",
+            "description",
+        ];
+        self.options.contains(option) || (self.imported && !size.contains(&option))
+    }
+}
+
+/// An option that is not as the server's row says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Drift {
+    /// Proxmox VE's name of it.
+    pub option: String,
+    /// What it should be; `None` is unset.
+    pub wanted: Option<String>,
+    /// What it is.
+    pub found: Option<String>,
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+        let (wanted, found) = (shown(&self.wanted), shown(&self.found));
+        write!(f, "{}: {wanted}, {found}", self.option)
+    }
 }
 
 /// What only a change knows: kept with its task.
@@ -254,6 +348,21 @@ pub struct ChangePayload {
     /// Whether a person agreed, by the server's name, to the loss of what it holds.
     #[serde(default)]
     pub consent: bool,
+}
+
+/// What only an import knows: kept with its task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportPayload {
+    /// The guest.
+    pub vmid: Vmid,
+    /// The engine that is to have it.
+    pub engine: String,
+    /// The server's name; `None` for the guest's.
+    pub name: Option<ServerName>,
+    /// What it is for; `None` for the role whose tags the guest has.
+    pub role: Option<String>,
+    /// Whose it is.
+    pub project: ProjectId,
 }
 
 /// A server, as it stands in the store.
@@ -271,8 +380,10 @@ pub struct Server {
     pub placement: Option<Placement>,
     /// When its time is over.
     pub expiry: Expiry,
-    /// Options that somebody changed on the guest by hand, as `name: wanted, found`.
-    pub drift: Vec<String>,
+    /// Options that somebody changed on the guest by hand.
+    pub drift: Vec<Drift>,
+    /// Options that are left as they are.
+    pub kept: Kept,
     /// Where it stands.
     pub state: ServerState,
     /// Which engine makes and changes it.
@@ -348,6 +459,30 @@ mod tests {
         ] {
             assert!(ServerName::new(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn tags() {
+        for good in ["web", "_x", "a.b", "k8s+node-1", "9"] {
+            assert!(ServerSpec::is_tag(good), "{good}");
+        }
+        for bad in ["", "-a", ".a", "a b", "a;b", "웹", &"a".repeat(65)] {
+            assert!(!ServerSpec::is_tag(bad), "{bad}");
+        }
+        assert_eq!(
+            ServerSpec::canonical_tags(["web", "DB", "Web"]),
+            ["db", "web"]
+        );
+    }
+
+    #[test]
+    fn of_a_guest_that_others_made_only_the_size_is_ours() {
+        let mut kept = Kept::default();
+        assert!(!kept.has("net0"));
+        kept.options.insert("net0".into());
+        assert!(kept.has("net0") && !kept.has("net1"));
+        kept.imported = true;
+        assert!(kept.has("net1") && !kept.has("memory"));
     }
 
     #[test]

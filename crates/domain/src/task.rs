@@ -19,6 +19,8 @@ pub enum TaskKind {
     RestartServer,
     /// Changes one server's cores, memory or disk.
     ChangeServer,
+    /// Takes over a guest that others made, as it is.
+    ImportServer,
     /// Removes a guest of ours that was left over by a create that is over.
     RemoveOrphan,
     /// Summarizes the creation of several servers.
@@ -31,13 +33,14 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// Every kind, in the order above.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::CreateServer,
         Self::DeleteServer,
         Self::StartServer,
         Self::StopServer,
         Self::RestartServer,
         Self::ChangeServer,
+        Self::ImportServer,
         Self::RemoveOrphan,
         Self::BulkCreate,
         Self::BulkDelete,
@@ -54,6 +57,7 @@ impl TaskKind {
             Self::StopServer => "stop_server",
             Self::RestartServer => "restart_server",
             Self::ChangeServer => "change_server",
+            Self::ImportServer => "import_server",
             Self::RemoveOrphan => "remove_orphan",
             Self::BulkCreate => "bulk_create",
             Self::BulkDelete => "bulk_delete",
@@ -83,6 +87,7 @@ impl TaskKind {
             Self::CreateServer
             | Self::DeleteServer
             | Self::ChangeServer
+            | Self::ImportServer
             | Self::RemoveOrphan
             | Self::BulkCreate
             | Self::BulkDelete

@@ -4,10 +4,10 @@
 use crate::worker::Worker;
 use std::collections::BTreeSet;
 use tpm_domain::{
-    DEFAULT_PROJECT, Event, EventKind, Expiry, GuestEntry, Mark, ProjectId, Server, ServerName,
-    ServerState, Survey, TaskToken, Vmid,
+    DEFAULT_PROJECT, Event, EventKind, Expiry, GuestEntry, Kept, Mark, ProjectId, Server, ServerId,
+    ServerName, ServerState, Survey, TaskToken, Vmid,
 };
-use tpm_provisioner::{Described, Inspection, Provisioner};
+use tpm_provisioner::{Inspection, Provisioner};
 use tpm_store::{NewServer, StoreError, UnitOfWork};
 
 impl Worker {
@@ -69,6 +69,9 @@ impl Worker {
         let Some(described) = &found.described else {
             return Ok(false);
         };
+        let (Some(name), Some(role)) = (&described.name, &described.role) else {
+            return Ok(false);
+        };
         let operation = TaskToken(mark.operation.clone());
         let tx = self.store().begin().await?;
         tx.lock_reservations().await?;
@@ -81,17 +84,26 @@ impl Worker {
             return Ok(false);
         };
         let new = NewServer {
-            name: described.name.clone(),
+            name: name.clone(),
             project,
-            spec: described.spec.clone(),
+            spec: described.spec(role.clone()),
             placement: None,
             expiry: Expiry::default(),
             engine: engine.name().to_owned(),
             vmid: guest.vmid,
             created_by: operation,
         };
-        match write(&*tx, new, guest, found, described).await {
-            Ok(()) => {}
+        match write(&*tx, &new, guest, found, Kept::default()).await {
+            Ok(id) => {
+                let kind = EventKind::Adopted { vmid: guest.vmid };
+                tx.add_event(&Event {
+                    kind,
+                    server: Some(id),
+                    server_name: name.to_string(),
+                    task: None,
+                })
+                .await?;
+            }
             // Its name, an address or its room is somebody else's by now: it is told as a stranger, and
             // looked at again with the next sweep.
             Err(StoreError::Constraint(why)) => {
@@ -101,7 +113,7 @@ impl Worker {
             Err(error) => return Err(error),
         }
         tx.commit().await?;
-        tracing::warn!(vmid = %guest.vmid, name = %described.name, "a guest of ours was not known");
+        tracing::warn!(vmid = %guest.vmid, %name, "a guest of ours was not known");
         Ok(true)
     }
 }
@@ -115,23 +127,24 @@ async fn default_project(
     Ok(tx.project_named(&name).await?.map(|project| project.id))
 }
 
-async fn write(
+/// Writes a server whose guest is there already.
+pub(crate) async fn write(
     tx: &(dyn UnitOfWork + Send + Sync),
-    new: NewServer,
+    new: &NewServer,
     guest: &GuestEntry,
     found: &Inspection,
-    described: &Described,
-) -> Result<(), StoreError> {
-    let id = tx.insert_server(&new).await?;
-    let held: Vec<_> = described
+    kept: Kept,
+) -> Result<ServerId, StoreError> {
+    let id = tx.insert_server(new).await?;
+    let held: Vec<_> = new
         .spec
         .nics
         .iter()
         .filter_map(|nic| nic.address.map(|address| address.ip))
         .collect();
-    tx.hold(id, &described.name, &held, guest.vmid).await?;
+    tx.hold(id, &new.name, &held, guest.vmid).await?;
     let Some(server) = tx.server(id).await? else {
-        return Ok(());
+        return Ok(id);
     };
     let running = guest.running == Some(true);
     tx.save_server(&Server {
@@ -143,14 +156,9 @@ async fn write(
         node: Some(guest.node.clone()),
         identity: Some(found.identity.clone()),
         ip_address: found.addresses.first().copied().map(Into::into),
+        kept,
         ..server
     })
     .await?;
-    let event = Event {
-        kind: EventKind::Adopted { vmid: guest.vmid },
-        server: Some(id),
-        server_name: described.name.to_string(),
-        task: None,
-    };
-    tx.add_event(&event).await
+    Ok(id)
 }

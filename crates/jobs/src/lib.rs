@@ -14,6 +14,7 @@ mod bulk;
 mod expiry;
 mod finish;
 mod heartbeat;
+mod import;
 mod orphan;
 mod picture;
 mod point;

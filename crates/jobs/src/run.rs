@@ -56,7 +56,11 @@ pub(crate) fn operation(kind: TaskKind) -> Option<Operation> {
         TaskKind::StartServer => Some(Operation::Start),
         TaskKind::StopServer => Some(Operation::Stop),
         TaskKind::RestartServer => Some(Operation::Restart),
-        TaskKind::BulkCreate | TaskKind::BulkDelete | TaskKind::BulkPower => None,
+        // An import has no steps: it changes nothing.
+        TaskKind::ImportServer
+        | TaskKind::BulkCreate
+        | TaskKind::BulkDelete
+        | TaskKind::BulkPower => None,
     }
 }
 

@@ -375,7 +375,7 @@ fn as_found(server: &mut Server, view: &GuestView, events: &mut Vec<EventKind>, 
         server.drift.clone_from(&view.drift);
         if !view.drift.is_empty() {
             events.push(EventKind::Drifted {
-                fields: view.drift.clone(),
+                fields: view.drift.iter().map(ToString::to_string).collect(),
             });
         }
     }

@@ -1,6 +1,7 @@
 //! The loop that claims due tasks and runs a limited number of them at once.
 
 use crate::heartbeat::Heartbeat;
+use crate::import::Import;
 use crate::point::PointHook;
 use crate::rounds::Rounds;
 use crate::run::{Run, Stop};
@@ -13,7 +14,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
-use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskNote, Vmid};
+use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskKind, TaskNote, Vmid};
 use tpm_provisioner::Provisioner;
 use tpm_store::{Claim, ClaimOrder, Lease, Store, StoreError, VmidRange};
 
@@ -280,9 +281,15 @@ impl Worker {
     async fn work(&self, claim: Claim) {
         let (id, token, lease) = (claim.task.id, claim.task.token.clone(), claim.lease.clone());
         self.heartbeat().hold(id);
-        let stop = match Run::load(self, claim).await {
-            Ok(mut run) => run.go().await,
-            Err(stop) => stop,
+        let stop = match claim.task.kind {
+            TaskKind::ImportServer => match Import::load(self, claim) {
+                Ok(import) => import.go().await,
+                Err(stop) => stop,
+            },
+            _ => match Run::load(self, claim).await {
+                Ok(mut run) => run.go().await,
+                Err(stop) => stop,
+            },
         };
         self.heartbeat().let_go(id);
         match stop {

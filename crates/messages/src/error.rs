@@ -21,6 +21,8 @@ fn type_ko(expected: &str) -> &str {
         "boolean" => "불리언",
         "object or list" => "객체 또는 배열",
         "bridge name" => "브리지 이름",
+        "tag" => "Proxmox 태그(영문, 숫자, _ + . -)",
+        "text without control characters" => "제어 문자가 없는 텍스트",
         other => other,
     }
 }
@@ -150,6 +152,12 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         }
         (Lang::En, Conflict::NameTaken { name }) => {
             format!("the server name {name} is already in use")
+        }
+        (Lang::Ko, Conflict::GuestKnown { vmid, server }) => {
+            format!("가상 머신 {vmid}은(는) 이미 서버 {server}입니다")
+        }
+        (Lang::En, Conflict::GuestKnown { vmid, server }) => {
+            format!("VM {vmid} is the server {server} already")
         }
         (Lang::Ko, Conflict::AddressTaken { address }) => {
             format!("IP 주소 {address}은(는) 이미 사용 중입니다")

@@ -42,6 +42,14 @@ fn expiry(lang: Lang, action: OnExpiry) -> &'static str {
     }
 }
 
+fn listed(options: &[String]) -> String {
+    if options.is_empty() {
+        "-".to_owned()
+    } else {
+        options.join(", ")
+    }
+}
+
 /// What a notification says.
 #[must_use]
 pub fn notification(lang: Lang, event: &Event) -> String {

@@ -28,6 +28,8 @@ pub enum Answer {
     BulkPowerStarted(usize, usize),
     /// A change of cores, memory or disk was begun.
     ChangeStarted,
+    /// Taking over a guest of others was begun.
+    ImportStarted,
     /// What was changed is stored; no task is needed.
     Saved,
     /// So many failed tasks are tried again.
@@ -80,6 +82,8 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         ),
         (Lang::Ko, Answer::ChangeStarted) => "서버 사양 변경이 시작되었습니다".into(),
         (Lang::En, Answer::ChangeStarted) => "the change of the server has begun".into(),
+        (Lang::Ko, Answer::ImportStarted) => "가상 머신 가져오기가 시작되었습니다".into(),
+        (Lang::En, Answer::ImportStarted) => "the import of the guest has begun".into(),
         (Lang::Ko, Answer::Saved) => "저장되었습니다".into(),
         (Lang::En, Answer::Saved) => "saved".into(),
         (Lang::Ko, Answer::RetryStarted(n)) => format!("실패한 작업 {n}개를 다시 시작했습니다"),
@@ -122,6 +126,7 @@ pub fn step_name(lang: Lang, step: &str) -> String {
         "reboot" => lang.pick("재시작", "restarting"),
         "plan" => lang.pick("Terraform 계획", "planning"),
         "apply" => lang.pick("Terraform 적용", "applying the plan"),
+        "import" => lang.pick("가상 머신 확인", "reading the guest"),
         "verify" => lang.pick("구성 확인", "checking what was made"),
         other => other,
     };
@@ -208,6 +213,10 @@ fn code(lang: Lang, code: FailureCode) -> &'static str {
             "사용 가능한 VMID가 없습니다",
             "there are no free VMIDs left",
         ),
+        FailureCode::NotImportable => lang.pick(
+            "가상 머신을 가져올 수 없습니다",
+            "the guest cannot be imported",
+        ),
         FailureCode::TerraformFailed => {
             lang.pick("Terraform 실행이 실패했습니다", "Terraform ended with an error")
         }
@@ -247,6 +256,7 @@ fn verb(lang: Lang, kind: TaskKind) -> &'static str {
         TaskKind::StopServer => lang.pick("서버 중지", "stopping the server"),
         TaskKind::RestartServer => lang.pick("서버 재시작", "restarting the server"),
         TaskKind::ChangeServer => lang.pick("서버 사양 변경", "changing the server"),
+        TaskKind::ImportServer => lang.pick("가상 머신 가져오기", "importing the guest"),
         TaskKind::RemoveOrphan => lang.pick("남은 가상 머신 삭제", "removing a left-over guest"),
         TaskKind::BulkPower => lang.pick("서버 대량 상태 변경", "switching servers"),
         TaskKind::BulkCreate => lang.pick("서버 대량 생성", "creating servers"),

@@ -8,10 +8,10 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
-use tpm_domain::Server;
+use tpm_domain::{Drift, Server, described_as};
 use tpm_provisioner::{Acted, Learned, Observed, Operation, ProvisionError, StepCall};
-use tpm_pve_client::ConfigUpdate;
 use tpm_pve_client::property::{AgentOption, IpConfig, Net};
+use tpm_pve_client::{ConfigUpdate, GuestConfig};
 
 impl ProxmoxProvisioner {
     pub(crate) async fn observe_configure(
@@ -71,28 +71,23 @@ impl ProxmoxProvisioner {
         Ok(active.cores() != set.cores() || active.memory_mb() != set.memory_mb())
     }
 
-    /// What somebody changed on the guest by hand, as `option: wanted, found`.
-    pub(crate) fn drift(&self, server: &Server, found: &Found) -> Vec<String> {
+    /// What somebody changed on the guest by hand.
+    pub(crate) fn drift(&self, server: &Server, found: &Found) -> Vec<Drift> {
         // A row that no longer makes a configuration (its role is gone) has nothing to be compared with.
         let Ok(update) = self.differences(server, found) else {
             return Vec::new();
         };
         let wanted = update.params();
-        let mut drift: Vec<String> = wanted
-            .keys()
-            .filter(|key| *key != "delete")
-            .map(|key| {
-                let want = wanted.get(key).unwrap_or_default();
-                format!("{key}: {want}, {}", found.config.get(key).unwrap_or("-"))
-            })
-            .collect();
-        if let Some(extra) = wanted.get("delete") {
-            drift.extend(
-                extra
-                    .split(',')
-                    .map(|key| format!("{key}: -, {}", found.config.get(key).unwrap_or_default())),
-            );
-        }
+        let drift = |key: &str, wanted: Option<&str>| Drift {
+            option: key.to_owned(),
+            wanted: wanted.map(str::to_owned),
+            found: found.config.get(key).map(str::to_owned),
+        };
+        let set = wanted.keys().filter(|key| *key != "delete");
+        let set = set.map(|key| drift(key, wanted.get(key)));
+        let extra = wanted.get("delete").into_iter();
+        let extra = extra.flat_map(|keys| keys.split(','));
+        let mut drift: Vec<Drift> = set.chain(extra.map(|key| drift(key, None))).collect();
         drift.sort();
         drift
     }
@@ -103,17 +98,32 @@ impl ProxmoxProvisioner {
         server: &Server,
         found: &Found,
     ) -> Result<ConfigUpdate, ProvisionError> {
-        let config = &found.config;
-        let role = self.role(server)?;
+        let update = self.size_and_labels(server, &found.config)?;
+        if server.kept.imported {
+            // Nothing else of it is ours; its role says nothing about it.
+            return Ok(update.retain(|option| !server.kept.has(option)));
+        }
+        let update = self.cloud_init(update, server, found)?;
+        let update = networks(update, server, found)?;
+        Ok(update.retain(|option| !server.kept.has(option)))
+    }
+
+    /// Cores, memory, name, tags and description.
+    fn size_and_labels(
+        &self,
+        server: &Server,
+        config: &GuestConfig,
+    ) -> Result<ConfigUpdate, ProvisionError> {
         let mut update = ConfigUpdate::new();
         if config.name() != Some(server.name.as_str()) {
             update = update.name(server.name.as_str());
         }
-        if config.cores().unwrap_or(1) != server.spec.cpu {
+        let (cores, sockets) = (config.cores().unwrap_or(1), config.sockets().unwrap_or(1));
+        if cores * sockets != server.spec.cpu {
             update = update.cores(server.spec.cpu);
-        }
-        if config.sockets().unwrap_or(1) != 1 {
-            update = update.set("sockets", 1);
+            if sockets != 1 {
+                update = update.set("sockets", 1);
+            }
         }
         let memory = u64::from(server.spec.memory_mb);
         if config.memory_mb().unwrap_or(512) != memory {
@@ -143,16 +153,26 @@ impl ProxmoxProvisioner {
             .iter()
             .map(|tag| tag.to_ascii_lowercase())
             .collect();
-        let want: BTreeSet<String> = role
-            .tags
-            .iter()
-            .map(|tag| tag.to_ascii_lowercase())
-            .collect();
-        if have != want {
-            update = update.tags(&want).map_err(of_value)?;
+        let want = match &server.spec.tags {
+            Some(tags) => Some(tags),
+            // The role of a guest that others made does not say how it is tagged.
+            None if server.kept.imported => None,
+            None => Some(&self.role(server)?.tags),
+        };
+        if let Some(want) = want {
+            let want: BTreeSet<String> = want.iter().map(|tag| tag.to_ascii_lowercase()).collect();
+            if have != want {
+                update = update.tags(&want).map_err(of_value)?;
+            }
         }
-        let update = self.cloud_init(update, server, found)?;
-        networks(update, server, found)
+        if let Some(text) = &server.spec.description {
+            let have = config.description().unwrap_or_default();
+            let want = described_as(text, have);
+            if have.trim_end() != want {
+                update = update.description(&want);
+            }
+        }
+        Ok(update)
     }
 
     fn cloud_init(

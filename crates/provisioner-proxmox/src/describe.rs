@@ -1,28 +1,17 @@
 //! The server that a guest's configuration describes: the reverse of configuring it.
 
-use crate::ProxmoxProvisioner;
+use crate::{ProxmoxProvisioner, resize};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use tpm_domain::{Nic, ServerName, ServerSpec, StaticAddress};
+use tpm_domain::{Nic, ServerName, StaticAddress};
 use tpm_provisioner::Described;
 use tpm_pve_client::GuestConfig;
 use tpm_pve_client::property::Ipv4Setting;
-
-const GIB: u64 = 1 << 30;
 
 fn lower<'a>(tags: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
     tags.into_iter()
         .map(|tag| tag.to_ascii_lowercase())
         .collect()
-}
-
-/// The size of the first disk in GiB, begun ones included.
-fn disk_gb(config: &GuestConfig) -> Option<u32> {
-    let disks = config.disks().ok()?;
-    let (_, disk) = disks
-        .iter()
-        .find(|(_, disk)| !disk.is_cdrom() && !disk.is_cloudinit())?;
-    u32::try_from(disk.size_bytes()?.div_ceil(GIB)).ok()
 }
 
 fn address(config: &GuestConfig, n: u8) -> Option<StaticAddress> {
@@ -38,14 +27,16 @@ fn address(config: &GuestConfig, n: u8) -> Option<StaticAddress> {
 }
 
 impl ProxmoxProvisioner {
-    /// `None` when there is no role with the guest's tags, or its name is no server's.
+    /// `None` when no server can be like it: no disk to boot from, or an interface without a bridge.
     pub(crate) fn described(&self, config: &GuestConfig) -> Option<Described> {
         let tags = lower(&config.tags());
-        let role = self
-            .settings
-            .roles
-            .iter()
-            .find(|(_, role)| lower(&role.tags) == tags);
+        let roles = self.settings.roles.iter();
+        // Of roles whose tags it has, the one with the most; what it has beyond is its own.
+        let role = roles
+            .map(|(name, role)| (name, lower(&role.tags)))
+            .filter(|(_, of_role)| of_role.is_subset(&tags))
+            .max_by_key(|(_, of_role)| of_role.len());
+        let own_tags = role.as_ref().is_none_or(|(_, of_role)| *of_role != tags);
         let own: Vec<Ipv4Addr> = config
             .get("nameserver")
             .unwrap_or_default()
@@ -61,16 +52,12 @@ impl ProxmoxProvisioner {
                 dns: if n == 0 { own.clone() } else { Vec::new() },
             })
         });
-        let spec = ServerSpec {
-            role: role?.0.clone(),
-            cpu: config.cores().unwrap_or(1) * config.sockets().unwrap_or(1),
-            memory_mb: u32::try_from(config.memory_mb().unwrap_or(512)).ok()?,
-            disk_gb: disk_gb(config)?,
-            nics: nics.collect::<Option<_>>()?,
-        };
         Some(Described {
-            name: ServerName::new(config.name()?)?,
-            spec,
+            name: config.name().and_then(ServerName::new),
+            role: role.map(|(name, _)| name.clone()),
+            tags: own_tags.then(|| tags.into_iter().collect()),
+            size: resize::size(config)?,
+            nics: nics.collect::<Option<_>>()?,
         })
     }
 }

@@ -34,7 +34,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
-use tpm_domain::{FailureCode, GuestEntry, GuestView, PlanAction, Server};
+use tpm_domain::{FailureCode, GuestEntry, GuestView, PlanAction, PlannedField, Server};
 use tpm_provisioner::{
     Acted, Fate, Inspection, Learned, MarkSigner, Observed, Operation, ProvisionError, Provisioner,
     Slot, StepCall, StepSpec, Steps,
@@ -485,6 +485,23 @@ impl Provisioner for TerraformProvisioner {
             (Operation::Destroy, DESTROY) => self.act_destroy(call, intent).await,
             _ => self.direct.act(call, intent).await,
         }
+    }
+
+    async fn adopt<'a>(&self, call: &StepCall<'a>) -> Result<Vec<PlannedField>, ProvisionError> {
+        let tell = |error| failed(call, error);
+        let from = self.situation(call).await?;
+        let session = self.open(call, from).await.map_err(tell)?;
+        let done = async {
+            let plan = session.plan(false).await.map_err(tell)?;
+            if !plan.change.is_empty() {
+                return Ok(plan.change.fields);
+            }
+            session.apply(&plan).await.map_err(tell)?;
+            Ok(Vec::new())
+        }
+        .await;
+        session.close().await;
+        done
     }
 
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {

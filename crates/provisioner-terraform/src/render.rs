@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
-use tpm_domain::{Nic, Server};
-use tpm_pve_client::property::PropertyError;
+use tpm_domain::{Server, ServerSpec, described_as};
+use tpm_pve_client::property::{Ipv4Setting, PropertyError};
 use tpm_pve_client::{GuestConfig, property};
 
 /// The provider's version, the only one there is.
@@ -85,7 +85,8 @@ pub(crate) struct CloudInitValues {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) interface: Option<String>,
     pub(crate) storage: String,
-    pub(crate) user: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
     pub(crate) ssh_keys: Vec<String>,
     pub(crate) dns_servers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +96,9 @@ pub(crate) struct CloudInitValues {
 /// The module's variables, in alphabetical order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Values {
-    pub(crate) cloud_init: CloudInitValues,
+    pub(crate) agent: bool,
+    /// None for a guest that others made without.
+    pub(crate) cloud_init: Option<CloudInitValues>,
     pub(crate) cores: u32,
     pub(crate) cpu_type: String,
     pub(crate) description: String,
@@ -106,9 +109,11 @@ pub(crate) struct Values {
     pub(crate) networks: Vec<NetworkValues>,
     pub(crate) node_name: String,
     pub(crate) on_boot: bool,
+    pub(crate) sockets: u32,
     pub(crate) started: bool,
     pub(crate) tags: Vec<String>,
-    pub(crate) template: Template,
+    /// None for a guest that others made.
+    pub(crate) template: Option<Template>,
     pub(crate) vm_id: u32,
 }
 
@@ -131,6 +136,7 @@ pub(crate) struct Facts {
     disk: (String, property::Disk),
     cloud_init: Option<(String, property::Disk)>,
     nets: Vec<Option<property::Net>>,
+    config: GuestConfig,
     /// Whether it is the guest itself.
     own: bool,
 }
@@ -174,13 +180,19 @@ impl Facts {
             disk,
             cloud_init,
             nets: in_order,
+            config: config.clone(),
             own,
         })
+    }
+
+    /// The guest's own value of an option that is left as it is.
+    fn kept<'a>(&'a self, server: &Server, option: &str) -> Option<&'a GuestConfig> {
+        (self.own && server.kept.has(option)).then_some(&self.config)
     }
 }
 
 /// What belongs to the installation rather than to the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) user: &'a str,
     pub(crate) ssh_keys: &'a [String],
@@ -195,82 +207,182 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) fn values(
     server: &Server,
     node: &str,
-    template: Template,
+    template: Option<Template>,
     facts: &Facts,
     around: &Surroundings<'_>,
 ) -> Values {
-    let placed = server.placement.as_ref().map(|p| p.storage.clone());
-    // Where a linked clone lies is not for us to say, nor where a guest that is there does.
-    let storage_of = |disk: &property::Disk| match placed.clone() {
-        Some(storage) if around.full_clone && !facts.own => storage,
-        _ => disk.storage().unwrap_or_default().to_owned(),
-    };
+    let (spec, config) = (&server.spec, &facts.config);
     let (interface, disk) = &facts.disk;
     let on = |key: &str| disk.get(key) == Some("1");
     let word = |key: &str, default: &str| disk.get(key).unwrap_or(default).to_owned();
-    let mut tags: Vec<String> = around
-        .tags
-        .iter()
-        .map(|tag| tag.to_ascii_lowercase())
-        .collect();
-    tags.sort();
-    tags.dedup();
+    let (cores, sockets) = processors(server, facts);
+    let memory = facts
+        .kept(server, "memory")
+        .and_then(GuestConfig::memory_mb);
     Values {
-        cloud_init: CloudInitValues {
-            interface: facts.cloud_init.as_ref().map(|(name, _)| name.clone()),
-            storage: storage_of(facts.cloud_init.as_ref().map_or(disk, |(_, drive)| drive)),
-            user: around.user.to_owned(),
-            ssh_keys: around.ssh_keys.to_vec(),
-            dns_servers: around.dns.clone(),
-            search_domain: around.search_domain.clone(),
+        agent: match facts.kept(server, "agent") {
+            Some(config) => config.agent().ok().flatten().is_some_and(|a| a.enabled),
+            None => true,
         },
-        cores: server.spec.cpu,
+        cloud_init: cloud_init(server, facts, around),
+        cores,
         cpu_type: facts.cpu_type.clone(),
-        description: around.mark.clone(),
+        description: description(server, facts, around),
         disk: DiskValues {
             interface: interface.clone(),
-            storage: storage_of(disk),
-            size_gb: server.spec.disk_gb,
+            storage: storage_of(server, disk, facts, around),
+            size_gb: spec.disk_gb,
             cache: word("cache", "none"),
             discard: word("discard", "ignore"),
             iothread: on("iothread"),
             ssd: on("ssd"),
         },
         full_clone: around.full_clone,
-        memory_mb: server.spec.memory_mb,
-        name: server.name.to_string(),
-        networks: server
-            .spec
-            .nics
-            .iter()
-            .enumerate()
-            .map(|(n, nic)| network(nic, facts.nets.get(n).and_then(Option::as_ref), facts.own))
+        memory_mb: memory
+            .and_then(|mb| u32::try_from(mb).ok())
+            .unwrap_or(spec.memory_mb),
+        name: facts
+            .kept(server, "name")
+            .and_then(GuestConfig::name)
+            .map_or_else(|| server.name.to_string(), str::to_owned),
+        networks: (0..spec.nics.len())
+            .map(|n| network(server, n, facts))
             .collect(),
         node_name: node.to_owned(),
         on_boot: facts.on_boot,
+        sockets,
         started: false,
-        tags,
+        tags: match (&spec.tags, facts.kept(server, "tags")) {
+            (_, Some(config)) => canonical(&config.tags()),
+            (Some(tags), None) => canonical(tags),
+            // Its role says nothing about a guest that others made.
+            (None, None) if facts.own && server.kept.imported => canonical(&config.tags()),
+            (None, None) => canonical(around.tags),
+        },
         template,
         vm_id: server.vmid.0,
     }
 }
 
-fn network(nic: &Nic, found: Option<&property::Net>, own: bool) -> NetworkValues {
+fn canonical(tags: &[String]) -> Vec<String> {
+    ServerSpec::canonical_tags(tags.iter().map(String::as_str))
+}
+
+/// Where a linked clone lies is not for us to say, nor where a guest that is there does.
+fn storage_of(
+    server: &Server,
+    disk: &property::Disk,
+    facts: &Facts,
+    around: &Surroundings<'_>,
+) -> String {
+    match &server.placement {
+        Some(placed) if around.full_clone && !facts.own => placed.storage.clone(),
+        _ => disk.storage().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Cores of each socket, and sockets: those that the guest has while they come to what is wanted.
+fn processors(server: &Server, facts: &Facts) -> (u32, u32) {
+    let found = (
+        facts.config.cores().unwrap_or(1),
+        facts.config.sockets().unwrap_or(1),
+    );
+    let left = facts.kept(server, "cores").is_some();
+    if facts.own && (left || found.0 * found.1 == server.spec.cpu) {
+        found
+    } else {
+        (server.spec.cpu, 1)
+    }
+}
+
+/// What people wrote and the mark. What stands on the guest while nobody asked for anything else.
+fn description(server: &Server, facts: &Facts, around: &Surroundings<'_>) -> String {
+    let found = match facts.own {
+        true => facts.config.description().unwrap_or_default(),
+        false => &around.mark,
+    };
+    match (&server.spec.description, facts.kept(server, "description")) {
+        (Some(text), None) => described_as(text, found),
+        _ => found.trim_end().to_owned(),
+    }
+}
+
+fn cloud_init(
+    server: &Server,
+    facts: &Facts,
+    around: &Surroundings<'_>,
+) -> Option<CloudInitValues> {
+    let drive = facts.cloud_init.as_ref();
+    if drive.is_none() && facts.own && server.kept.imported {
+        return None;
+    }
+    let kept = |option: &str| facts.kept(server, option);
+    let text = |config: &GuestConfig, option: &str| config.get(option).map(str::to_owned);
+    let disk = drive.map_or(&facts.disk.1, |(_, drive)| drive);
+    Some(CloudInitValues {
+        interface: drive.map(|(name, _)| name.clone()),
+        storage: storage_of(server, disk, facts, around),
+        user: match kept("ciuser") {
+            Some(config) => text(config, "ciuser"),
+            None => Some(around.user.to_owned()),
+        },
+        ssh_keys: match kept("sshkeys") {
+            Some(config) => config.sshkeys(),
+            None => around.ssh_keys.to_vec(),
+        },
+        dns_servers: match kept("nameserver") {
+            Some(config) => config
+                .get("nameserver")
+                .unwrap_or_default()
+                .split([' ', ',', ';'])
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            None => around.dns.clone(),
+        },
+        search_domain: match kept("searchdomain") {
+            Some(config) => text(config, "searchdomain"),
+            None => around.search_domain.clone(),
+        },
+    })
+}
+
+fn network(server: &Server, n: usize, facts: &Facts) -> NetworkValues {
+    let nic = &server.spec.nics[n];
+    let found = facts.nets.get(n).and_then(Option::as_ref);
+    let of_guest = facts.kept(server, &format!("net{n}")).and(found);
+    let left = facts.kept(server, &format!("ipconfig{n}"));
+    let left = left.map(|config| u8::try_from(n).ok().and_then(|n| config.ipconfig(n).ok()?));
+    let (address, gateway) = match left {
+        Some(setting) => (
+            setting.as_ref().and_then(|it| match it.ip()? {
+                Ipv4Setting::Static(ip, prefix) => Some(format!("{ip}/{prefix}")),
+                Ipv4Setting::Dhcp => None,
+            }),
+            setting.as_ref().and_then(property::IpConfig::gateway),
+        ),
+        None => (
+            nic.address.map(|a| format!("{}/{}", a.ip, a.prefix)),
+            nic.address.and_then(|a| a.gateway),
+        ),
+    };
     NetworkValues {
-        bridge: nic.bridge.clone(),
-        vlan: nic.vlan,
+        bridge: of_guest
+            .and_then(property::Net::bridge)
+            .map_or_else(|| nic.bridge.clone(), str::to_owned),
+        vlan: match of_guest {
+            Some(net) => net.tag(),
+            None => nic.vlan,
+        },
         model: found.map_or("virtio", property::Net::model).to_owned(),
         // A template's own address is not handed on.
         mac_address: found
-            .filter(|_| own)
+            .filter(|_| facts.own)
             .and_then(property::Net::mac)
             .map(|mac| mac.to_string()),
         firewall: found.and_then(property::Net::firewall).unwrap_or(false),
-        address: nic.address.map(|a| format!("{}/{}", a.ip, a.prefix)),
-        gateway: nic
-            .address
-            .and_then(|a| a.gateway)
-            .map(|gateway| gateway.to_string()),
+        address,
+        gateway: gateway.map(|gateway| gateway.to_string()),
     }
 }
 
@@ -329,14 +441,15 @@ mod tests {
 
     fn values() -> Values {
         Values {
-            cloud_init: CloudInitValues {
+            agent: true,
+            cloud_init: Some(CloudInitValues {
                 interface: Some("ide2".into()),
                 storage: "ceph".into(),
-                user: "ubuntu".into(),
+                user: Some("ubuntu".into()),
                 ssh_keys: vec!["ssh-ed25519 AAAA key".into()],
                 dns_servers: vec!["192.0.2.53".into()],
                 search_domain: None,
-            },
+            }),
             cores: 2,
             cpu_type: "x86-64-v2-AES".into(),
             description: "tpm:v1 i=1 s=1 o=task_1 v=10000 h=00".into(),
@@ -363,12 +476,13 @@ mod tests {
             }],
             node_name: "pve1".into(),
             on_boot: false,
+            sockets: 1,
             started: false,
             tags: vec!["web".into()],
-            template: Template {
+            template: Some(Template {
                 vm_id: 9000,
                 node_name: "pve1".into(),
-            },
+            }),
             vm_id: 10_000,
         }
     }

@@ -50,8 +50,11 @@ impl TerraformProvisioner {
         config.map_err(|error| of_read(&error))
     }
 
-    /// The template and where it is.
-    async fn template(&self, server: &Server) -> Result<Template, ProvisionError> {
+    /// The template and where it is; none where others made the guest.
+    async fn template(&self, server: &Server) -> Result<Option<Template>, ProvisionError> {
+        if server.kept.imported {
+            return Ok(None);
+        }
         let vm_id = match &server.placement {
             Some(placement) => placement.template.0,
             None => {
@@ -76,11 +79,14 @@ impl TerraformProvisioner {
                     text,
                 ))
             },
-            |node_name| Ok(Template { vm_id, node_name }),
+            |node_name| Ok(Some(Template { vm_id, node_name })),
         )
     }
 
     pub(crate) fn surroundings(&self, server: &Server) -> Result<Surroundings<'_>, ProvisionError> {
+        if server.kept.imported {
+            return Ok(Surroundings::default());
+        }
         let role = self.settings.roles.get(&server.spec.role).ok_or_else(|| {
             let text = format!("the role {} is no longer configured", server.spec.role);
             ProvisionError::new(Fate::Refused, FailureCode::TemplateMissing, text)
@@ -128,13 +134,18 @@ impl TerraformProvisioner {
         let around = self.surroundings(server)?;
         let template = self.template(server).await?;
         let Some(view) = seen else {
+            let Some(template) = template else {
+                let text = format!("VM {} does not exist", server.vmid);
+                let code = FailureCode::GuestMissing;
+                return Err(ProvisionError::new(Fate::Refused, code, text));
+            };
             let node = server.placement.as_ref().map(|p| p.node.0.clone());
             let node = node.unwrap_or_else(|| template.node_name.clone());
             let config = self.config(&template.node_name, template.vm_id).await?;
             let facts = Facts::of_template(&config).map_err(unreadable)?;
             let held = latest.filter(|state| state.view.guest.is_some());
             return Ok(Start {
-                values: values(server, &node, template, &facts, &around),
+                values: values(server, &node, Some(template), &facts, &around),
                 import: false,
                 state: match held {
                     Some(state) => Some(emptied(&state)),

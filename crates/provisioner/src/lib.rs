@@ -20,7 +20,10 @@ pub use step::{
 };
 
 use async_trait::async_trait;
-use tpm_domain::{GuestEntry, GuestView, Identity, Mark, Server, ServerName, ServerSpec, Survey};
+use tpm_domain::{
+    GuestEntry, GuestSize, GuestView, Identity, Mark, Nic, PlannedField, Server, ServerName,
+    ServerSpec, Survey,
+};
 
 /// What a guest that may not be ours says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +43,32 @@ pub struct Inspection {
 /// A server as its guest's configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// Its name.
-    pub name: ServerName,
-    /// What may have been asked for. The role is the one whose tags the guest has.
-    pub spec: ServerSpec,
+    /// Its name, when a server can be called so.
+    pub name: Option<ServerName>,
+    /// The role whose tags the guest has.
+    pub role: Option<String>,
+    /// Its tags, when they are not that role's alone.
+    pub tags: Option<Vec<String>>,
+    /// How large it is.
+    pub size: GuestSize,
+    /// Its network interfaces.
+    pub nics: Vec<Nic>,
+}
+
+impl Described {
+    /// What may have been asked for.
+    #[must_use]
+    pub fn spec(&self, role: String) -> ServerSpec {
+        ServerSpec {
+            role,
+            cpu: self.size.cpu,
+            memory_mb: self.size.memory_mb,
+            disk_gb: self.size.disk_gb,
+            nics: self.nics.clone(),
+            tags: self.tags.clone(),
+            description: None,
+        }
+    }
 }
 
 /// An engine.
@@ -98,6 +123,15 @@ pub trait Provisioner: Send + Sync {
     /// When the world does not answer.
     async fn survey(&self) -> Result<Option<Survey>, ProvisionError> {
         Ok(None)
+    }
+
+    /// Takes over a guest that others made and nothing is changed on. Returns what would be changed when it
+    /// cannot be taken over as it is; nothing is kept of it then.
+    ///
+    /// # Errors
+    /// With the [`Fate`] that the world's answer deserves.
+    async fn adopt<'a>(&self, _call: &StepCall<'a>) -> Result<Vec<PlannedField>, ProvisionError> {
+        Ok(Vec::new())
     }
 
     /// Reads a guest of the list that no server is known for; `None` when it is gone.

@@ -58,6 +58,17 @@ impl ConfigUpdate {
         Ok(self)
     }
 
+    /// Keeps only the changes of options that `keep` says yes to.
+    #[must_use]
+    pub fn retain(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        let set: Vec<String> = self.set.keys().map(str::to_owned).collect();
+        for key in set.iter().filter(|key| !keep(key)) {
+            self.set.remove(key);
+        }
+        self.delete.retain(|key| keep(key));
+        self
+    }
+
     /// Makes PVE refuse the change if the configuration no longer has this digest.
     #[must_use]
     pub fn digest(mut self, digest: impl Into<String>) -> Self {

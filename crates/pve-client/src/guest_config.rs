@@ -203,6 +203,15 @@ impl GuestConfig {
             .transpose()
     }
 
+    /// Public keys for cloud-init, which PVE keeps percent-encoded.
+    #[must_use]
+    pub fn sshkeys(&self) -> Vec<String> {
+        let text = self.get("sshkeys").unwrap_or_default();
+        let text = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
+    }
+
     /// Settings of the guest agent.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::Result;
 use async_trait::async_trait;
 use std::time::Duration;
 use tpm_domain::job::Width;
-use tpm_domain::{Failure, StepRecord, Task, TaskId, TaskNote, TaskState, Timestamp};
+use tpm_domain::{Failure, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, Timestamp};
 
 /// The right to work on a task, for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +111,8 @@ pub trait LeaseWrites: Send + Sync {
     async fn width(&self, slot: &str) -> Result<(Option<Width>, bool)>;
     /// Writes down what was learned of a slot's best width.
     async fn save_width(&self, slot: &str, width: &Width) -> Result<()>;
+    /// Says which server the task turned out to be about.
+    async fn set_task_server(&self, task: TaskId, server: ServerId, name: &str) -> Result<()>;
     /// Writes what the task is doing and how far it is; progress never goes back.
     async fn save_progress(&self, task: TaskId, note: &TaskNote, progress: u8) -> Result<()>;
     /// The finished tasks of a bulk whose server is there as they made it and that no task takes back, in the

@@ -57,9 +57,18 @@ impl NewTask {
         requested_by: UserId,
     ) -> Self {
         Self {
+            server: Some(server),
+            ..Self::without_server(kind, token, requested_by)
+        }
+    }
+
+    /// A task of its own that has no server so far.
+    #[must_use]
+    pub fn without_server(kind: TaskKind, token: TaskToken, requested_by: UserId) -> Self {
+        Self {
             token,
             kind,
-            server: Some(server),
+            server: None,
             parent: None,
             requested_by,
             policy: BulkPolicy::Keep,
@@ -78,15 +87,8 @@ impl NewTask {
         requested_by: UserId,
     ) -> Self {
         Self {
-            token,
-            kind,
-            server: None,
-            parent: None,
-            requested_by,
             policy,
-            turn: 0,
-            payload: None,
-            undoes: None,
+            ..Self::without_server(kind, token, requested_by)
         }
     }
 

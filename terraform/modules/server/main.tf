@@ -11,21 +11,25 @@ resource "proxmox_virtual_environment_vm" "this" {
   reboot_after_update = false
   stop_on_destroy     = true
 
-  clone {
-    vm_id        = var.template.vm_id
-    node_name    = var.template.node_name
-    full         = var.full_clone
-    datastore_id = var.full_clone ? var.disk.storage : null
+  dynamic "clone" {
+    for_each = var.template[*]
+
+    content {
+      vm_id        = clone.value.vm_id
+      node_name    = clone.value.node_name
+      full         = var.full_clone
+      datastore_id = var.full_clone ? var.disk.storage : null
+    }
   }
 
   agent {
-    enabled = true
+    enabled = var.agent
     timeout = var.agent_timeout
   }
 
   cpu {
     cores   = var.cores
-    sockets = 1
+    sockets = var.sockets
     type    = var.cpu_type
   }
 
@@ -55,33 +59,41 @@ resource "proxmox_virtual_environment_vm" "this" {
     }
   }
 
-  initialization {
-    interface    = var.cloud_init.interface
-    datastore_id = var.cloud_init.storage
+  dynamic "initialization" {
+    for_each = var.cloud_init[*]
 
-    dynamic "dns" {
-      for_each = length(var.cloud_init.dns_servers) > 0 || var.cloud_init.search_domain != null ? [1] : []
+    content {
+      interface    = initialization.value.interface
+      datastore_id = initialization.value.storage
 
-      content {
-        servers = var.cloud_init.dns_servers
-        domain  = var.cloud_init.search_domain
-      }
-    }
+      dynamic "dns" {
+        for_each = length(initialization.value.dns_servers) > 0 || initialization.value.search_domain != null ? [1] : []
 
-    dynamic "ip_config" {
-      for_each = var.networks
-
-      content {
-        ipv4 {
-          address = coalesce(ip_config.value.address, "dhcp")
-          gateway = ip_config.value.gateway
+        content {
+          servers = initialization.value.dns_servers
+          domain  = initialization.value.search_domain
         }
       }
-    }
 
-    user_account {
-      username = var.cloud_init.user
-      keys     = var.cloud_init.ssh_keys
+      dynamic "ip_config" {
+        for_each = var.networks
+
+        content {
+          ipv4 {
+            address = coalesce(ip_config.value.address, "dhcp")
+            gateway = ip_config.value.gateway
+          }
+        }
+      }
+
+      dynamic "user_account" {
+        for_each = initialization.value.user != null || length(initialization.value.ssh_keys) > 0 ? [1] : []
+
+        content {
+          username = initialization.value.user
+          keys     = initialization.value.ssh_keys
+        }
+      }
     }
   }
 

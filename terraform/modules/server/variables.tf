@@ -36,11 +36,12 @@ variable "tags" {
 }
 
 variable "template" {
-  description = "Template to clone: its VMID and the node it is on."
+  description = "Template to clone: its VMID and the node it is on; null for a guest that is imported."
   type = object({
     vm_id     = number
     node_name = string
   })
+  default = null
 }
 
 variable "full_clone" {
@@ -50,13 +51,19 @@ variable "full_clone" {
 }
 
 variable "cores" {
-  description = "CPU cores."
+  description = "CPU cores of each socket."
   type        = number
 
   validation {
     condition     = var.cores >= 1 && floor(var.cores) == var.cores
     error_message = "At least one whole core."
   }
+}
+
+variable "sockets" {
+  description = "CPU sockets, of so many cores each."
+  type        = number
+  default     = 1
 }
 
 variable "cpu_type" {
@@ -106,26 +113,22 @@ variable "networks" {
   }))
 
   validation {
-    condition     = length(var.networks) > 0
-    error_message = "At least one interface."
-  }
-
-  validation {
     condition     = alltrue([for n in var.networks : n.address == null ? true : can(cidrhost(n.address, 0))])
     error_message = "Addresses are written with their prefix: 192.0.2.10/24."
   }
 }
 
 variable "cloud_init" {
-  description = "cloud-init: its drive, the user, public SSH keys, DNS."
+  description = "cloud-init: its drive, the user, public SSH keys, DNS; null where the guest has none."
   type = object({
     interface     = optional(string)
     storage       = string
-    user          = string
+    user          = optional(string)
     ssh_keys      = optional(list(string), [])
     dns_servers   = optional(list(string), [])
     search_domain = optional(string)
   })
+  default = null
 }
 
 variable "started" {
@@ -138,6 +141,12 @@ variable "on_boot" {
   description = "Start the guest with its node; null: as the template has it."
   type        = bool
   default     = null
+}
+
+variable "agent" {
+  description = "Whether the guest agent is enabled."
+  type        = bool
+  default     = true
 }
 
 variable "agent_timeout" {

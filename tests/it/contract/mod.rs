@@ -281,7 +281,7 @@ async fn foreign_change(engine: &str) -> anyhow::Result<()> {
         .map_err(anyhow::Error::msg)?;
     let view = bench.look().await?.context("no guest")?;
     ensure!(
-        view.drift.iter().any(|drift| drift.starts_with("cores: ")),
+        view.drift.iter().any(|drift| drift.option == "cores"),
         "{view:?}"
     );
     bench.walk(Operation::Change, Way::Plain).await?;

@@ -3,6 +3,7 @@
 
 mod bulks;
 mod gate;
+pub(crate) mod import;
 mod keys;
 mod networks;
 mod nodes;

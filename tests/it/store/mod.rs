@@ -74,6 +74,8 @@ pub(crate) fn new_server(name: &str, vmid: u32) -> NewServer {
     NewServer {
         name: ServerName::new(name).expect("a name"),
         spec: ServerSpec {
+            tags: None,
+            description: None,
             role: "web".into(),
             cpu: 2,
             memory_mb: 2048,

@@ -4,6 +4,7 @@ use super::{changed, completed, ejected, has_no_changes, ours, running, stack};
 use crate::fleet::{hand, is, refused, with};
 use anyhow::{Context, ensure};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()> {
@@ -129,6 +130,19 @@ async fn a_dry_run_reserves_nothing() -> anyhow::Result<()> {
     stack.stop().await
 }
 
+/// The module and its example under `dir`; where the example is.
+pub(super) fn example(dir: &Path) -> anyhow::Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    for folder in ["example", "modules/server"] {
+        std::fs::create_dir_all(dir.join(folder))?;
+        for file in std::fs::read_dir(source.join(folder))? {
+            let file = file?;
+            std::fs::copy(file.path(), dir.join(folder).join(file.file_name()))?;
+        }
+    }
+    Ok(dir.join("example"))
+}
+
 /// The module by hand, as its example shows: by the command line alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_module_works_by_hand() -> anyhow::Result<()> {
@@ -137,15 +151,7 @@ async fn the_module_works_by_hand() -> anyhow::Result<()> {
     };
     let stack = builder.start().await?;
     let dir = tempfile::tempdir()?;
-    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
-    for folder in ["example", "modules/server"] {
-        std::fs::create_dir_all(dir.path().join(folder))?;
-        for file in std::fs::read_dir(source.join(folder))? {
-            let file = file?;
-            std::fs::copy(file.path(), dir.path().join(folder).join(file.file_name()))?;
-        }
-    }
-    let example = dir.path().join("example");
+    let example = example(dir.path())?;
     tokio::task::block_in_place(|| {
         let run = |args: &[&str]| terraform.by_hand(&stack, &example, args);
         run(&["init", "-no-color"])?;

@@ -1,6 +1,7 @@
 //! Servers made by the real Terraform with the real provider, on the simulated cluster.
 
 mod eject;
+mod import;
 mod killed;
 mod plans;
 mod secrets;

@@ -67,6 +67,50 @@ pub(crate) async fn drift(
     answered(lang, result.await)
 }
 
+pub(crate) async fn decide_drift(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(text): Path<String>,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (choices, errors) = body::drift(body);
+        let done = state
+            .app
+            .decide_drift(&ctx, id(&text)?, &choices, errors)
+            .await?;
+        Ok(Json(changed(lang, done)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn import(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (draft, errors) = body::import(body);
+        let task = state.app.import_server(&ctx, &draft, errors).await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::ImportStarted),
+            "task_id": task,
+        });
+        Ok((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+/// What became of a change.
+fn changed(lang: Lang, done: ChangeOutcome) -> Value {
+    let (said, task) = match done {
+        ChangeOutcome::Saved => (Answer::Saved, None),
+        ChangeOutcome::Started(task) => (Answer::ChangeStarted, Some(task)),
+    };
+    json!({ "success": true, "message": answer(lang, said), "task_id": task })
+}
+
 /// What a create would come to, without making anything.
 async fn planned(
     state: &ApiState,
@@ -227,12 +271,7 @@ pub(crate) async fn change(
             .app
             .change_server(&ctx, id(&text)?, &change, errors)
             .await?;
-        let (said, task) = match done {
-            ChangeOutcome::Saved => (Answer::Saved, None),
-            ChangeOutcome::Started(task) => (Answer::ChangeStarted, Some(task)),
-        };
-        let body = json!({ "success": true, "message": answer(lang, said), "task_id": task });
-        Ok(Json(body).into_response())
+        Ok(Json(changed(lang, done)).into_response())
     };
     answered(lang, result.await)
 }

@@ -1,7 +1,7 @@
-//! Changing a server: cores, memory, disk by a task; the end of its time and its project at once.
+//! Changing a server: cores, memory, disk, tags, description by a task; the end of its time and its project at once.
 
 use super::delete::existing;
-use super::draft::ExpiryDraft;
+use super::draft::{ExpiryDraft, described, labels};
 use super::reserve::{Crossings, Refusal};
 use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ pub struct ServerChange {
     pub memory: Option<i64>,
     /// Disk in GiB; disks only grow.
     pub disk_size: Option<i64>,
+    /// All of its tags.
+    pub tags: Option<Vec<String>>,
+    /// What people say about it.
+    pub description: Option<String>,
     /// The end of its time; `Some` without a moment is no end.
     pub expiry: Option<ExpiryDraft>,
     /// Name of the project it belongs to.
@@ -144,6 +148,12 @@ impl App {
             let max = limits.max_disk_gb;
             set(change.disk_size, &mut spec.disk_gb, has, max, "disk_size");
         }
+        if let Some(tags) = labels(change.tags.as_deref(), "", errors) {
+            spec.tags = Some(tags);
+        }
+        if let Some(text) = described(change.description.as_deref(), "", errors) {
+            spec.description = Some(text);
+        }
         if let Some(name) = &change.confirm
             && name != server.name.as_str()
         {
@@ -160,7 +170,7 @@ impl App {
     }
 
     /// The same gate as for a new server, for what is asked for on top.
-    async fn gate(
+    pub(super) async fn gate(
         &self,
         tx: &(dyn UnitOfWork + Send + Sync),
         before: &Server,
@@ -205,17 +215,29 @@ impl App {
         })
     }
 
-    async fn enqueue_change(
+    pub(super) async fn refuse_busy(
+        &self,
+        tx: &(dyn UnitOfWork + Send + Sync),
+        id: ServerId,
+    ) -> std::result::Result<(), Refusal> {
+        match tx.active_task(id).await? {
+            Some(task) => {
+                let task = task.token;
+                Err(Error::Conflict(Conflict::ServerBusy { task }).into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A task that makes the guest what the row says; `before` is what the row says again when it fails.
+    pub(super) async fn enqueue_change(
         &self,
         ctx: &Ctx,
         tx: &(dyn UnitOfWork + Send + Sync),
         before: &Server,
         consent: bool,
     ) -> std::result::Result<TaskToken, Refusal> {
-        if let Some(task) = tx.active_task(before.id).await? {
-            let task = task.token;
-            return Err(Error::Conflict(Conflict::ServerBusy { task }).into());
-        }
+        self.refuse_busy(tx, before.id).await?;
         if !matches!(before.state, ServerState::Running | ServerState::Stopped) {
             let state = before.state.as_str();
             return Err(Error::Conflict(Conflict::WrongState { state }).into());

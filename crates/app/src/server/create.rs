@@ -180,6 +180,8 @@ impl App {
                     memory_mb: plan.memory_mb,
                     disk_gb: plan.disk_gb,
                     nics,
+                    tags: plan.tags.clone(),
+                    description: plan.description.clone(),
                 },
                 engine: plan.engine.clone(),
                 wish: plan.wish.clone(),

@@ -5,7 +5,7 @@ use crate::policy::Policy;
 use std::net::Ipv4Addr;
 use tpm_domain::{
     AddressPlan, AddressPool, Expiry, FieldErrors, Ipv4Range, NodeName, OnExpiry, PlacementWish,
-    Reason, ServerName, Spread, StaticAddress, Timestamp, in_subnet,
+    Reason, ServerName, ServerSpec, Spread, StaticAddress, Timestamp, in_subnet,
 };
 
 /// What was asked of one network interface.
@@ -65,6 +65,10 @@ pub struct ServerDraft {
     pub disk_size: Option<i64>,
     /// Which engine makes it.
     pub engine: Option<String>,
+    /// Its tags; the role's when not said.
+    pub tags: Option<Vec<String>>,
+    /// What people say about it.
+    pub description: Option<String>,
     /// Its interfaces; `None` when it has none of its own.
     pub network: Option<Vec<NetworkDraft>>,
     /// Name of the project it belongs to.
@@ -110,6 +114,8 @@ pub(crate) struct ServerPlan {
     pub(crate) memory_mb: u32,
     pub(crate) disk_gb: u32,
     pub(crate) engine: String,
+    pub(crate) tags: Option<Vec<String>>,
+    pub(crate) description: Option<String>,
     pub(crate) nics: Vec<NicPlan>,
     /// `None`: the default one.
     pub(crate) project: Option<ServerName>,
@@ -140,6 +146,44 @@ fn bounded(
             None
         }
     }
+}
+
+/// Tags as they are kept; every wrong one is told.
+pub(crate) fn labels(
+    tags: Option<&[String]>,
+    at: &str,
+    errors: &mut FieldErrors,
+) -> Option<Vec<String>> {
+    let tags = tags?;
+    let max = ServerSpec::MOST_TAGS;
+    if tags.len() > max {
+        errors.add(format!("{at}tags"), Reason::Count { min: 0, max });
+    }
+    for (n, tag) in tags.iter().enumerate().take(max) {
+        if !ServerSpec::is_tag(tag) {
+            let expected = "tag";
+            errors.add(format!("{at}tags[{n}]"), Reason::Type { expected });
+        }
+    }
+    let tags = tags.iter().map(String::as_str);
+    Some(ServerSpec::canonical_tags(tags))
+}
+
+/// A description as it is kept: lines of text, without control characters.
+pub(crate) fn described(text: Option<&str>, at: &str, errors: &mut FieldErrors) -> Option<String> {
+    let text = text?.replace("\r\n", "\n");
+    let max = ServerSpec::LONGEST_DESCRIPTION;
+    if text.chars().count() > max {
+        errors.add(format!("{at}description"), Reason::TooLong { max });
+    }
+    if text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
+        let expected = "text without control characters";
+        errors.add(format!("{at}description"), Reason::Type { expected });
+    }
+    Some(text.trim_end().to_owned())
 }
 
 impl ServerDraft {
@@ -200,6 +244,8 @@ impl ServerDraft {
                 None
             }
         };
+        let tags = labels(self.tags.as_deref(), at, errors);
+        let description = described(self.description.as_deref(), at, errors);
         let nics = match (&self.network, shared) {
             (Some(own), _) => understand_nics(own, &format!("{at}network_config"), policy, errors),
             (None, Some((_, nics))) => Some(nics.to_vec()),
@@ -236,6 +282,8 @@ impl ServerDraft {
             memory_mb: memory_mb?,
             disk_gb: disk_gb?,
             engine: engine?,
+            tags,
+            description,
             nics: nics?,
             project: match project {
                 Some(name) => Some(name?),

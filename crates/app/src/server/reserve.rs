@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use tpm_domain::{
     AddressPlan, ClusterPicture, Conflict, DEFAULT_NETWORK, Error, Event, EventKind, Expiry,
-    FieldErrors, Network, Nic, NodeName, Placement, PlacementWish, ProjectId, Reason, Server,
+    FieldErrors, Kept, Network, Nic, NodeName, Placement, PlacementWish, ProjectId, Reason, Server,
     ServerId, ServerName, ServerSpec, ServerState, Shortage, StaticAddress, TaskId, TaskKind,
     Unfit, Usage, in_subnet,
 };
@@ -158,6 +158,7 @@ impl App {
                         problem: None,
                         readiness: Vec::new(),
                         drift: Vec::new(),
+                        kept: Kept::default(),
                         ..row
                     })
                     .await?;

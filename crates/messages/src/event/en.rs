@@ -1,6 +1,6 @@
 //! Notifications in English.
 
-use super::{expiry, moment, power};
+use super::{expiry, listed, moment, power};
 use crate::{Lang, failure};
 use tpm_domain::{Event, EventKind};
 
@@ -59,6 +59,27 @@ pub(super) fn notification(event: &Event) -> String {
         EventKind::ChangeFailed { failure: why } => format!(
             "server {name} could not be changed: {}",
             failure(Lang::En, why)
+        ),
+        EventKind::Imported {
+            vmid,
+            engine,
+            other_engine: false,
+        } => format!("VM {vmid} was imported as server {name} (engine {engine})"),
+        EventKind::Imported {
+            vmid,
+            engine,
+            other_engine: true,
+        } => format!(
+            "VM {vmid} was imported as server {name}; the engine that was asked for cannot take it as it is, so that the engine {engine} has it"
+        ),
+        EventKind::ImportFailed { vmid, failure: why } => format!(
+            "VM {vmid} could not be imported: {}",
+            failure(Lang::En, why)
+        ),
+        EventKind::DriftDecided { adopted, ignored } => format!(
+            "what was changed by hand on server {name} was decided upon (adopted: {}; ignored: {})",
+            listed(adopted),
+            listed(ignored)
         ),
         EventKind::GuestMissing => format!("the guest of server {name} is gone"),
         EventKind::GuestFound => format!("the guest of server {name} is there again"),

@@ -1,6 +1,6 @@
 //! Notifications in Korean.
 
-use super::{expiry, moment, power};
+use super::{expiry, listed, moment, power};
 use crate::{Lang, failure};
 use tpm_domain::{Event, EventKind};
 
@@ -59,6 +59,27 @@ pub(super) fn notification(event: &Event) -> String {
         EventKind::ChangeFailed { failure: why } => format!(
             "서버 {name} 사양 변경에 실패했습니다: {}",
             failure(Lang::Ko, why)
+        ),
+        EventKind::Imported {
+            vmid,
+            engine,
+            other_engine: false,
+        } => format!("가상 머신 {vmid}을(를) 서버 {name}(으)로 가져왔습니다 (엔진 {engine})"),
+        EventKind::Imported {
+            vmid,
+            engine,
+            other_engine: true,
+        } => format!(
+            "가상 머신 {vmid}을(를) 서버 {name}(으)로 가져왔습니다. 요청한 엔진은 현재 상태 그대로 가져올 수 없어 {engine} 엔진으로 관리합니다"
+        ),
+        EventKind::ImportFailed { vmid, failure: why } => format!(
+            "가상 머신 {vmid}을(를) 가져오지 못했습니다: {}",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::DriftDecided { adopted, ignored } => format!(
+            "서버 {name}의 변경 사항을 정리했습니다 (반영: {}, 무시: {})",
+            listed(adopted),
+            listed(ignored)
         ),
         EventKind::GuestMissing => format!("서버 {name}의 가상 머신이 사라졌습니다"),
         EventKind::GuestFound => format!("서버 {name}의 가상 머신을 다시 찾았습니다"),

@@ -5,7 +5,9 @@ use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
 use std::time::Duration;
 use tpm_domain::job::Width;
-use tpm_domain::{Failure, StepRecord, Task, TaskId, TaskNote, TaskState, Timestamp, parent_state};
+use tpm_domain::{
+    Failure, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, Timestamp, parent_state,
+};
 use tpm_store::{Lease, LeaseWrites, Result, SlotAnswer, SlotNeed};
 
 impl Tables {
@@ -200,6 +202,13 @@ impl LeaseWrites for Session<Transaction> {
         self.0.change(|tables| {
             tables.widths.set(slot.to_owned(), width.clone());
             Ok(())
+        })
+    }
+
+    async fn set_task_server(&self, task: TaskId, server: ServerId, name: &str) -> Result<()> {
+        self.0.change_task(task, |row| {
+            row.task.server = Some(server);
+            row.task.server_name = Some(name.to_owned());
         })
     }
 

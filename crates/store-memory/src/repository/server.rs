@@ -4,7 +4,9 @@ use super::page;
 use crate::rows::{ServerRow, Tables, Thing, broken};
 use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
-use tpm_domain::{ExpiryStage, OnExpiry, Server, ServerId, ServerName, ServerState, Timestamp};
+use tpm_domain::{
+    ExpiryStage, Kept, OnExpiry, Server, ServerId, ServerName, ServerState, Timestamp,
+};
 use tpm_store::{NewServer, Page, Result, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 
 fn alive(tables: &Tables) -> impl Iterator<Item = &Server> {
@@ -118,6 +120,7 @@ impl ServerWrites for Session<Transaction> {
                 placement: new.placement.clone(),
                 expiry: new.expiry,
                 drift: Vec::new(),
+                kept: Kept::default(),
                 state: ServerState::Creating,
                 engine: new.engine.clone(),
                 vmid: new.vmid,

@@ -34,6 +34,9 @@ pub struct Model {
     pub expires_ms: Option<i64>,
     pub on_expiry: String,
     pub expiry_stage: String,
+    pub tags: Option<String>,
+    pub description: Option<String>,
+    pub kept: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,7 @@
 mod m0001_begin;
 mod m0002_fleet;
 mod m0003_terraform;
+mod m0004_kept;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_begin::Migration),
             Box::new(m0002_fleet::Migration),
             Box::new(m0003_terraform::Migration),
+            Box::new(m0004_kept::Migration),
         ]
     }
 }

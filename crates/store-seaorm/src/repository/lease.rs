@@ -10,7 +10,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement};
 use std::time::Duration;
 use tpm_domain::job::Width;
-use tpm_domain::{Failure, StepRecord, Task, TaskId, TaskNote, TaskState, parent_state};
+use tpm_domain::{Failure, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, parent_state};
 use tpm_store::{Lease, LeaseWrites, Result, SlotAnswer, SlotNeed};
 
 impl Session<DatabaseTransaction> {
@@ -235,6 +235,15 @@ impl LeaseWrites for Session<DatabaseTransaction> {
             .into_iter()
             .map(|row| rows::task(row, None))
             .collect()
+    }
+
+    async fn set_task_server(&self, task: TaskId, server: ServerId, name: &str) -> Result<()> {
+        self.run(
+            "UPDATE tasks SET server_id = $1, server_name = $2 WHERE id = $3",
+            [server.0.into(), name.into(), task.0.into()],
+        )
+        .await
+        .map(|_| ())
     }
 
     async fn save_progress(&self, task: TaskId, note: &TaskNote, progress: u8) -> Result<()> {

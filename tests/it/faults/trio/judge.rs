@@ -49,7 +49,10 @@ impl Play {
                 self.stands(actor, "running").await
             }
             TaskKind::StopServer => self.stands(actor, "stopped").await,
-            TaskKind::BulkCreate | TaskKind::BulkDelete | TaskKind::BulkPower => Ok(()),
+            TaskKind::ImportServer
+            | TaskKind::BulkCreate
+            | TaskKind::BulkDelete
+            | TaskKind::BulkPower => Ok(()),
         }
     }
 

@@ -34,7 +34,7 @@ macro_rules! every {
 }
 
 /// Every kind of task.
-fn kinds() -> [TaskKind; 10] {
+fn kinds() -> [TaskKind; 11] {
     every!(TaskKind {
         CreateServer,
         DeleteServer,
@@ -42,6 +42,7 @@ fn kinds() -> [TaskKind; 10] {
         StopServer,
         RestartServer,
         ChangeServer,
+        ImportServer,
         RemoveOrphan,
         BulkCreate,
         BulkDelete,
@@ -70,7 +71,11 @@ fn operation(kind: TaskKind) -> Option<Operation> {
         TaskKind::StopServer => Some(Operation::Stop),
         TaskKind::RestartServer => Some(Operation::Restart),
         TaskKind::ChangeServer => Some(Operation::Change),
-        TaskKind::BulkCreate | TaskKind::BulkDelete | TaskKind::BulkPower => None,
+        // An import changes nothing: it has no steps.
+        TaskKind::ImportServer
+        | TaskKind::BulkCreate
+        | TaskKind::BulkDelete
+        | TaskKind::BulkPower => None,
     }
 }
 

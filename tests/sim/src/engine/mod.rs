@@ -13,8 +13,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_domain::{
-    FailureCode, GuestEntry, GuestSize, GuestView, Identity, Mark, NodeName, NodeView, PowerState,
-    Rung, Server, Survey,
+    Drift, FailureCode, GuestEntry, GuestSize, GuestView, Identity, Mark, NodeName, NodeView,
+    PowerState, Rung, Server, Survey,
 };
 use tpm_provisioner::{
     Acted, Fate, Inspection, Observed, OnFailure, Operation, ProvisionError, Provisioner, Slot,
@@ -281,7 +281,11 @@ impl Provisioner for Engine {
             drift: if (guest.cpu, guest.memory_mb) == (wanted.cpu, wanted.memory_mb) {
                 Vec::new()
             } else {
-                vec![format!("cores: {}, {}", wanted.cpu, guest.cpu)]
+                vec![Drift {
+                    option: "cores".into(),
+                    wanted: Some(wanted.cpu.to_string()),
+                    found: Some(guest.cpu.to_string()),
+                }]
             },
         }))
     }
