@@ -14,9 +14,9 @@ use tpm_pve_client::{ErrorClass, GuestStatus, TaskFilter, TaskSource, Upid};
 /// fail ten seconds later.
 const AFTER_STOP: Duration = Duration::from_secs(3);
 
-fn seen(found: &Found, power: PowerState, status: &GuestStatus) -> Observed {
+fn seen(node: &str, power: PowerState, status: &GuestStatus) -> Observed {
     let learned = Learned {
-        node: Some(NodeName(found.node.clone())),
+        node: Some(NodeName(node.to_owned())),
         power: Some(power),
         ..Learned::default()
     };
@@ -52,6 +52,10 @@ impl ProxmoxProvisioner {
     ) -> Result<Observed, ProvisionError> {
         let failed = match self.begun(call).await? {
             Begun::Running(wait) => return Ok(wait),
+            // It is the guest that was looked at right before it was started.
+            Begun::Ended if call.operation == Operation::Create => {
+                return self.started(call).await;
+            }
             Begun::Failed(error) => Some(error),
             Begun::Nothing | Begun::Ended => None,
         };
@@ -62,10 +66,30 @@ impl ProxmoxProvisioner {
         }
         let status = self.status(&found, call).await?;
         match failed {
-            _ if status.status == "running" => Ok(seen(&found, PowerState::Running, &status)),
+            _ if status.status == "running" => Ok(seen(&found.node, PowerState::Running, &status)),
             Some(error) if error.fate == Fate::Busy => Err(error.after(AFTER_STOP)),
             Some(error) => Err(refusal(error)),
             None => Ok(Observed::Needed(json!({ "node": found.node }))),
+        }
+    }
+
+    /// After a start that ended well: whether the guest runs.
+    async fn started(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
+        if let Some(node) = &call.server.node
+            && let Ok(status) = self
+                .client
+                .guest_status(&node.0, call.server.vmid.0)
+                .await
+            && status.status == "running"
+        {
+            return Ok(seen(&node.0, PowerState::Running, &status));
+        }
+        // It was moved, or has stopped since.
+        let found = self.ours(call).await?;
+        let status = self.status(&found, call).await?;
+        match status.status.as_str() {
+            "running" => Ok(seen(&found.node, PowerState::Running, &status)),
+            _ => Ok(Observed::Needed(json!({ "node": found.node }))),
         }
     }
 
@@ -92,7 +116,7 @@ impl ProxmoxProvisioner {
         let found = self.ours(call).await?;
         let status = self.status(&found, call).await?;
         match failed {
-            _ if status.status == "stopped" => Ok(seen(&found, PowerState::Stopped, &status)),
+            _ if status.status == "stopped" => Ok(seen(&found.node, PowerState::Stopped, &status)),
             Some(error) if error.fate != Fate::Ask => Err(error),
             _ => Ok(Observed::Needed(
                 json!({ "node": found.node, "force": asked }),
@@ -154,7 +178,7 @@ impl ProxmoxProvisioner {
         let asked = !matches!(begun, Begun::Nothing);
         match begun {
             Begun::Ended if status.status == "running" => {
-                Ok(seen(&found, PowerState::Running, &status))
+                Ok(seen(&found.node, PowerState::Running, &status))
             }
             Begun::Failed(error) if error.fate != Fate::Ask => Err(error),
             _ => {

@@ -67,9 +67,12 @@ impl ProxmoxProvisioner {
             return Ok(Observed::Wait { after, percent });
         }
         let node = self.node(call).await?;
-        match self.client.agent_ping(&node, call.server.vmid.0).await {
-            Ok(()) => {
-                self.watch.answers(call.server.vmid.0, &kind, call.elapsed);
+        // What the next rung asks, so that one question does for both.
+        let vmid = call.server.vmid.0;
+        match self.client.agent_interfaces(&node, vmid).await {
+            Ok(said) => {
+                self.watch.answers(vmid, &kind, call.elapsed);
+                self.watch.hear(vmid, said);
                 let learned = Learned {
                     node: Some(NodeName(node)),
                     ..Learned::default()
@@ -80,7 +83,7 @@ impl ProxmoxProvisioner {
                 })
             }
             Err(error) => {
-                self.watch.is_silent(call.server.vmid.0);
+                self.watch.is_silent(vmid);
                 self.moved(call, &error).await
             }
         }
@@ -90,27 +93,33 @@ impl ProxmoxProvisioner {
         &self,
         call: &StepCall<'_>,
     ) -> Result<Observed, ProvisionError> {
-        let node = self.node(call).await?;
-        match self
-            .client
-            .agent_interfaces(&node, call.server.vmid.0)
-            .await
+        let vmid = call.server.vmid.0;
+        if let Some(said) = self.watch.heard(vmid)
+            && let Some(ip) = wanted(call, &said)
         {
+            return Ok(addressed(ip));
+        }
+        let node = self.node(call).await?;
+        match self.client.agent_interfaces(&node, vmid).await {
             Ok(interfaces) => {
                 let Some(ip) = wanted(call, &interfaces) else {
                     return Ok(patience(call));
                 };
-                let learned = Learned {
-                    ip_address: Some(ip),
-                    ..Learned::default()
-                };
-                Ok(Observed::Done {
-                    evidence: json!({ "address": ip }),
-                    learned,
-                })
+                Ok(addressed(ip))
             }
             Err(error) => self.moved(call, &error).await,
         }
+    }
+}
+
+fn addressed(ip: IpAddr) -> Observed {
+    let learned = Learned {
+        ip_address: Some(ip),
+        ..Learned::default()
+    };
+    Observed::Done {
+        evidence: json!({ "address": ip }),
+        learned,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
-use tpm_pve_client::{Client, Error, GuestConfig, Resource, TaskStatus, Upid};
+use tpm_pve_client::{Client, Error, GuestConfig, Interface, Resource, TaskStatus, Upid};
 
 /// Least time between two questions.
 const GAP: Duration = Duration::from_millis(250);
@@ -18,6 +18,8 @@ const ASK_ALONE: Duration = Duration::from_secs(5);
 const JUST_READ: Duration = Duration::from_secs(2);
 /// The share of its usual time after which something is looked at first.
 const EARLY: f64 = 0.9;
+/// What answered at the first question may have been there earlier: it is asked so much earlier next time.
+const EARLIER: f64 = 0.9;
 /// How much a new duration counts beside those before.
 const NEW: f64 = 0.3;
 
@@ -39,6 +41,8 @@ pub(crate) struct Watch {
     paces: std::sync::Mutex<HashMap<String, f64>>,
     /// Guests whose agent was asked and has not answered so far.
     silent: std::sync::Mutex<HashSet<u32>>,
+    /// What agents said of their guests' interfaces a moment ago.
+    heard: std::sync::Mutex<HashMap<u32, (Instant, Vec<Interface>)>>,
     /// Since when nodes were seen to be away, of those that were asked about.
     away: Mutex<HashMap<String, Instant>>,
 }
@@ -56,8 +60,24 @@ impl Watch {
             read: std::sync::Mutex::default(),
             paces: std::sync::Mutex::default(),
             silent: std::sync::Mutex::default(),
+            heard: std::sync::Mutex::default(),
             away: Mutex::default(),
         }
+    }
+
+    /// Keeps what an agent said for the look that follows.
+    pub(crate) fn hear(&self, vmid: u32, said: Vec<Interface>) {
+        let mut heard = unpoisoned(&self.heard);
+        heard.retain(|_, (at, _)| at.elapsed() < JUST_READ);
+        heard.insert(vmid, (Instant::now(), said));
+    }
+
+    /// What an agent said a moment ago; once.
+    pub(crate) fn heard(&self, vmid: u32) -> Option<Vec<Interface>> {
+        let heard = unpoisoned(&self.heard).remove(&vmid);
+        heard
+            .filter(|(at, _)| at.elapsed() < JUST_READ)
+            .map(|(_, said)| said)
     }
 
     /// A list that was asked for at `moment` or later: what changed before is in it.
@@ -185,7 +205,8 @@ impl Watch {
     /// have been there for long: next time it is asked earlier.
     pub(crate) fn answers(&self, vmid: u32, kind: &str, after: Duration) {
         let was_silent = unpoisoned(&self.silent).remove(&vmid);
-        self.took(kind, if was_silent { after } else { after / 2 });
+        let usual = if was_silent { 1.0 } else { EARLIER };
+        self.took(kind, after.mul_f64(usual));
     }
 
     /// Something of this kind took so long.

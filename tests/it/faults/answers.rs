@@ -239,12 +239,6 @@ async fn an_agent_that_never_answers_is_a_warning() -> anyhow::Result<()> {
         .set("PROXMOX__AGENT_TIMEOUT_SECS", 1)
         .start()
         .await?;
-    let ping = Fault::once(
-        "POST",
-        "/nodes/*/qemu/*/agent/ping",
-        status(500, "QEMU guest agent is not running", false),
-    );
-    stack.simulator.faults().inject(ping.times(0));
     let interfaces = Fault::once(
         "GET",
         "/nodes/*/qemu/*/agent/network-get-interfaces",

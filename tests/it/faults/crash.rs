@@ -95,8 +95,9 @@ async fn a_wait_for_the_agent_survives_its_worker() -> anyhow::Result<()> {
         body: None,
         applied: false,
     };
-    let ping = Fault::once("POST", "/nodes/*/qemu/*/agent/ping", silent).times(0);
-    let ping = stack.simulator.faults().inject(ping);
+    let path = "/nodes/*/qemu/*/agent/network-get-interfaces";
+    let mute = Fault::once("GET", path, silent).times(0);
+    let mute = stack.simulator.faults().inject(mute);
     let (task, subject) = ask_create(&stack).await?;
     let nowhere = stack.dir.path().join("never");
     let mut command = Command::new(env!("CARGO_BIN_EXE_stoppable-worker"));
@@ -120,7 +121,7 @@ async fn a_wait_for_the_agent_survives_its_worker() -> anyhow::Result<()> {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     worker.kill()?;
-    stack.simulator.faults().remove(ping);
+    stack.simulator.faults().remove(mute);
     stack.start_worker()?;
     let task = stack.client.ended(&task).await?;
     ensure!(task["status"] == "completed", "{task:#}");

@@ -167,7 +167,7 @@ const READS: [(&str, &str); 6] = [
     ("GET", "/nodes/*/qemu/*/config"),
     ("GET", "/nodes/*/qemu/*/status/current"),
     ("GET", "/nodes/*/qemu/*/agent/network-get-interfaces"),
-    ("POST", "/nodes/*/qemu/*/agent/ping"),
+    ("GET", "/cluster/tasks"),
 ];
 
 fn status(code: u16, reason: &str, applied: bool) -> FaultKind {

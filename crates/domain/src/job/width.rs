@@ -6,39 +6,51 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A measurement takes so many ends of work for each place.
-const ROUNDS: u32 = 2;
+const ROUNDS: u32 = 3;
 /// Fewest ends of work that are counted for a rate.
-const LEAST: u32 = 6;
+const LEAST: u32 = 12;
 /// Most ends of work that one measurement waits for.
-const MOST: u32 = 24;
-/// A larger width must be better by this share to be moved to.
-const CLEARLY: f64 = 1.03;
-/// A smaller width may be worse by this share and is moved to all the same.
-const ALIKE: f64 = 1.01;
-/// After so many measurements without a better neighbour, the neighbours are measured anew: hosts change.
-const SETTLED: u32 = 12;
-/// How much a new measurement of a width counts beside what is known of it.
-const NEW: f64 = 0.5;
+const MOST: u32 = 48;
+/// How far a rate that was measured on few ends of work may be from the true one, in shares of itself and
+/// for one end: it shrinks with the root of their number.
+const DOUBT: f64 = 0.7;
+/// What is known counts so much less with each measurement: hosts change.
+const FADES: f64 = 0.98;
+
+/// What was measured at one width.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Measured {
+    /// Ends of work.
+    ended: f64,
+    /// Seconds that they took in all.
+    secs: f64,
+}
+
+impl Measured {
+    fn rate(self) -> f64 {
+        self.ended / self.secs.max(0.001)
+    }
+
+    /// The best that the true rate may well be.
+    fn hoped(self) -> f64 {
+        self.rate() * (1.0 + DOUBT / self.ended.max(1.0).sqrt())
+    }
+}
 
 /// What is known of a kind of work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Width {
     /// How many may run at once now.
     pub now: u32,
-    /// The best one known; `now` leaves it only to measure a neighbour.
-    home: u32,
-    /// Whether more was better the last time that something was.
-    upwards: bool,
     /// Never more.
     most: u32,
     /// When the present measurement began; `None` while nobody waits, for then a rate says nothing.
     began: Option<Timestamp>,
     /// Ends of work since then.
     ended: u32,
-    /// Measurements since home changed or its neighbours were forgotten.
-    stayed: u32,
-    /// Ends per second by width, as far as measured.
-    rates: BTreeMap<u32, f64>,
+    /// What was measured, by width.
+    #[serde(default)]
+    measured: BTreeMap<u32, Measured>,
 }
 
 impl Width {
@@ -46,16 +58,12 @@ impl Width {
     #[must_use]
     pub fn new(start: u32, most: u32) -> Self {
         let most = most.max(1);
-        let start = start.clamp(1, most);
         Self {
-            now: start,
-            home: start,
-            upwards: true,
+            now: start.clamp(1, most),
             most,
             began: None,
             ended: 0,
-            stayed: 0,
-            rates: BTreeMap::new(),
+            measured: BTreeMap::new(),
         }
     }
 
@@ -64,7 +72,6 @@ impl Width {
     pub fn within(mut self, most: u32) -> Self {
         self.most = most.max(1);
         self.now = self.now.min(self.most);
-        self.home = self.home.min(self.most);
         self
     }
 
@@ -82,11 +89,13 @@ impl Width {
         if self.ended < (self.now * ROUNDS).clamp(LEAST, MOST) {
             return;
         }
-        let secs = at.since(began).as_secs_f64().max(0.001);
-        let rate = f64::from(self.ended) / secs;
-        let known = self.rates.entry(self.now).or_insert(rate);
-        *known += (rate - *known) * NEW;
-        self.stayed += 1;
+        for known in self.measured.values_mut() {
+            known.ended *= FADES;
+            known.secs *= FADES;
+        }
+        let known = self.measured.entry(self.now).or_default();
+        known.ended += f64::from(self.ended);
+        known.secs += at.since(began).as_secs_f64();
         self.choose();
         self.restart(at);
     }
@@ -94,11 +103,9 @@ impl Width {
     /// A lock was held for too long, or the host had no worker left: half as many.
     pub fn busy(&mut self, at: Timestamp) {
         self.now = (self.now / 2).max(1);
-        self.home = self.now;
-        self.stayed = 0;
         // What was measured above was measured on another day.
         let now = self.now;
-        self.rates.retain(|width, _| *width <= now);
+        self.measured.retain(|width, _| *width <= now);
         self.restart(at);
     }
 
@@ -107,38 +114,29 @@ impl Width {
         self.ended = 0;
     }
 
-    /// Decides between home and the neighbour that was just measured, then looks at a neighbour of home
-    /// that is not known, on the side first on which it got better last.
+    /// The best known width or a neighbour of it: one that is not known, else the one that may well be the
+    /// best. What was measured often is known well, so the neighbours of a clear best are seldom looked at.
     fn choose(&mut self) {
-        let rate = |width: u32| self.rates.get(&width).copied();
-        if self.now != self.home
-            && let (Some(here), Some(home)) = (rate(self.now), rate(self.home))
-        {
-            let better = if self.now > self.home {
-                here > home * CLEARLY
-            } else {
-                // Fewer at once for the same is gentler.
-                here * ALIKE >= home
-            };
-            if better {
-                self.upwards = self.now > self.home;
-                self.home = self.now;
-                self.stayed = 0;
-            }
-        }
-        if self.stayed >= SETTLED {
-            self.stayed = 0;
-            let home = self.home;
-            self.rates.retain(|width, _| *width == home);
-        }
-        let step = (self.home / 4).max(1);
-        let up = (self.home + step).min(self.most);
-        let down = self.home.saturating_sub(step).max(1);
-        let sides = if self.upwards { [up, down] } else { [down, up] };
-        self.now = sides
+        let best = self
+            .measured
+            .iter()
+            .max_by(|(_, a), (_, b)| a.rate().total_cmp(&b.rate()));
+        let Some((&best, _)) = best else { return };
+        let best = best.min(self.most);
+        let step = (best / 4).max(1);
+        let up = (best + step).min(self.most);
+        let down = best.saturating_sub(step).max(1);
+        let hoped = |width: &u32| match self.measured.get(width) {
+            Some(known) => known.hoped(),
+            None => f64::INFINITY,
+        };
+        // Of alike ones the last: fewer at once for the same is gentler, but the unknown is looked for above
+        // first.
+        let unknown = [up, best, down].into_iter().find(|w| hoped(w).is_infinite());
+        let likely = [up, best, down]
             .into_iter()
-            .find(|width| !self.rates.contains_key(width))
-            .unwrap_or(self.home);
+            .max_by(|a, b| hoped(a).total_cmp(&hoped(b)));
+        self.now = unknown.or(likely).unwrap_or(best);
     }
 }
 
