@@ -76,10 +76,7 @@ impl ProxmoxProvisioner {
     /// After a start that ended well: whether the guest runs.
     async fn started(&self, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
         if let Some(node) = &call.server.node
-            && let Ok(status) = self
-                .client
-                .guest_status(&node.0, call.server.vmid.0)
-                .await
+            && let Ok(status) = self.client.guest_status(&node.0, call.server.vmid.0).await
             && status.status == "running"
         {
             return Ok(seen(&node.0, PowerState::Running, &status));

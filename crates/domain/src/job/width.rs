@@ -10,10 +10,12 @@ const ROUNDS: u32 = 3;
 /// Fewest ends of work that are counted for a rate.
 const LEAST: u32 = 12;
 /// Most ends of work that one measurement waits for.
-const MOST: u32 = 48;
+const MOST: u32 = 36;
 /// How far a rate that was measured on few ends of work may be from the true one, in shares of itself and
 /// for one end: it shrinks with the root of their number.
 const DOUBT: f64 = 0.7;
+/// A width whose rate is worse by no more than this share is as good as the best one.
+const ALIKE: f64 = 1.01;
 /// What is known counts so much less with each measurement: hosts change.
 const FADES: f64 = 0.98;
 
@@ -48,6 +50,10 @@ pub struct Width {
     began: Option<Timestamp>,
     /// Ends of work since then.
     ended: u32,
+    /// The best one known.
+    home: u32,
+    /// Whether more was better the last time that something was.
+    upwards: bool,
     /// What was measured, by width.
     #[serde(default)]
     measured: BTreeMap<u32, Measured>,
@@ -58,11 +64,14 @@ impl Width {
     #[must_use]
     pub fn new(start: u32, most: u32) -> Self {
         let most = most.max(1);
+        let start = start.clamp(1, most);
         Self {
-            now: start.clamp(1, most),
+            now: start,
             most,
             began: None,
             ended: 0,
+            home: start,
+            upwards: true,
             measured: BTreeMap::new(),
         }
     }
@@ -114,25 +123,31 @@ impl Width {
         self.ended = 0;
     }
 
-    /// The best known width or a neighbour of it: one that is not known, else the one that may well be the
-    /// best. What was measured often is known well, so the neighbours of a clear best are seldom looked at.
+    /// The best known width or a neighbour of it: one that is not known, on the side first on which it got
+    /// better last, else the one that may well be the best. What was measured often is known well, so the
+    /// neighbours of a clear best are seldom looked at.
     fn choose(&mut self) {
+        let rates = self.measured.values().map(|known| known.rate());
+        let top = rates.fold(0.0, f64::max);
+        // Of alike ones the smallest: fewer at once for the same is gentler.
         let best = self
             .measured
             .iter()
-            .max_by(|(_, a), (_, b)| a.rate().total_cmp(&b.rate()));
+            .find(|(_, known)| known.rate() * ALIKE >= top);
         let Some((&best, _)) = best else { return };
         let best = best.min(self.most);
+        if best != self.home {
+            self.upwards = best > self.home;
+            self.home = best;
+        }
         let step = (best / 4).max(1);
         let up = (best + step).min(self.most);
         let down = best.saturating_sub(step).max(1);
-        let hoped = |width: &u32| match self.measured.get(width) {
-            Some(known) => known.hoped(),
-            None => f64::INFINITY,
-        };
-        // Of alike ones the last: fewer at once for the same is gentler, but the unknown is looked for above
-        // first.
-        let unknown = [up, best, down].into_iter().find(|w| hoped(w).is_infinite());
+        let hoped = |width: &u32| self.measured.get(width).map_or(0.0, |known| known.hoped());
+        let sides = if self.upwards { [up, down] } else { [down, up] };
+        let unknown = sides
+            .into_iter()
+            .find(|width| !self.measured.contains_key(width));
         let likely = [up, best, down]
             .into_iter()
             .max_by(|a, b| hoped(a).total_cmp(&hoped(b)));
