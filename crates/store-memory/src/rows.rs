@@ -50,6 +50,13 @@ pub(crate) struct TaskRow {
 }
 
 impl TaskRow {
+    /// Whether it is parked for a place and was not made due for one yet.
+    pub(crate) fn waits_for(&self, slot: &str, now: Timestamp) -> bool {
+        self.waiting_slot.as_deref() == Some(slot)
+            && self.owner.is_none()
+            && self.next_run.is_some_and(|due| due > now)
+    }
+
     /// The bulk it belongs to, or it itself.
     pub(crate) fn bulk(&self) -> TaskId {
         self.task.parent.unwrap_or(self.task.id)
