@@ -124,6 +124,8 @@ pub(crate) struct Tables {
     pub(crate) foreign_addresses: Table<(Vmid, Ipv4Addr), ForeignAddress>,
     pub(crate) sightings: Table<Vmid, (String, Timestamp)>,
     pub(crate) remembered: Table<(i64, String), (Remembered, Timestamp)>,
+    /// The latest version of each server's state.
+    pub(crate) serials: Table<ServerId, u64>,
 }
 
 impl Tables {

@@ -3,7 +3,7 @@
 
 mod bulks;
 mod gate;
-mod keys;
+pub(crate) mod keys;
 mod networks;
 mod nodes;
 mod projects;
