@@ -4,6 +4,7 @@
 //! Between the worker and the command stands a small shell that waits for either of them: when the worker
 //! dies, however it dies, the pipe to it closes and the shell kills the whole group, the provider included.
 
+use crate::progress::Stages;
 use crate::settings::{ProviderLogin, TerraformSettings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -88,6 +89,8 @@ pub(crate) struct Run<'a> {
     pub(crate) secrets: &'a [SecretString],
     /// Where its lines go as they come.
     pub(crate) tell: Option<mpsc::Sender<Vec<String>>>,
+    /// Who is told of the stages that its lines tell of.
+    pub(crate) stages: Option<Stages<'a>>,
 }
 
 /// The environment of every run. Nothing of the worker's own is in it.
@@ -143,6 +146,7 @@ pub(crate) async fn version(settings: &TerraformSettings, dir: &Path) -> Result<
         env,
         secrets: &[],
         tell: None,
+        stages: None,
     };
     let ended = run.finish(settings).await?;
     let text = ended.lines.join("\n");
@@ -211,6 +215,9 @@ impl Run<'_> {
                 Err(_) => (true, false),
                 Ok(line) => match line? {
                     Some(line) => {
+                        if let Some(stages) = &self.stages {
+                            stages.heard(&line);
+                        }
                         all.push(self.clean(line));
                         (false, false)
                     }

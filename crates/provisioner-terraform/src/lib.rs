@@ -11,6 +11,7 @@ mod backend;
 mod cli;
 mod eject;
 mod plan;
+mod progress;
 mod render;
 mod room;
 mod run;

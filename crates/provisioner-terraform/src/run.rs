@@ -4,6 +4,7 @@ use crate::TerraformProvisioner;
 use crate::backend::Backend;
 use crate::cli::{self, CliError, Ended, Run};
 use crate::plan;
+use crate::progress::{Stage, Stages};
 use crate::render::{self, Values, pretty};
 use crate::room::{OpenPlan, RoomError};
 use crate::settings::ProviderLogin;
@@ -77,6 +78,7 @@ pub(crate) struct Session<'a> {
     dir: TempDir,
     env: BTreeMap<&'static str, OsString>,
     secrets: Vec<SecretString>,
+    stages: Stages<'a>,
     log: mpsc::Sender<Vec<String>>,
     writing: tokio::task::JoinHandle<()>,
     _backend: Backend,
@@ -155,6 +157,7 @@ impl TerraformProvisioner {
             env: cli::environment(&self.settings, draft.path(), &rc),
             secrets: &[],
             tell: None,
+            stages: None,
         }
         .finish(&self.settings)
         .await?;
@@ -170,11 +173,11 @@ impl TerraformProvisioner {
     }
 
     /// Opens a run: waits for a place, writes the code, begins to serve the state, initializes.
-    pub(crate) async fn open(
-        &self,
-        call: &StepCall<'_>,
+    pub(crate) async fn open<'a>(
+        &'a self,
+        call: &StepCall<'a>,
         from: Start,
-    ) -> Result<Session<'_>, RunError> {
+    ) -> Result<Session<'a>, RunError> {
         let ready = self.ready().await?;
         let place = self
             .runs
@@ -242,12 +245,14 @@ impl TerraformProvisioner {
             dir,
             env,
             secrets,
+            stages: Stages::of(call),
             log,
             writing,
             _backend: backend,
             _place: place,
         };
         session.must(&["init", "-input=false", "-no-color"]).await?;
+        session.stages.reached(Stage::Initialized);
         Ok(session)
     }
 }
@@ -260,6 +265,7 @@ impl Session<'_> {
             env: self.env.clone(),
             secrets: &self.secrets,
             tell: tell.then(|| self.log.clone()),
+            stages: Some(self.stages),
         };
         if tell {
             let begun = json!({
@@ -308,6 +314,7 @@ impl Session<'_> {
         if self.shows || before.is_none_or(|before| before.values != plan.values) {
             room.put_plan(self.server, &self.fence, &plan).await?;
         }
+        self.stages.reached(Stage::Planned);
         Ok(plan)
     }
 
@@ -327,6 +334,7 @@ impl Session<'_> {
             PLAN_FILE,
         ])
         .await?;
+        self.stages.reached(Stage::Settled);
         Ok(())
     }
 

@@ -15,8 +15,8 @@ pub use code::{CodeError, CodeFile, OlderState, PlanView, RunLine, ServerCode, S
 pub use error::{Fate, ProvisionError};
 pub use signer::{MarkSigner, WeakKey};
 pub use step::{
-    Acted, Learned, Observed, OnFailure, Operation, Slot, SlotWidth, StepCall, StepSpec, Steps,
-    WhenLate,
+    Acted, Learned, Observed, OnFailure, Operation, Report, Slot, SlotWidth, StepCall, StepSpec,
+    Steps, WhenLate,
 };
 
 use async_trait::async_trait;

@@ -3,6 +3,7 @@
 mod eject;
 mod killed;
 mod plans;
+mod progress;
 mod secrets;
 
 use super::fleet::{hand, is};
