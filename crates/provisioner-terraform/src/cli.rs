@@ -2,7 +2,8 @@
 //! outliving the worker.
 //!
 //! Between the worker and the command stands a small shell that waits for either of them: when the worker
-//! dies, however it dies, the pipe to it closes and the shell kills the whole group, the provider included.
+//! dies, however it dies, the pipe to it closes and the shell kills the whole group, the provider included. It
+//! does the same when the command itself is killed: a provider would go on working for nobody.
 
 use crate::progress::Stages;
 use crate::settings::{ProviderLogin, TerraformSettings};
@@ -30,6 +31,7 @@ watch=$!
 exec 3<&-
 wait "$run"
 code=$?
+[ "$code" -gt 128 ] && kill -KILL 0
 kill "$watch" 2>/dev/null
 exit "$code"
 "#;
@@ -69,6 +71,8 @@ pub(crate) enum CliError {
 pub(crate) struct Ended {
     /// Whether it succeeded.
     pub(crate) ok: bool,
+    /// Whether it was killed, by whomever.
+    pub(crate) killed: bool,
     /// What it wrote to standard output, line by line.
     pub(crate) lines: Vec<String>,
     /// What it wrote to standard error.
@@ -199,6 +203,7 @@ impl Run<'_> {
         let status = child.wait().await?;
         Ok(Ended {
             ok: status.success(),
+            killed: status.code().is_none(),
             lines: lines?,
             errors: errors?,
         })

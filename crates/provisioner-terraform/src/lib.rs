@@ -492,6 +492,26 @@ impl Provisioner for TerraformProvisioner {
         self.direct.look(server).await
     }
 
+    async fn kept(&self, server: &Server) -> Option<String> {
+        let text = match self.room.latest(server.id).await {
+            Err(error) => format!("the state cannot be read: {error}"),
+            Ok(None) => "there is no state".into(),
+            Ok(Some(state)) => {
+                let serial = state.view.serial;
+                match state.view.guest {
+                    None => format!("state {serial} has no VM"),
+                    Some(guest) => format!(
+                        "state {serial} has VM {} on {}{}",
+                        guest.vm_id,
+                        guest.node_name,
+                        if guest.tainted { ", half made" } else { "" }
+                    ),
+                }
+            }
+        };
+        Some(text)
+    }
+
     async fn inspect(&self, guest: &GuestEntry) -> Result<Option<Inspection>, ProvisionError> {
         self.direct.inspect(guest).await
     }

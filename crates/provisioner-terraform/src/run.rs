@@ -40,6 +40,9 @@ pub(crate) enum RunError {
     /// Terraform said no: its diagnostics.
     #[error("{0}")]
     Said(String),
+    /// It was killed by somebody else: by a person, or because the machine had no memory left.
+    #[error("{0} was killed before it had ended")]
+    Killed(String),
     /// The plan is not one that this engine makes.
     #[error("{0}")]
     Plan(String),
@@ -81,7 +84,7 @@ pub(crate) struct Session<'a> {
     stages: Stages<'a>,
     log: mpsc::Sender<Vec<String>>,
     writing: tokio::task::JoinHandle<()>,
-    _backend: Backend,
+    backend: Backend,
     _place: SemaphorePermit<'a>,
 }
 
@@ -230,10 +233,19 @@ impl TerraformProvisioner {
         let (log, mut lines) = mpsc::channel::<Vec<String>>(16);
         let (room, task) = (self.room.clone(), call.task.clone());
         let writing = tokio::spawn(async move {
+            let mut unwritten = Vec::new();
             while let Some(portion) = lines.recv().await {
-                if let Err(error) = room.store().append_log(&task, &portion).await {
-                    tracing::warn!(%task, error = &error as &dyn std::error::Error, "log lost");
+                unwritten.extend(portion);
+                match room.store().append_log(&task, &unwritten).await {
+                    Ok(()) => unwritten.clear(),
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(%task, error, lines = unwritten.len(), "log not written yet");
+                    }
                 }
+            }
+            if !unwritten.is_empty() {
+                tracing::warn!(%task, lines = unwritten.len(), "log lost");
             }
         });
         let session = Session {
@@ -248,7 +260,7 @@ impl TerraformProvisioner {
             stages: Stages::of(call),
             log,
             writing,
-            _backend: backend,
+            backend,
             _place: place,
         };
         session.must(&["init", "-input=false", "-no-color"]).await?;
@@ -268,13 +280,22 @@ impl Session<'_> {
             stages: Some(self.stages),
         };
         if tell {
-            let begun = json!({
-                "@level": "info", "type": "run", "@message": format!("run: {}", args.join(" "))
-            });
-            // The log ends with the session.
-            let _ = self.log.send(vec![begun.to_string()]).await;
+            self.note("info", &format!("run: {}", args.join(" "))).await;
         }
-        Ok(run.finish(&self.engine.settings).await?)
+        let ended = run.finish(&self.engine.settings).await;
+        match &ended {
+            Ok(ended) if !ended.killed => {}
+            Ok(_) => self.note("error", "run: killed").await,
+            Err(error) => self.note("error", &format!("run: {error}")).await,
+        }
+        Ok(ended?)
+    }
+
+    /// A line of our own among those of the runs.
+    async fn note(&self, level: &str, text: &str) {
+        let line = json!({ "@level": level, "type": "run", "@message": text });
+        // The log ends with the session.
+        let _ = self.log.send(vec![line.to_string()]).await;
     }
 
     /// Runs what must succeed.
@@ -283,6 +304,9 @@ impl Session<'_> {
         let ended = self.run(args, tell).await?;
         if ended.ok {
             Ok(ended)
+        } else if ended.killed {
+            let command = args.first().copied().unwrap_or_default();
+            Err(RunError::Killed(command.to_owned()))
         } else {
             Err(RunError::Said(said(&ended)))
         }
@@ -340,6 +364,7 @@ impl Session<'_> {
 
     /// Ends it once everything it printed is written down.
     pub(crate) async fn close(self) {
+        self.backend.release().await;
         drop(self.log);
         // It ends with the last sender.
         let _ = self.writing.await;

@@ -91,6 +91,12 @@ pub trait Provisioner: Send + Sync {
     /// When the world does not answer.
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError>;
 
+    /// What the engine itself keeps of a server's guest, in one line: the other half of what a look would show.
+    /// `None` for an engine that keeps nothing.
+    async fn kept(&self, _server: &Server) -> Option<String> {
+        None
+    }
+
     /// One look at the whole cluster, by few questions whatever its size; `None` for an engine that has
     /// no nodes to choose from.
     ///
