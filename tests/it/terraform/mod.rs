@@ -2,6 +2,7 @@
 
 mod cut_off;
 mod eject;
+mod found;
 mod killed;
 mod plans;
 mod progress;
