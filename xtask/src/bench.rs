@@ -43,8 +43,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         bench.env(VARIABLE, peer(dev)?);
     }
     if named(&"engines") || !OTHERS.iter().any(named) {
-        match provider::mirror()? {
-            Ok(mirror) => drop(bench.env(provider::VARIABLE, mirror)),
+        match provider::peers()? {
+            Ok(peers) => drop(bench.envs(peers.variables())),
             Err(provider::Missing(what)) => println!("engines: without Terraform: {what}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::progress::{self, Board};
-use crate::provider;
+use crate::provider::{self, Peers};
 use crate::stack::{self, Engine, Interrupted, Plan, Profile, Stack};
 use crate::{table, workspace};
 use anyhow::{Context as _, bail};
@@ -19,10 +19,10 @@ const SERVERS: usize = 4;
 /// # Errors
 /// When a server is not running at the end, or anything on the way fails; with the reason.
 pub(crate) fn run(keep: bool, profile: Profile, engine: Engine) -> anyhow::Result<()> {
-    let provider = match engine {
+    let peers = match engine {
         Engine::Direct => None,
-        Engine::Terraform => match provider::mirror()? {
-            Ok(mirror) => Some(mirror),
+        Engine::Terraform => match provider::peers()? {
+            Ok(peers) => Some(peers),
             Err(provider::Missing(what)) => bail!("{what}"),
         },
     };
@@ -31,7 +31,7 @@ pub(crate) fn run(keep: bool, profile: Profile, engine: Engine) -> anyhow::Resul
     let built = begun.elapsed();
     let folder = tempfile::Builder::new().prefix("tpm-demo-").tempdir()?;
     let plan = Plan {
-        provider: provider.clone(),
+        peers: peers.clone(),
         folder: folder.path().to_path_buf(),
         simulator: "127.0.0.1:0",
         api: "127.0.0.1:0",
@@ -58,9 +58,9 @@ pub(crate) fn run(keep: bool, profile: Profile, engine: Engine) -> anyhow::Resul
             error = stack.watch() => Err(error),
             _ = stack::interrupted() => Err(Interrupted.into()),
         };
-        if let (Ok(()), Some(mirror)) = (&shown, &provider) {
+        if let (Ok(()), Some(peers)) = (&shown, &peers) {
             let client = Client::login(&url, "admin", &plan.admin_password)?;
-            shown = take_away(&client, &stack.simulator_url, &plan.folder, mirror);
+            shown = take_away(&client, &stack.simulator_url, &plan.folder, peers);
         }
         if shown.is_ok() {
             let (built, started) = (built.as_secs_f64(), started.as_secs_f64());
@@ -159,7 +159,7 @@ fn by(engine: Engine, mut server: Value) -> Value {
 }
 
 /// Ejects one server and plans it by the command line alone, as its owner would.
-fn take_away(client: &Client, cluster: &str, folder: &Path, mirror: &Path) -> anyhow::Result<()> {
+fn take_away(client: &Client, cluster: &str, folder: &Path, peers: &Peers) -> anyhow::Result<()> {
     let archive = client.bytes("/api/servers/1/terraform")?;
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive))?;
     let away = folder.join("ejected");
@@ -167,18 +167,14 @@ fn take_away(client: &Client, cluster: &str, folder: &Path, mirror: &Path) -> an
     let first = archive.by_index(0)?.name()?.into_owned();
     let dir = away.join(first.split('/').next().unwrap_or_default());
     let rc = away.join("person.tfrc");
-    let path = mirror.display();
+    let path = peers.mirror.display();
     let text = format!(
         "provider_installation {{\n  filesystem_mirror {{\n    path = \"{path}\"\n  }}\n}}\n"
     );
     std::fs::write(&rc, text)?;
-    let binary = ["terraform", "tofu"]
-        .into_iter()
-        .find_map(workspace::in_path)
-        .context("neither terraform nor tofu is there")?;
     let (id, secret) = stack::TOKEN;
     let terraform = |args: &[&str]| {
-        let mut command = std::process::Command::new(&binary);
+        let mut command = std::process::Command::new(&peers.program);
         command
             .args(args)
             .current_dir(&dir)

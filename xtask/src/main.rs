@@ -11,6 +11,7 @@
 mod bench;
 mod client;
 mod demo;
+mod golang;
 mod layers;
 mod progress;
 mod provider;
@@ -19,6 +20,7 @@ mod stack;
 mod storm;
 mod suite;
 mod table;
+mod tofu;
 mod up;
 mod workspace;
 

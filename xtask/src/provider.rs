@@ -2,9 +2,8 @@
 //! built from the Go module proxy into a filesystem mirror in the cache folder, once.
 
 use crate::workspace::{self, in_path};
-use anyhow::{Context as _, bail};
+use crate::{golang, tofu};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Pinned in the `go.mod` beside its sums; the module in `terraform/` names the same.
 pub(crate) const VERSION: &str = "0.111.1";
@@ -17,6 +16,34 @@ const PACKAGE: &str = "github.com/bpg/terraform-provider-proxmox";
 /// What is missing for runs of Terraform, in words.
 #[derive(Debug)]
 pub(crate) struct Missing(pub(crate) String);
+
+/// What runs of Terraform need.
+#[derive(Clone, Debug)]
+pub(crate) struct Peers {
+    /// `terraform` or `tofu`.
+    pub(crate) program: PathBuf,
+    /// The mirror with the provider.
+    pub(crate) mirror: PathBuf,
+}
+
+impl Peers {
+    /// What tests find them by.
+    pub(crate) fn variables(&self) -> [(&'static str, &Path); 2] {
+        [(tofu::VARIABLE, &self.program), (VARIABLE, &self.mirror)]
+    }
+}
+
+/// The command line and the provider, made when they are not there; or what is missing.
+///
+/// # Errors
+/// When one of them cannot be built.
+pub(crate) fn peers() -> anyhow::Result<Result<Peers, Missing>> {
+    let program = match tofu::program()? {
+        Ok(program) => program,
+        Err(missing) => return Ok(Err(missing)),
+    };
+    Ok(mirror()?.map(|mirror| Peers { program, mirror }))
+}
 
 /// Where `terraform` and `tofu` look for it.
 fn places(mirror: &Path) -> Vec<PathBuf> {
@@ -41,14 +68,8 @@ fn places(mirror: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The mirror, built when it is not there; or what is missing.
-///
-/// # Errors
-/// When it cannot be built.
-pub(crate) fn mirror() -> anyhow::Result<Result<PathBuf, Missing>> {
-    if in_path("terraform").is_none() && in_path("tofu").is_none() {
-        return Ok(Err(Missing("neither terraform nor tofu is there".into())));
-    }
+/// The mirror, built when it is not there.
+fn mirror() -> anyhow::Result<Result<PathBuf, Missing>> {
     let folder = workspace::cache()?.join(format!("terraform-proxmox-manager/bpg-{VERSION}"));
     let mirror = folder.join("mirror");
     let places = places(&mirror);
@@ -64,21 +85,8 @@ pub(crate) fn mirror() -> anyhow::Result<Result<PathBuf, Missing>> {
     println!("building the provider bpg/proxmox {VERSION}, once; this takes some minutes");
     let draft = folder.join(format!("provider-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let status = Command::new("go")
-        .args(["build", "-C", MODULE, "-trimpath", "-ldflags"])
-        .arg(format!(
-            "-s -w -X {PACKAGE}/version.ProviderVersion={VERSION}"
-        ))
-        .arg("-o")
-        .arg(&draft)
-        .arg(PACKAGE)
-        .env("CGO_ENABLED", "0")
-        .current_dir(workspace::root())
-        .status()
-        .context("go build")?;
-    if !status.success() {
-        bail!("the provider could not be built");
-    }
+    let version = format!("{PACKAGE}/version.ProviderVersion={VERSION}");
+    golang::build(MODULE, PACKAGE, &version, &draft)?;
     for place in &places {
         std::fs::create_dir_all(place)?;
         let beside = place.join(format!(".{program}-{}", std::process::id()));

@@ -8,6 +8,7 @@ mod postgres;
 mod proxy;
 mod settings;
 
+use crate::provider::Peers;
 use crate::workspace;
 use anyhow::Context as _;
 use child::Child;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -73,8 +74,8 @@ pub(crate) enum Engine {
 
 /// Where and how to start.
 pub(crate) struct Plan {
-    /// The mirror with the provider, for a stack that has the Terraform engine.
-    pub(crate) provider: Option<PathBuf>,
+    /// What the Terraform engine needs, for a stack that has it.
+    pub(crate) peers: Option<Peers>,
     /// Everything that is written goes here.
     pub(crate) folder: PathBuf,
     /// Where the simulator listens.
@@ -144,9 +145,12 @@ impl Stack {
         if let Some(postgres) = &postgres {
             environment.push(("TPM__DATABASE__URL", &postgres.url));
         }
-        let mirror = plan.provider.as_ref().map(|dir| dir.display().to_string());
-        if let Some(mirror) = &mirror {
+        let text = |path: &Path| path.display().to_string();
+        let peers = plan.peers.as_ref();
+        let peers = peers.map(|peers| (text(&peers.program), text(&peers.mirror)));
+        if let Some((program, mirror)) = &peers {
             environment.push(("TPM__TERRAFORM__MODE", "on"));
+            environment.push(("TPM__TERRAFORM__BINARY", program));
             environment.push(("TPM__TERRAFORM__MIRROR", mirror));
         }
         let outer = plan.outer_settings;

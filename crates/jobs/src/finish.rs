@@ -6,7 +6,7 @@ use tpm_domain::{
     Event, EventKind, Failure, FailureCode, GuestView, PowerState, PowerTarget, Server,
     ServerState, StepState, TaskState,
 };
-use tpm_provisioner::Operation;
+use tpm_provisioner::{Operation, ProvisionError};
 
 impl Run<'_> {
     pub(crate) fn event(&self, kind: EventKind) -> Event {
@@ -168,9 +168,14 @@ impl Run<'_> {
     /// The task is given up.
     pub(crate) async fn end_failed(&mut self, failure: Failure) -> Result<(), Stop> {
         let mut server = self.server.clone();
+        let (seen, failure) = self.seen(failure).await;
+        let in_error = match seen {
+            ServerState::Unknown => seen,
+            _ => ServerState::Error,
+        };
         let (kind, shown) = if self.claim.undoing {
             // The guest may still be there, so name, address and VMID stay held until it is deleted.
-            server.state = ServerState::Error;
+            server.state = in_error;
             let left = Failure {
                 code: FailureCode::UndoFailed,
                 ..failure
@@ -192,7 +197,7 @@ impl Run<'_> {
         } else if self.operation == Operation::Destroy {
             server.state = match failure.code {
                 FailureCode::IdentityConflict => ServerState::IdentityConflict,
-                _ => ServerState::Error,
+                _ => in_error,
             };
             (
                 EventKind::DeleteFailed {
@@ -201,11 +206,7 @@ impl Run<'_> {
                 failure,
             )
         } else {
-            server.state = match failure.code {
-                FailureCode::IdentityConflict => ServerState::IdentityConflict,
-                FailureCode::GuestMissing => ServerState::Missing,
-                _ => self.seen_state().await,
-            };
+            server.state = seen;
             let why = failure.clone();
             let kind = if self.operation == Operation::Change {
                 self.take_back_change(&mut server).await;
@@ -255,21 +256,52 @@ impl Run<'_> {
 
     /// What the guest is now; `unknown` when nobody can say.
     async fn seen_state(&self) -> ServerState {
-        match self.engine.look(&self.server).await {
-            Ok(Some(view)) if view.conflict.is_some() => ServerState::IdentityConflict,
-            Ok(Some(view)) => match view.power {
-                PowerState::Running => ServerState::Running,
-                PowerState::Stopped => ServerState::Stopped,
-            },
-            Ok(None) => ServerState::Missing,
-            Err(error) => {
-                tracing::warn!(
-                    server = %self.server.id,
-                    error = &error as &dyn std::error::Error,
-                    "cannot see the guest"
-                );
-                ServerState::Unknown
-            }
+        let view = self.engine.look(&self.server).await;
+        if let Err(error) = &view {
+            tracing::warn!(
+                server = %self.server.id,
+                error = error as &dyn std::error::Error,
+                "cannot see the guest"
+            );
         }
+        state_of(&view)
+    }
+
+    /// What the guest is now, unless the failure says it. When nobody can say, the failure tells both views beside
+    /// what it was: what the engine keeps, and what the world said when it was asked.
+    async fn seen(&self, failure: Failure) -> (ServerState, Failure) {
+        match failure.code {
+            FailureCode::IdentityConflict => return (ServerState::IdentityConflict, failure),
+            FailureCode::GuestMissing => return (ServerState::Missing, failure),
+            _ => {}
+        }
+        let view = self.engine.look(&self.server).await;
+        let state = state_of(&view);
+        let Err(error) = view else {
+            return (state, failure);
+        };
+        let kept = self.engine.kept(&self.server).await;
+        let world = error.failure.detail.unwrap_or_default();
+        let world = format!("VM {} cannot be seen: {world}", self.server.vmid);
+        let parts = [failure.detail, kept, Some(world)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let told = Failure {
+            detail: Some(parts.join("; ")),
+            ..failure
+        };
+        (state, told)
+    }
+}
+
+/// What a server is by a look at its guest.
+fn state_of(view: &Result<Option<GuestView>, ProvisionError>) -> ServerState {
+    match view {
+        Ok(Some(view)) if view.conflict.is_some() => ServerState::IdentityConflict,
+        Ok(Some(view)) => match view.power {
+            PowerState::Running => ServerState::Running,
+            PowerState::Stopped => ServerState::Stopped,
+        },
+        Ok(None) => ServerState::Missing,
+        Err(_) => ServerState::Unknown,
     }
 }

@@ -19,6 +19,7 @@ mod orphan;
 mod picture;
 mod point;
 mod progress;
+mod report;
 mod rounds;
 mod run;
 mod slots;

@@ -358,6 +358,7 @@ impl<'w> Run<'w> {
             handle: record.handle.as_deref(),
             attempt: record.attempt,
             elapsed: self.elapsed(record),
+            report: None,
         }
     }
 
@@ -430,10 +431,7 @@ impl<'w> Run<'w> {
             // The lease may be over. Whoever claims next looks before it acts.
             return Err(Stop::Stale);
         }
-        let acted = self
-            .engine
-            .act(&self.call(&record, Some(intent)), intent)
-            .await;
+        let acted = self.act_shown(&record, intent).await;
         self.pass(PointKind::AfterAct, spec.name, record.attempt)
             .await?;
         match acted {

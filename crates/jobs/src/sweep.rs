@@ -69,9 +69,11 @@ fn is_suspect(server: &Server, entry: Option<&GuestEntry>) -> bool {
 }
 
 /// Whether a sweep has anything to say about a server in this state: what a task is bringing about is the
-/// task's business.
+/// task's business, and what could not be undone is no server, whether or not its guest runs.
 fn is_settled(server: &Server) -> bool {
+    let left = |problem: &Failure| problem.code == FailureCode::UndoFailed;
     server.identity.is_some()
+        && !server.problem.as_ref().is_some_and(left)
         && matches!(
             server.state,
             ServerState::Running

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -37,13 +37,15 @@ struct Serving {
     first: Option<Vec<u8>>,
     /// Digest of the `Authorization` header that is accepted.
     expected: [u8; 32],
+    /// The lock that the run may hold.
+    lock: Mutex<Option<String>>,
 }
 
 /// A running service; it ends when this is dropped.
-#[derive(Debug)]
 pub(crate) struct Backend {
     address: SocketAddr,
     password: SecretString,
+    serving: Arc<Serving>,
     task: JoinHandle<()>,
 }
 
@@ -80,13 +82,15 @@ impl Backend {
             fence,
             first,
             expected: digest(&format!("Basic {basic}")),
+            lock: Mutex::default(),
         });
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
+        let served = Arc::clone(&serving);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let serving = Arc::clone(&serving);
+                let serving = Arc::clone(&served);
                 connections.spawn(async move {
                     let service = service_fn(move |request| {
                         let serving = Arc::clone(&serving);
@@ -105,6 +109,7 @@ impl Backend {
         Ok(Self {
             address,
             password: password.into(),
+            serving,
             task,
         })
     }
@@ -121,6 +126,20 @@ impl Backend {
             ("TF_HTTP_RETRY_MAX", "4".to_owned()),
             ("TF_HTTP_RETRY_WAIT_MAX", "5".to_owned()),
         ]
+    }
+
+    /// Serves no more, and gives back the lock of a run that was cut off.
+    pub(crate) async fn release(&self) {
+        self.task.abort();
+        let serving = &self.serving;
+        let Some(id) = serving.held().take() else {
+            return;
+        };
+        if let Err(error) = serving.room.store().unlock_state(serving.server, &id).await {
+            // With the claim it is nobody's all the same.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(server = %serving.server, error, "a lock stays until the claim is over");
+        }
     }
 
     /// The credential, to be struck from what the run prints.
@@ -206,6 +225,8 @@ impl Serving {
         };
         let text = String::from_utf8_lossy(body);
         let store = self.room.store();
+        // Written down before: giving back what is not held does no harm.
+        *self.held() = Some(info.id.clone());
         match store
             .lock_state(self.server, &self.fence, &info.id, &text)
             .await
@@ -223,9 +244,16 @@ impl Serving {
             return empty(StatusCode::BAD_REQUEST);
         };
         match self.room.store().unlock_state(self.server, &info.id).await {
-            Ok(()) => empty(StatusCode::OK),
+            Ok(()) => {
+                *self.held() = None;
+                empty(StatusCode::OK)
+            }
             Err(error) => self.refused(&error.into()),
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<String>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refused(&self, error: &RoomError) -> Answer {

@@ -2,8 +2,10 @@
 //! outliving the worker.
 //!
 //! Between the worker and the command stands a small shell that waits for either of them: when the worker
-//! dies, however it dies, the pipe to it closes and the shell kills the whole group, the provider included.
+//! dies, however it dies, the pipe to it closes and the shell kills the whole group, the provider included. It
+//! does the same when the command itself is killed: a provider would go on working for nobody.
 
+use crate::progress::Stages;
 use crate::settings::{ProviderLogin, TerraformSettings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -29,6 +31,7 @@ watch=$!
 exec 3<&-
 wait "$run"
 code=$?
+[ "$code" -gt 128 ] && kill -KILL 0
 kill "$watch" 2>/dev/null
 exit "$code"
 "#;
@@ -68,6 +71,8 @@ pub(crate) enum CliError {
 pub(crate) struct Ended {
     /// Whether it succeeded.
     pub(crate) ok: bool,
+    /// Whether it was killed, by whomever.
+    pub(crate) killed: bool,
     /// What it wrote to standard output, line by line.
     pub(crate) lines: Vec<String>,
     /// What it wrote to standard error.
@@ -88,6 +93,8 @@ pub(crate) struct Run<'a> {
     pub(crate) secrets: &'a [SecretString],
     /// Where its lines go as they come.
     pub(crate) tell: Option<mpsc::Sender<Vec<String>>>,
+    /// Who is told of the stages that its lines tell of.
+    pub(crate) stages: Option<Stages<'a>>,
 }
 
 /// The environment of every run. Nothing of the worker's own is in it.
@@ -143,6 +150,7 @@ pub(crate) async fn version(settings: &TerraformSettings, dir: &Path) -> Result<
         env,
         secrets: &[],
         tell: None,
+        stages: None,
     };
     let ended = run.finish(settings).await?;
     let text = ended.lines.join("\n");
@@ -195,6 +203,7 @@ impl Run<'_> {
         let status = child.wait().await?;
         Ok(Ended {
             ok: status.success(),
+            killed: status.code().is_none(),
             lines: lines?,
             errors: errors?,
         })
@@ -211,6 +220,9 @@ impl Run<'_> {
                 Err(_) => (true, false),
                 Ok(line) => match line? {
                     Some(line) => {
+                        if let Some(stages) = &self.stages {
+                            stages.heard(&line);
+                        }
                         all.push(self.clean(line));
                         (false, false)
                     }

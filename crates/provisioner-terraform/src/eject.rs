@@ -8,7 +8,9 @@ use crate::render::{
 use crate::room::{RoomError, StateRoom};
 use async_trait::async_trait;
 use tpm_domain::{Server, ServerId, TaskToken};
-use tpm_provisioner::{CodeError, CodeFile, PlanView, Restored, RunLine, ServerCode, StateVersion};
+use tpm_provisioner::{
+    CodeError, CodeFile, OlderState, PlanView, RunLine, ServerCode, StateVersion,
+};
 use tpm_store::StoreError;
 
 const README: &str = include_str!("../../../terraform/EJECTED.md");
@@ -96,8 +98,8 @@ impl ServerCode for TerraformCode {
         Ok(state.map(|state| String::from_utf8_lossy(&state.bytes).into_owned()))
     }
 
-    async fn restore(&self, server: ServerId, serial: u64) -> Result<Restored, CodeError> {
-        self.0.restore(server, serial).await.map_err(told)
+    async fn older(&self, server: ServerId, serial: u64) -> Result<Option<OlderState>, CodeError> {
+        self.0.older(server, serial).await.map_err(told)
     }
 
     async fn plan(&self, task: &TaskToken) -> Result<Option<PlanView>, CodeError> {

@@ -11,6 +11,7 @@ mod backend;
 mod cli;
 mod eject;
 mod plan;
+mod progress;
 mod render;
 mod room;
 mod run;
@@ -506,6 +507,26 @@ impl Provisioner for TerraformProvisioner {
 
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {
         self.direct.look(server).await
+    }
+
+    async fn kept(&self, server: &Server) -> Option<String> {
+        let text = match self.room.latest(server.id).await {
+            Err(error) => format!("the state cannot be read: {error}"),
+            Ok(None) => "there is no state".into(),
+            Ok(Some(state)) => {
+                let serial = state.view.serial;
+                match state.view.guest {
+                    None => format!("state {serial} has no VM"),
+                    Some(guest) => format!(
+                        "state {serial} has VM {} on {}{}",
+                        guest.vm_id,
+                        guest.node_name,
+                        if guest.tainted { ", half made" } else { "" }
+                    ),
+                }
+            }
+        };
+        Some(text)
     }
 
     async fn inspect(&self, guest: &GuestEntry) -> Result<Option<Inspection>, ProvisionError> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 use tpm_domain::{PlannedChange, ServerId, TaskToken};
-use tpm_provisioner::Restored;
+use tpm_provisioner::OlderState;
 use tpm_store::{Fence, PlanRow, StateRow, StoreError, TerraformStore};
 
 /// Why a state or plan could not be read or kept.
@@ -138,14 +138,14 @@ impl StateRoom {
         }
     }
 
-    /// Puts the content of an older version on top, under the next serial.
-    pub(crate) async fn restore(
+    /// The content of an older version under the next serial.
+    pub(crate) async fn older(
         &self,
         server: ServerId,
         serial: u64,
-    ) -> Result<Restored, RoomError> {
+    ) -> Result<Option<OlderState>, RoomError> {
         let Some(old) = self.version(server, serial).await? else {
-            return Ok(Restored::NoSuch);
+            return Ok(None);
         };
         let latest = self.store.latest_state(server).await?;
         let next = latest.map_or(serial, |row| row.serial) + 1;
@@ -155,11 +155,10 @@ impl StateRoom {
         state["serial"] = next.into();
         let bytes = serde_json::to_vec(&state).map_err(unreadable)?;
         let sealed = self.seal.seal(&state_name(server, next), &bytes)?;
-        Ok(if self.store.restore_state(server, next, &sealed).await? {
-            Restored::As(next)
-        } else {
-            Restored::Busy
-        })
+        Ok(Some(OlderState {
+            serial: next,
+            sealed,
+        }))
     }
 
     /// Keeps a task's plan.

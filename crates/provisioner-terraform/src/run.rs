@@ -4,6 +4,7 @@ use crate::TerraformProvisioner;
 use crate::backend::Backend;
 use crate::cli::{self, CliError, Ended, Run};
 use crate::plan;
+use crate::progress::{Stage, Stages};
 use crate::render::{self, Values, pretty};
 use crate::room::{OpenPlan, RoomError};
 use crate::settings::ProviderLogin;
@@ -39,6 +40,9 @@ pub(crate) enum RunError {
     /// Terraform said no: its diagnostics.
     #[error("{0}")]
     Said(String),
+    /// It was killed by somebody else: by a person, or because the machine had no memory left.
+    #[error("{0} was killed before it had ended")]
+    Killed(String),
     /// The plan is not one that this engine makes.
     #[error("{0}")]
     Plan(String),
@@ -77,9 +81,10 @@ pub(crate) struct Session<'a> {
     dir: TempDir,
     env: BTreeMap<&'static str, OsString>,
     secrets: Vec<SecretString>,
+    stages: Stages<'a>,
     log: mpsc::Sender<Vec<String>>,
     writing: tokio::task::JoinHandle<()>,
-    _backend: Backend,
+    backend: Backend,
     _place: SemaphorePermit<'a>,
 }
 
@@ -155,6 +160,7 @@ impl TerraformProvisioner {
             env: cli::environment(&self.settings, draft.path(), &rc),
             secrets: &[],
             tell: None,
+            stages: None,
         }
         .finish(&self.settings)
         .await?;
@@ -170,11 +176,11 @@ impl TerraformProvisioner {
     }
 
     /// Opens a run: waits for a place, writes the code, begins to serve the state, initializes.
-    pub(crate) async fn open(
-        &self,
-        call: &StepCall<'_>,
+    pub(crate) async fn open<'a>(
+        &'a self,
+        call: &StepCall<'a>,
         from: Start,
-    ) -> Result<Session<'_>, RunError> {
+    ) -> Result<Session<'a>, RunError> {
         let ready = self.ready().await?;
         let place = self
             .runs
@@ -227,10 +233,19 @@ impl TerraformProvisioner {
         let (log, mut lines) = mpsc::channel::<Vec<String>>(16);
         let (room, task) = (self.room.clone(), call.task.clone());
         let writing = tokio::spawn(async move {
+            let mut unwritten = Vec::new();
             while let Some(portion) = lines.recv().await {
-                if let Err(error) = room.store().append_log(&task, &portion).await {
-                    tracing::warn!(%task, error = &error as &dyn std::error::Error, "log lost");
+                unwritten.extend(portion);
+                match room.store().append_log(&task, &unwritten).await {
+                    Ok(()) => unwritten.clear(),
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(%task, error, lines = unwritten.len(), "log not written yet");
+                    }
                 }
+            }
+            if !unwritten.is_empty() {
+                tracing::warn!(%task, lines = unwritten.len(), "log lost");
             }
         });
         let session = Session {
@@ -242,12 +257,14 @@ impl TerraformProvisioner {
             dir,
             env,
             secrets,
+            stages: Stages::of(call),
             log,
             writing,
-            _backend: backend,
+            backend,
             _place: place,
         };
         session.must(&["init", "-input=false", "-no-color"]).await?;
+        session.stages.reached(Stage::Initialized);
         Ok(session)
     }
 }
@@ -260,15 +277,25 @@ impl Session<'_> {
             env: self.env.clone(),
             secrets: &self.secrets,
             tell: tell.then(|| self.log.clone()),
+            stages: Some(self.stages),
         };
         if tell {
-            let begun = json!({
-                "@level": "info", "type": "run", "@message": format!("run: {}", args.join(" "))
-            });
-            // The log ends with the session.
-            let _ = self.log.send(vec![begun.to_string()]).await;
+            self.note("info", &format!("run: {}", args.join(" "))).await;
         }
-        Ok(run.finish(&self.engine.settings).await?)
+        let ended = run.finish(&self.engine.settings).await;
+        match &ended {
+            Ok(ended) if !ended.killed => {}
+            Ok(_) => self.note("error", "run: killed").await,
+            Err(error) => self.note("error", &format!("run: {error}")).await,
+        }
+        Ok(ended?)
+    }
+
+    /// A line of our own among those of the runs.
+    async fn note(&self, level: &str, text: &str) {
+        let line = json!({ "@level": level, "type": "run", "@message": text });
+        // The log ends with the session.
+        let _ = self.log.send(vec![line.to_string()]).await;
     }
 
     /// Runs what must succeed.
@@ -277,6 +304,9 @@ impl Session<'_> {
         let ended = self.run(args, tell).await?;
         if ended.ok {
             Ok(ended)
+        } else if ended.killed {
+            let command = args.first().copied().unwrap_or_default();
+            Err(RunError::Killed(command.to_owned()))
         } else {
             Err(RunError::Said(said(&ended)))
         }
@@ -308,6 +338,7 @@ impl Session<'_> {
         if self.shows || before.is_none_or(|before| before.values != plan.values) {
             room.put_plan(self.server, &self.fence, &plan).await?;
         }
+        self.stages.reached(Stage::Planned);
         Ok(plan)
     }
 
@@ -327,11 +358,13 @@ impl Session<'_> {
             PLAN_FILE,
         ])
         .await?;
+        self.stages.reached(Stage::Settled);
         Ok(())
     }
 
     /// Ends it once everything it printed is written down.
     pub(crate) async fn close(self) {
+        self.backend.release().await;
         drop(self.log);
         // It ends with the last sender.
         let _ = self.writing.await;

@@ -62,15 +62,19 @@ pub enum CodeError {
     Broken(#[source] anyhow::Error),
 }
 
-/// What became of putting an older state back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restored {
-    /// It is the latest one now, under this serial.
-    As(u64),
-    /// There is no such version.
-    NoSuch,
-    /// A task is at work on the server.
-    Busy,
+/// An older version of a state, made ready to be put on top.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OlderState {
+    /// The serial that it gets: one above the latest.
+    pub serial: u64,
+    /// Its content under that serial, sealed.
+    pub sealed: Vec<u8>,
+}
+
+impl fmt::Debug for OlderState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "serial {} ({} bytes)", self.serial, self.sealed.len())
+    }
 }
 
 /// What an engine that keeps servers as code can tell of them.
@@ -94,11 +98,12 @@ pub trait ServerCode: Send + Sync {
     /// When the store does not answer or the state cannot be opened.
     async fn state(&self, server: ServerId, serial: u64) -> Result<Option<String>, CodeError>;
 
-    /// Puts the content of an older version on top.
+    /// Makes an older version ready to be put on top, which is for the caller to do; `None` when there is no
+    /// such version.
     ///
     /// # Errors
     /// When the store does not answer or the state cannot be opened.
-    async fn restore(&self, server: ServerId, serial: u64) -> Result<Restored, CodeError>;
+    async fn older(&self, server: ServerId, serial: u64) -> Result<Option<OlderState>, CodeError>;
 
     /// What a task was planned to do.
     ///

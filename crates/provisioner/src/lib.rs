@@ -11,12 +11,12 @@ mod error;
 mod signer;
 mod step;
 
-pub use code::{CodeError, CodeFile, PlanView, Restored, RunLine, ServerCode, StateVersion};
+pub use code::{CodeError, CodeFile, OlderState, PlanView, RunLine, ServerCode, StateVersion};
 pub use error::{Fate, ProvisionError};
 pub use signer::{MarkSigner, WeakKey};
 pub use step::{
-    Acted, Learned, Observed, OnFailure, Operation, Slot, SlotWidth, StepCall, StepSpec, Steps,
-    WhenLate,
+    Acted, Learned, Observed, OnFailure, Operation, Report, Slot, SlotWidth, StepCall, StepSpec,
+    Steps, WhenLate,
 };
 
 use async_trait::async_trait;
@@ -115,6 +115,12 @@ pub trait Provisioner: Send + Sync {
     /// # Errors
     /// When the world does not answer.
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError>;
+
+    /// What the engine itself keeps of a server's guest, in one line: the other half of what a look would show.
+    /// `None` for an engine that keeps nothing.
+    async fn kept(&self, _server: &Server) -> Option<String> {
+        None
+    }
 
     /// One look at the whole cluster, by few questions whatever its size; `None` for an engine that has
     /// no nodes to choose from.

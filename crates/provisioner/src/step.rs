@@ -1,6 +1,7 @@
 //! The parts of an operation.
 
 use serde_json::Value;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 use tpm_domain::{Identity, NodeName, PowerState, Rung, Server, TaskToken};
@@ -124,6 +125,12 @@ pub struct Slot {
     pub width: SlotWidth,
 }
 
+/// Who is told how far an act is while it is under way.
+pub trait Report: fmt::Debug + Send + Sync {
+    /// So much of the step is done, 0 to 100. Less than was told before says nothing.
+    fn reached(&self, percent: u8);
+}
+
 /// One look or act.
 #[derive(Clone, Debug)]
 pub struct StepCall<'a> {
@@ -150,6 +157,8 @@ pub struct StepCall<'a> {
     pub attempt: u32,
     /// Time since the step began.
     pub elapsed: Duration,
+    /// Who wants to know how far an act is.
+    pub report: Option<&'a dyn Report>,
 }
 
 /// Things an engine found out that belong on the server.

@@ -32,7 +32,7 @@ pub struct TaskBrief {
     pub lease_until: Option<Timestamp>,
     /// When it is due.
     pub next_run: Option<Timestamp>,
-    /// The place it waits for.
+    /// The place it waits for, or was woken for and has not asked for since.
     pub waiting_slot: Option<String>,
 }
 

@@ -74,7 +74,6 @@ fn claim(
     row.owner = Some(owner.to_owned());
     row.epoch += 1;
     row.lease_until = Some(now.plus(ttl));
-    row.waiting_slot = None;
     row.task.updated_at = now;
     let (epoch, undoing) = (row.epoch, row.undoing);
     Some(Claim {

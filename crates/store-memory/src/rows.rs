@@ -50,6 +50,13 @@ pub(crate) struct TaskRow {
 }
 
 impl TaskRow {
+    /// Whether it is parked for a place and was not made due for one yet.
+    pub(crate) fn waits_for(&self, slot: &str, now: Timestamp) -> bool {
+        self.waiting_slot.as_deref() == Some(slot)
+            && self.owner.is_none()
+            && self.next_run.is_some_and(|due| due > now)
+    }
+
     /// The bulk it belongs to, or it itself.
     pub(crate) fn bulk(&self) -> TaskId {
         self.task.parent.unwrap_or(self.task.id)
@@ -117,6 +124,8 @@ pub(crate) struct Tables {
     pub(crate) foreign_addresses: Table<(Vmid, Ipv4Addr), ForeignAddress>,
     pub(crate) sightings: Table<Vmid, (String, Timestamp)>,
     pub(crate) remembered: Table<(i64, String), (Remembered, Timestamp)>,
+    /// The latest version of each server's state.
+    pub(crate) serials: Table<ServerId, u64>,
 }
 
 impl Tables {

@@ -67,8 +67,7 @@ impl JobQueue for SeaQueue {
         // Compare-and-set: only the claim that saw this epoch may take it on.
         let taken = session
             .run(
-                "UPDATE tasks SET owner = $1, epoch = $2, lease_until_ms = $3, updated_ms = $4,
-                        waiting_slot = NULL
+                "UPDATE tasks SET owner = $1, epoch = $2, lease_until_ms = $3, updated_ms = $4
                  WHERE id = $5 AND epoch = $6",
                 [
                     owner.into(),

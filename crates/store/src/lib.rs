@@ -28,7 +28,7 @@ pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, Slo
 pub use reservation::{ReservationWrites, VmidRange};
 pub use server::{NewServer, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 pub use task::{NewTask, TaskQuery, TaskReads, TaskWrites};
-pub use terraform::{Fence, Locked, PlanRow, StateRow, TerraformStore};
+pub use terraform::{Fence, Locked, PlanRow, StateRow, StateWrites, TerraformStore};
 
 use async_trait::async_trait;
 use tpm_domain::Timestamp;
@@ -79,6 +79,7 @@ pub trait UnitOfWork:
     + NetworkWrites
     + ClusterWrites
     + IdempotencyWrites
+    + StateWrites
 {
     /// The database's time when the transaction began; what it writes is dated so.
     fn now(&self) -> Timestamp;

@@ -100,7 +100,9 @@ pub trait LeaseWrites: Send + Sync {
     async fn save_step(&self, task: TaskId, step: &StepRecord) -> Result<()>;
     /// Takes one place of each need for a step, or none at all; a step that has them keeps them. Where one is
     /// full, a task is woken for each of the others that has a place: it was this one's to take. Whoever is
-    /// told [`SlotAnswer::Full`] parks in the same transaction, so that no freed place goes unnoticed.
+    /// told [`SlotAnswer::Full`] parks in the same transaction, so that no freed place goes unnoticed. A task that
+    /// was woken for a place and, instead of asking for it, ends a step, parks, turns round or ends, makes the
+    /// next one due that waits for it.
     async fn take_slots(&self, task: TaskId, seq: u32, needs: &[SlotNeed]) -> Result<SlotAnswer>;
     /// Frees a step's places, and for each makes one task that waits for it due: of those waiting, one
     /// whose bulk has the fewest such places, the oldest first. Returns the names of the places.

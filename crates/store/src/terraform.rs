@@ -1,7 +1,7 @@
 //! Terraform's states, its locks and plans, and what its runs printed.
 //!
-//! Every write is fenced: it changes nothing unless the task is still held under the epoch that the writer
-//! was given. A lock is worth as much as the task behind it: one whose task was claimed again, or has ended,
+//! Every write of a run is fenced: it changes nothing unless the task is still held under the epoch that the
+//! writer was given. A lock is worth as much as the task behind it: one whose task was claimed again, or has ended,
 //! is nobody's. Contents arrive sealed; nothing here can read them.
 
 use crate::Result;
@@ -56,6 +56,14 @@ pub enum Locked {
     Stale,
 }
 
+/// What people do to states, in the transaction of their request.
+#[async_trait]
+pub trait StateWrites: Send + Sync {
+    /// Writes a version for a person, who has taken the idle server before. `false` when the serial is not above
+    /// the latest one.
+    async fn add_state(&self, server: ServerId, serial: u64, sealed: &[u8]) -> Result<bool>;
+}
+
 /// Where Terraform's things are kept.
 #[async_trait]
 pub trait TerraformStore: Send + Sync {
@@ -76,10 +84,6 @@ pub trait TerraformStore: Send + Sync {
         serial: u64,
         sealed: &[u8],
     ) -> Result<bool>;
-
-    /// Writes a version for a person. `false` while a task is at work on the server, or when the serial is not
-    /// above the latest one.
-    async fn restore_state(&self, server: ServerId, serial: u64, sealed: &[u8]) -> Result<bool>;
 
     /// Takes the lock on a server's state. `info` is what is shown to others that want it.
     async fn lock_state(

@@ -11,7 +11,7 @@ mod terraform;
 
 pub use client::{Client, Reply};
 pub use postgres::{Postgres, PostgresMissing};
-pub use program::{Program, free_port};
+pub use program::{Program, free_port, signal};
 pub use stack::{Database, PASSWORD, Stack, StackBuilder};
 pub use terraform::{Terraform, TerraformMissing};
 

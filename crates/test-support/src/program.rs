@@ -98,8 +98,11 @@ impl Program {
     }
 }
 
-/// Sends a process a signal by name.
-pub(crate) fn signal(id: u32, name: &str) -> anyhow::Result<()> {
+/// Sends a process a signal by name: `TERM`, `KILL`.
+///
+/// # Errors
+/// When it cannot be sent.
+pub fn signal(id: u32, name: &str) -> anyhow::Result<()> {
     let sent = Command::new("kill")
         .args([format!("-{name}"), id.to_string()])
         .stderr(std::process::Stdio::null())

@@ -9,6 +9,8 @@ use tpm_provisioner_terraform::PROVIDER_VERSION;
 
 /// Where the provider's mirror is: set by `cargo xtask test`, which builds it.
 const VARIABLE: &str = "TPM_PROVIDER_MIRROR";
+/// Which program it is when not the first of `terraform` and `tofu` in PATH.
+const PROGRAM: &str = "TPM_TERRAFORM";
 
 /// Terraform with its provider.
 #[derive(Clone, Debug)]
@@ -27,7 +29,8 @@ impl fmt::Display for TerraformMissing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "terraform is not in PATH, or {VARIABLE} names no mirror with the provider (`cargo xtask test` builds it)"
+            "neither terraform nor tofu is in PATH or named by {PROGRAM}, or {VARIABLE} names no mirror with the \
+             provider (`cargo xtask test` builds what is missing)"
         )
     }
 }
@@ -39,10 +42,11 @@ impl Terraform {
     /// When they are missing on CI.
     pub fn find() -> anyhow::Result<Result<Self, TerraformMissing>> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let binary = ["terraform", "tofu"]
+        let in_path = ["terraform", "tofu"]
             .iter()
-            .flat_map(|name| std::env::split_paths(&path).map(move |dir| dir.join(name)))
-            .find(|file| file.is_file());
+            .flat_map(|name| std::env::split_paths(&path).map(move |dir| dir.join(name)));
+        let named = std::env::var_os(PROGRAM).map(PathBuf::from);
+        let binary = named.into_iter().chain(in_path).find(|file| file.is_file());
         let mirror = std::env::var_os(VARIABLE)
             .map(PathBuf::from)
             .or_else(|| {

@@ -128,6 +128,7 @@ impl Bench {
                 handle: None,
                 attempt,
                 elapsed: Duration::from_millis(100) * u32::try_from(look).unwrap_or(u32::MAX),
+                report: None,
             };
             let looked = StepCall {
                 intent: intent.as_ref(),

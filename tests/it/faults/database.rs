@@ -206,18 +206,44 @@ async fn a_locked_database_is_waited_for_then_told() -> anyhow::Result<()> {
 }
 
 /// A small file system that is not the machine's; unmounted when dropped.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount() -> anyhow::Result<Option<Self>> {
+    /// `None`, said aloud, for a user that may not mount; an error on CI.
+    pub(crate) fn mount() -> anyhow::Result<Option<Self>> {
         let dir = tempfile::tempdir()?;
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
             .arg(dir.path())
             .output();
-        Ok(mounted
-            .is_ok_and(|done| done.status.success())
-            .then_some(Self(dir)))
+        if mounted.is_ok_and(|done| done.status.success()) {
+            return Ok(Some(Self(dir)));
+        }
+        ensure!(
+            !std::env::var("CI").is_ok_and(|ci| ci == "true"),
+            "CI may not skip it: cannot mount a tmpfs"
+        );
+        tpm_test_support::say("skipped: this user cannot mount a tmpfs");
+        Ok(None)
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
+    /// Takes all the room that is left.
+    pub(crate) fn fill(&self) -> anyhow::Result<()> {
+        let fill = Command::new("dd")
+            .args(["if=/dev/zero", "bs=4096"])
+            .arg(format!("of={}", self.path().join("filler").display()))
+            .output()?;
+        ensure!(!fill.status.success(), "the disk did not fill up");
+        Ok(())
+    }
+
+    /// Gives it back.
+    pub(crate) fn clear(&self) -> anyhow::Result<()> {
+        Ok(std::fs::remove_file(self.path().join("filler"))?)
     }
 }
 
@@ -236,14 +262,9 @@ impl Drop for SmallDisk {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_and_heals() -> anyhow::Result<()> {
     let Some(disk) = SmallDisk::mount()? else {
-        ensure!(
-            !std::env::var("CI").is_ok_and(|ci| ci == "true"),
-            "CI may not skip it: cannot mount a tmpfs"
-        );
-        tpm_test_support::say("skipped: this user cannot mount a tmpfs");
         return Ok(());
     };
-    let url = format!("sqlite://{}", disk.0.path().join("m.db").display());
+    let url = format!("sqlite://{}", disk.path().join("m.db").display());
     let mut stack = quick().database(Database::Url(url)).start().await?;
     stack.start_worker()?;
     // In the middle of its clone when the disk fills up.
@@ -254,12 +275,7 @@ async fn a_full_disk_refuses_writes_and_heals() -> anyhow::Result<()> {
     let held = stack.simulator.faults().inject(held);
     let (first, subject) = ask_create(&stack).await?;
     stack.simulator.faults().wait_until_held(held).await;
-    let filler = disk.0.path().join("filler");
-    let fill = Command::new("dd")
-        .args(["if=/dev/zero", "bs=4096"])
-        .arg(format!("of={}", filler.display()))
-        .output()?;
-    ensure!(!fill.status.success(), "the disk did not fill up");
+    disk.fill()?;
     stack.simulator.faults().release(held);
     let mut refused = 0;
     for n in 0..40 {
@@ -281,7 +297,7 @@ async fn a_full_disk_refuses_writes_and_heals() -> anyhow::Result<()> {
         );
     }
     ensure!(refused > 0, "the disk never filled up");
-    std::fs::remove_file(&filler)?;
+    disk.clear()?;
     let task = stack.client.ended(&first).await?;
     ensure!(task["status"] == "completed", "{task:#}");
     ensure!(stack.client.server(subject.id).await?["status"] == "running");

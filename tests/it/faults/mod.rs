@@ -5,7 +5,7 @@
 mod accept;
 mod answers;
 mod crash;
-mod database;
+pub(crate) mod database;
 mod lease;
 mod trio;
 pub(crate) mod world;

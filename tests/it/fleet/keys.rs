@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tpm_test_support::{Client, Reply, Stack};
 
-async fn send(client: &Client, path: &str, key: &str, body: &Value) -> anyhow::Result<Reply> {
+pub(crate) async fn send(
+    client: &Client,
+    path: &str,
+    key: &str,
+    body: &Value,
+) -> anyhow::Result<Reply> {
     let request = client.http().post(format!("{}{path}", client.base()));
     let request = request.header("Idempotency-Key", key).json(body);
     Client::read(request.send().await?).await

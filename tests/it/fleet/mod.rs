@@ -4,7 +4,7 @@
 mod bulks;
 mod gate;
 pub(crate) mod import;
-mod keys;
+pub(crate) mod keys;
 mod networks;
 mod nodes;
 mod projects;

@@ -366,6 +366,102 @@ async fn a_place_that_is_not_taken_is_handed_on() -> anyhow::Result<()> {
     .await
 }
 
+/// What one that was woken for a place does instead of asking for it.
+#[derive(Clone, Copy, Debug)]
+enum Instead {
+    Ends,
+    Parks,
+    TurnsRound,
+    StepDone,
+    OtherPlace,
+}
+
+/// One that was woken for a place, and goes another way, leaves it to the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_not_asked_for_is_handed_on() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        let by = person(&*store).await?;
+        let long = Duration::from_secs(600);
+        let claim = async || {
+            store
+                .queue()
+                .claim("a", long, ClaimOrder::OldestFirst)
+                .await
+        };
+        let ways = [
+            Instead::Ends,
+            Instead::Parks,
+            Instead::TurnsRound,
+            Instead::StepDone,
+            Instead::OtherPlace,
+        ];
+        for (n, (way, cancelled)) in ways
+            .iter()
+            .flat_map(|way| [(way, false), (way, true)])
+            .enumerate()
+        {
+            let n = u32::try_from(n)?;
+            let mut tasks = Vec::new();
+            for k in 0..4 {
+                tasks.push(
+                    job(&*store, by, &format!("t{n}-{k}"), 1000 + 4 * n + k)
+                        .await?
+                        .1,
+                );
+                claim().await?.expect("due");
+            }
+            let [holder, first, second, third] = tasks[..] else {
+                unreachable!()
+            };
+            let need = |name: String| [SlotNeed { name, limit: 1 }];
+            let place = need(format!("clone/{n}"));
+            let full = SlotAnswer::Full(place[0].name.clone());
+            let tx = store.begin().await?;
+            ensure!(tx.take_slots(holder, 0, &place).await? == SlotAnswer::Taken);
+            for task in [first, second, third] {
+                ensure!(tx.take_slots(task, 0, &place).await? == full);
+                tx.park(task, long, Some(&place[0].name)).await?;
+            }
+            tx.free_slots(holder, 0).await?;
+            if cancelled {
+                ensure!(tx.request_cancel(first).await? == 1);
+            }
+            tx.commit().await?;
+            ensure!(claim().await?.expect("was not woken").lease.task == first);
+            ensure!(
+                claim().await?.is_none(),
+                "{way:?}: two were woken for one place"
+            );
+            let tx = store.begin().await?;
+            match way {
+                Instead::Ends => tx.end_task(first, TaskState::Failed, None).await?,
+                Instead::Parks => tx.park(first, long, None).await?,
+                Instead::TurnsRound => tx.begin_undo(first, None).await?,
+                Instead::StepDone => drop(tx.free_slots(first, 0).await?),
+                Instead::OtherPlace => {
+                    let other = need(format!("other/{n}"));
+                    ensure!(tx.take_slots(first, 0, &other).await? == SlotAnswer::Taken);
+                }
+            }
+            tx.commit().await?;
+            let woken = claim().await?;
+            let woken = woken.ok_or_else(|| anyhow::anyhow!("{way:?}: the place was lost"))?;
+            ensure!(woken.lease.task == second);
+            let tx = store.begin().await?;
+            ensure!(tx.take_slots(second, 0, &place).await? == SlotAnswer::Taken);
+            tx.commit().await?;
+            ensure!(claim().await?.is_none(), "{way:?}: woken for nothing");
+            let tx = store.begin().await?;
+            for task in tasks {
+                tx.end_task(task, TaskState::Completed, None).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bulk_sums_up_children_that_end_at_once() -> anyhow::Result<()> {
     on_all(|store| async move {

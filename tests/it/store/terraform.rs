@@ -1,7 +1,7 @@
 //! States, locks and plans: what a worker that lost its task may no longer write.
 
 use super::queue::{claim, job};
-use super::{on_databases, person};
+use super::{new_server, on_all, on_databases, person};
 use anyhow::{Context, ensure};
 use std::time::Duration;
 use tpm_domain::{TaskState, TaskToken};
@@ -38,10 +38,9 @@ async fn whoever_lost_the_task_writes_nothing() -> anyhow::Result<()> {
         ensure!(!store.put_state(server, &fence(1), 1, b"b").await?, "twice");
         ensure!(store.lock_state(server, &fence(1), "l1", "first").await? == Locked::Taken);
         ensure!(store.save_plan(server, &fence(1), &plan("p1")).await?);
-        ensure!(
-            !store.restore_state(server, 2, b"old").await?,
-            "while it is busy"
-        );
+        let tx = store.begin().await?;
+        ensure!(tx.idle_server(server).await?.is_none(), "while it is busy");
+        drop(tx);
 
         // The first worker falls silent, and another one takes over.
         let second = loop {
@@ -99,11 +98,37 @@ async fn whoever_lost_the_task_writes_nothing() -> anyhow::Result<()> {
             !store.put_state(server, &fence(2), 3, b"c").await?,
             "after the end"
         );
-        ensure!(store.restore_state(server, 3, b"old").await?);
+        // For a person, once nobody is at work; given up, it was never there.
+        for kept in [false, true] {
+            let tx = store.begin().await?;
+            ensure!(tx.idle_server(server).await?.is_some());
+            ensure!(tx.add_state(server, 3, b"old").await?);
+            if kept {
+                tx.commit().await?;
+            }
+        }
+        let latest = store.latest_state(server).await?.context("a state")?;
         ensure!(
-            !store.restore_state(server, 3, b"old").await?,
-            "not above the latest"
+            (latest.serial, latest.task) == (3, None) && latest.sealed == b"old",
+            "another one"
         );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_goes_only_above_the_latest() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        let tx = store.begin().await?;
+        let one = tx.insert_server(&new_server("one", 1000)).await?;
+        let two = tx.insert_server(&new_server("two", 1001)).await?;
+        ensure!(tx.add_state(one, 4, b"a").await?);
+        ensure!(!tx.add_state(one, 4, b"b").await?, "twice");
+        ensure!(!tx.add_state(one, 3, b"b").await?, "below");
+        ensure!(tx.add_state(one, 5, b"b").await?);
+        ensure!(tx.add_state(two, 1, b"c").await?, "another server's");
+        tx.commit().await?;
         Ok(())
     })
     .await

@@ -2,8 +2,8 @@
 
 use super::{changed, completed, ejected, has_no_changes, ours, running, stack};
 use crate::fleet::{hand, is, refused, with};
-use anyhow::{Context, ensure};
-use serde_json::json;
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,6 +75,69 @@ async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()>
     hand(&stack)?.drain().await?;
     completed(&stack, answer.body["task_id"].as_str().context("task_id")?).await?;
     ensure!(ours(&stack).is_empty(), "{:#?}", stack.simulator.guests());
+    stack.stop().await
+}
+
+/// An older state is put on top once for each key, however often it is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_sent_again_has_no_second_effect() -> anyhow::Result<()> {
+    let Some((builder, _)) = stack()? else {
+        return Ok(());
+    };
+    let stack = builder.start().await?;
+    let (id, _) = running(&stack, "web-1").await?;
+    let (other, _) = running(&stack, "web-2").await?;
+    let serials = async |id: i64| {
+        let path = format!("/api/servers/{id}/state");
+        let states = is(stack.client.get(&path).await?, 200)?;
+        let versions = states["versions"].as_array().context("versions")?.iter();
+        anyhow::Ok(
+            versions
+                .filter_map(|v| v["serial"].as_u64())
+                .collect::<Vec<u64>>(),
+        )
+    };
+    let restore = async |id: i64, serial: u64, body: Value| {
+        let path = format!("/api/servers/{id}/state/{serial}/restore");
+        crate::fleet::keys::send(&stack.client, &path, "again", &body).await
+    };
+    let before = serials(id).await?;
+    let [.., oldest] = before[..] else {
+        bail!("{before:?}")
+    };
+    let next = before[0] + 1;
+    let (one, two) = tokio::join!(
+        restore(id, oldest, json!({})),
+        restore(id, oldest, json!({}))
+    );
+    let (one, two) = (is(one?, 200)?, is(two?, 200)?);
+    ensure!(one["serial"] == next && one == two, "{one} {two}");
+    let third = is(restore(id, oldest, json!({})).await?, 200)?;
+    ensure!(third == one, "{third}");
+    let after = serials(id).await?;
+    ensure!(
+        after[0] == next && after.len() == before.len() + 1,
+        "{after:?}"
+    );
+
+    // The same key with anything else is another request.
+    refused(
+        restore(id, next, json!({})).await?,
+        422,
+        "IDEMPOTENCY_KEY_REUSED",
+    )?;
+    refused(
+        restore(other, oldest, json!({})).await?,
+        422,
+        "IDEMPOTENCY_KEY_REUSED",
+    )?;
+    let body = json!({ "why": "x" });
+    refused(
+        restore(id, oldest, body).await?,
+        422,
+        "IDEMPOTENCY_KEY_REUSED",
+    )?;
+    ensure!(serials(id).await? == after);
     stack.stop().await
 }
 

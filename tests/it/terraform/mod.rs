@@ -1,9 +1,12 @@
 //! Servers made by the real Terraform with the real provider, on the simulated cluster.
 
+mod cut_off;
 mod eject;
+mod found;
 mod import;
 mod killed;
 mod plans;
+mod progress;
 mod secrets;
 
 use super::fleet::{hand, is};
@@ -99,4 +102,15 @@ fn ours(stack: &Stack) -> Vec<u32> {
         .filter(|guest| guest.description.contains("tpm:v1 "))
         .map(|guest| guest.vmid)
         .collect()
+}
+
+/// What a task's runs printed, line by line.
+async fn printed(stack: &Stack, task: &Value) -> anyhow::Result<Vec<String>> {
+    let task = task["task_id"].as_str().context("task_id")?;
+    let path = format!("/api/tasks/{task}/log?limit=500");
+    let log = is(stack.client.get(&path).await?, 200)?;
+    let lines = log["lines"].as_array().context("lines")?.iter();
+    Ok(lines
+        .filter_map(|line| line["text"].as_str().map(str::to_owned))
+        .collect())
 }

@@ -4,7 +4,7 @@
 //! What is missing is said in one line and its tests skip themselves; with `CI=true` it is an error.
 
 use super::in_ci;
-use crate::provider;
+use crate::provider::{self, Peers};
 use crate::workspace::{self, in_path};
 use anyhow::{Context as _, bail};
 use std::fs;
@@ -27,7 +27,7 @@ const PROBE: &str = "import sys; from importlib.metadata import version\n\
 pub(super) struct Outside {
     postgres: bool,
     python: Option<PathBuf>,
-    provider: Option<PathBuf>,
+    peers: Option<Peers>,
     missing: Vec<String>,
 }
 
@@ -54,10 +54,11 @@ impl Outside {
             }
             Err(missing) => outside.missing.push(missing),
         }
-        match provider::mirror()? {
-            Ok(mirror) => {
-                println!("Terraform's provider: {}", mirror.display());
-                outside.provider = Some(mirror);
+        match provider::peers()? {
+            Ok(peers) => {
+                println!("Terraform: {}", peers.program.display());
+                println!("Terraform's provider: {}", peers.mirror.display());
+                outside.peers = Some(peers);
             }
             Err(provider::Missing(what)) => {
                 outside.missing.push(format!("Terraform ({what})"));
@@ -88,14 +89,10 @@ impl Outside {
 
     /// What tests find the programs by. PostgreSQL they find as we do.
     pub(super) fn variables(&self) -> Vec<(&'static str, &Path)> {
-        let named = [
-            ("TPM_PROXMOXER_PYTHON", self.python.as_deref()),
-            (provider::VARIABLE, self.provider.as_deref()),
-        ];
-        named
-            .into_iter()
-            .filter_map(|(name, path)| Some((name, path?)))
-            .collect()
+        let python = self.python.as_deref();
+        let python = python.map(|python| ("TPM_PROXMOXER_PYTHON", python));
+        let peers = self.peers.iter().flat_map(Peers::variables);
+        python.into_iter().chain(peers).collect()
     }
 }
 

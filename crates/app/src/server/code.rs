@@ -3,7 +3,7 @@
 use crate::{App, AppError, Ctx, Result};
 use std::sync::Arc;
 use tpm_domain::{Action, Conflict, Error, ResourceKind, Server, ServerId, TaskToken};
-use tpm_provisioner::{CodeError, CodeFile, PlanView, Restored, RunLine, ServerCode, StateVersion};
+use tpm_provisioner::{CodeError, CodeFile, PlanView, RunLine, ServerCode, StateVersion};
 
 impl From<CodeError> for AppError {
     fn from(error: CodeError) -> Self {
@@ -74,19 +74,33 @@ impl App {
     /// Forbidden, not found, conflict while a task is at work, or the store does not answer.
     pub async fn restore_state(&self, ctx: &Ctx, id: ServerId, serial: u64) -> Result<u64> {
         ctx.authorize(Action::WriteServers)?;
-        let (_, code) = self.coded(id).await?;
-        match code.restore(id, serial).await? {
-            Restored::As(serial) => Ok(serial),
-            Restored::NoSuch => Err(Error::not_found(ResourceKind::State, serial).into()),
-            Restored::Busy => Err(match self.store().reads().active_task(id).await? {
-                Some(task) => Error::Conflict(Conflict::ServerBusy { task: task.token }),
-                // A task that has ended since, or somebody else restored at the same moment.
-                None => Error::Unavailable {
-                    retry_after_secs: 1,
-                },
-            }
-            .into()),
+        let older = async {
+            let (_, code) = self.coded(id).await?;
+            Ok::<_, AppError>(code.older(id, serial).await?)
+        };
+        let older = older.await;
+        let tx = self.store().begin().await?;
+        if let Some(done) = ctx.replay(&*tx).await? {
+            return Ok(done);
         }
+        let older = older?.ok_or_else(|| Error::not_found(ResourceKind::State, serial))?;
+        if tx.idle_server(id).await?.is_none() {
+            return Err(match tx.active_task(id).await? {
+                Some(task) => Error::Conflict(Conflict::ServerBusy { task: task.token }),
+                None => Error::not_found(ResourceKind::Server, id),
+            }
+            .into());
+        }
+        if !tx.add_state(id, older.serial, &older.sealed).await? {
+            // A task that has ended since, or somebody else restored at the same moment.
+            return Err(Error::Unavailable {
+                retry_after_secs: 1,
+            }
+            .into());
+        }
+        ctx.remember(&*tx, &older.serial).await?;
+        tx.commit().await?;
+        Ok(older.serial)
     }
 
     /// What a task was planned to do.

@@ -25,16 +25,29 @@ impl Tables {
         let next = self
             .tasks
             .values()
-            .filter(|row| row.waiting_slot.as_deref() == Some(slot))
+            .filter(|row| row.waits_for(slot, now))
             .min_by_key(|row| (self.places_of(slot, row.bulk()), row.task.id))
             .map(|row| row.task.id);
         let row = next.and_then(|id| self.tasks.get_mut(&id));
         let found = row.is_some();
         if let Some(row) = row {
+            // Which place it was woken for stays written until it asks for it.
             row.next_run = Some(now);
-            row.waiting_slot = None;
         }
         found
+    }
+
+    /// The place that a task was parked for and has not asked for since; from here on it does not count on it.
+    fn unasked(&mut self, task: TaskId) -> Option<String> {
+        self.tasks.get(&task)?.waiting_slot.as_ref()?;
+        self.tasks.get_mut(&task)?.waiting_slot.take()
+    }
+
+    /// Whoever was woken for a place and goes another way leaves it to the next one.
+    fn hand_on(&mut self, task: TaskId, now: Timestamp) {
+        if let Some(slot) = self.unasked(task) {
+            self.wake_one(&slot, now);
+        }
     }
 
     fn free_slots(&mut self, task: TaskId, seq: u32, now: Timestamp) -> Vec<String> {
@@ -44,6 +57,7 @@ impl Tables {
             .filter(|((of, step, _), ())| *of == task && *step == seq)
             .map(|((_, _, name), ())| name.clone())
             .collect();
+        self.hand_on(task, now);
         for name in &names {
             self.slots.remove(&(task, seq, name.clone()));
         }
@@ -82,6 +96,16 @@ impl Tables {
     }
 }
 
+impl Session<Transaction> {
+    fn hand_on(&self, task: TaskId) -> Result<()> {
+        let now = self.0.now();
+        self.0.change(|tables| {
+            tables.hand_on(task, now);
+            Ok(())
+        })
+    }
+}
+
 fn is_held(row: &TaskRow, lease: &Lease) -> bool {
     row.owner.as_ref() == Some(&lease.owner) && row.epoch == lease.epoch
 }
@@ -93,6 +117,12 @@ fn take(
     needs: &[SlotNeed],
     now: Timestamp,
 ) -> SlotAnswer {
+    let unasked = tables.unasked(task);
+    if let Some(slot) = unasked
+        && needs.iter().all(|need| need.name != slot)
+    {
+        tables.wake_one(&slot, now);
+    }
     let mut needs: Vec<&SlotNeed> = needs.iter().collect();
     needs.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut missing, mut full) = (Vec::new(), None);
@@ -193,7 +223,8 @@ impl LeaseWrites for Session<Transaction> {
 
     async fn width(&self, slot: &str) -> Result<(Option<Width>, bool)> {
         let tables = self.0.look().await?;
-        let waits = |row: &TaskRow| row.waiting_slot.as_deref() == Some(slot);
+        let now = self.0.now();
+        let waits = |row: &TaskRow| row.waits_for(slot, now);
         let known = tables.widths.get(&slot.to_owned()).cloned();
         Ok((known, tables.tasks.values().any(waits)))
     }
@@ -232,6 +263,7 @@ impl LeaseWrites for Session<Transaction> {
     }
 
     async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()> {
+        self.hand_on(task)?;
         self.0.change_task(task, |row| {
             row.undoing = true;
             row.task.failure = failure.cloned();
@@ -246,6 +278,7 @@ impl LeaseWrites for Session<Transaction> {
         waiting_for_slot: Option<&str>,
     ) -> Result<()> {
         let due = self.0.now().plus(after);
+        self.hand_on(task)?;
         self.0.change_task(task, |row| {
             row.owner = None;
             row.lease_until = None;
@@ -269,6 +302,7 @@ impl LeaseWrites for Session<Transaction> {
         failure: Option<&Failure>,
     ) -> Result<()> {
         let now = self.0.now();
+        self.hand_on(task)?;
         self.0.change_task(task, |row| {
             row.task.state = state;
             row.task.failure = failure.cloned();

@@ -10,6 +10,7 @@ mod project;
 mod reservation;
 mod server;
 mod task;
+mod terraform;
 
 use tpm_store::Page;
 

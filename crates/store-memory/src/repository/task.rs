@@ -213,7 +213,6 @@ impl TaskWrites for Session<Transaction> {
                     row.task.cancel_requested = true;
                     row.task.updated_at = now;
                     // Who waits for a place or for a timer is made due, so that it is noticed at once.
-                    row.waiting_slot = None;
                     row.next_run = row.next_run.map(|_| now);
                 }
             }

@@ -25,6 +25,32 @@ impl Session<DatabaseTransaction> {
         .await
         .map(drop)
     }
+
+    /// The place that a task was parked for and has not asked for since; from here on it does not count on it.
+    async fn unasked(&self, task: TaskId) -> Result<Option<String>> {
+        let row = self
+            .first(
+                "SELECT waiting_slot FROM tasks WHERE id = $1 AND waiting_slot IS NOT NULL",
+                [task.0.into()],
+            )
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        self.run(
+            "UPDATE tasks SET waiting_slot = NULL WHERE id = $1",
+            [task.0.into()],
+        )
+        .await?;
+        row.try_get("", "waiting_slot").map_err(store_error)
+    }
+
+    /// Whoever was woken for a place and goes another way leaves it to the next one.
+    async fn hand_on(&self, task: TaskId) -> Result<()> {
+        if let Some(slot) = self.unasked(task).await? {
+            self.lock_slot(&slot).await?;
+            self.wake_waiting(&slot, 1).await?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -91,12 +117,22 @@ impl LeaseWrites for Session<DatabaseTransaction> {
     }
 
     async fn take_slots(&self, task: TaskId, seq: u32, needs: &[SlotNeed]) -> Result<SlotAnswer> {
-        // In one order, so that two tasks never wait for each other.
+        let unasked = self.unasked(task).await?;
+        let is_needed = |slot: &&String| needs.iter().any(|need| need.name == **slot);
+        let left = unasked.as_ref().filter(|slot| !is_needed(slot));
         let mut needs: Vec<&SlotNeed> = needs.iter().collect();
         needs.sort_by(|a, b| a.name.cmp(&b.name));
+        // In one order, so that two tasks never wait for each other.
+        let mut names: Vec<&String> = needs.iter().map(|need| &need.name).chain(left).collect();
+        names.sort();
+        for name in names {
+            self.lock_slot(name).await?;
+        }
+        if let Some(slot) = left {
+            self.wake_waiting(slot, 1).await?;
+        }
         let (mut missing, mut full) = (Vec::new(), None);
         for need in needs {
-            self.lock_slot(&need.name).await?;
             let row = self
                 .first(
                     "SELECT COUNT(*) AS used,
@@ -152,10 +188,17 @@ impl LeaseWrites for Session<DatabaseTransaction> {
             .iter()
             .map(|row| row.try_get("", "slot").map_err(store_error))
             .collect::<Result<Vec<String>>>()?;
-        names.sort();
+        let left = self.unasked(task).await?;
+        let mut all: Vec<&String> = names.iter().chain(&left).collect();
+        all.sort();
+        all.dedup();
         // Whoever found it full is parked by now, or will find it free.
-        for slot in &names {
+        for slot in all {
             self.lock_slot(slot).await?;
+        }
+        names.sort();
+        if let Some(slot) = &left {
+            self.wake_waiting(slot, 1).await?;
         }
         self.run(
             "DELETE FROM slots WHERE task_id = $1 AND seq = $2",
@@ -170,17 +213,18 @@ impl LeaseWrites for Session<DatabaseTransaction> {
 
     async fn wake_waiting(&self, slot: &str, count: u32) -> Result<()> {
         for _ in 0..count {
-            // Of those who wait, one whose bulk has the fewest places; then the oldest.
+            // Of those who wait, one whose bulk has the fewest places; then the oldest. Which place it was woken
+            // for stays written until it asks for it.
             let woken = self
                 .run(
-                    "UPDATE tasks SET next_run_ms = $1, waiting_slot = NULL WHERE id = (
+                    "UPDATE tasks SET next_run_ms = $1 WHERE owner IS NULL AND id = (
                     SELECT w.id FROM tasks w
                     LEFT JOIN (
                         SELECT COALESCE(o.parent_id, o.id) AS bulk, COUNT(*) AS places
                         FROM slots s JOIN tasks o ON o.id = s.task_id
                         WHERE s.slot = $2 GROUP BY COALESCE(o.parent_id, o.id)
                     ) held ON held.bulk = COALESCE(w.parent_id, w.id)
-                    WHERE w.waiting_slot = $2
+                    WHERE w.waiting_slot = $2 AND w.owner IS NULL AND w.next_run_ms > $1
                     ORDER BY COALESCE(held.places, 0), w.id LIMIT 1)",
                     [self.now_ms.into(), slot.into()],
                 )
@@ -204,8 +248,9 @@ impl LeaseWrites for Session<DatabaseTransaction> {
             .transpose()?;
         let waiting = self
             .first(
-                "SELECT 1 AS n FROM tasks WHERE waiting_slot = $1 LIMIT 1",
-                [slot.into()],
+                "SELECT 1 AS n FROM tasks
+                 WHERE waiting_slot = $1 AND owner IS NULL AND next_run_ms > $2 LIMIT 1",
+                [slot.into(), self.now_ms.into()],
             )
             .await?;
         Ok((known, waiting.is_some()))
@@ -264,6 +309,7 @@ impl LeaseWrites for Session<DatabaseTransaction> {
 
     async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()> {
         let failure = failure.map(rows::to_json).transpose()?;
+        self.hand_on(task).await?;
         self.run(
             "UPDATE tasks SET undoing = $1, failure = $2, note = $3 WHERE id = $4",
             [
@@ -284,6 +330,7 @@ impl LeaseWrites for Session<DatabaseTransaction> {
         waiting_for_slot: Option<&str>,
     ) -> Result<()> {
         let after = i64::try_from(after.as_millis()).map_err(broken)?;
+        self.hand_on(task).await?;
         self.run(
             "UPDATE tasks SET owner = NULL, lease_until_ms = NULL, next_run_ms = $1,
                     waiting_slot = $2
@@ -340,6 +387,7 @@ impl LeaseWrites for Session<DatabaseTransaction> {
         failure: Option<&Failure>,
     ) -> Result<()> {
         let failure = failure.map(rows::to_json).transpose()?;
+        self.hand_on(task).await?;
         self.run(
             "UPDATE tasks SET state = $1, failure = $2, note = $3, updated_ms = $4, progress = 100,
                     owner = NULL, lease_until_ms = NULL, next_run_ms = NULL, waiting_slot = NULL

@@ -231,7 +231,7 @@ impl TaskWrites for Session<DatabaseTransaction> {
         // Who waits for a place or for a timer is made due, so that the cancel is noticed at once.
         let done = self
             .run(
-                "UPDATE tasks SET cancel_requested = $1, updated_ms = $2, waiting_slot = NULL,
+                "UPDATE tasks SET cancel_requested = $1, updated_ms = $2,
                         next_run_ms = CASE WHEN next_run_ms IS NULL THEN NULL ELSE $2 END
                  WHERE (id = $3 OR (parent_id = $3 AND undoes IS NULL))
                    AND state IN ('pending', 'running')",

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
 use tpm_domain::{ServerId, TaskToken, Timestamp};
 use tpm_store::{
-    Fence, Locked, PlanRow, Result, ServerWrites, StateRow, TerraformStore, UnitOfWork,
+    Fence, Locked, PlanRow, Result, StateRow, StateWrites, TerraformStore, UnitOfWork,
 };
 
 /// A claim that is over owns nothing: the task was claimed again, or has ended.
@@ -102,6 +102,13 @@ fn plan_row(row: &QueryResult) -> Result<PlanRow> {
 }
 
 #[async_trait]
+impl StateWrites for Session<DatabaseTransaction> {
+    async fn add_state(&self, server: ServerId, serial: u64, sealed: &[u8]) -> Result<bool> {
+        add_state(self, server, serial, sealed, None).await
+    }
+}
+
+#[async_trait]
 impl TerraformStore for SeaStore {
     async fn latest_state(&self, server: ServerId) -> Result<Option<StateRow>> {
         let row = self
@@ -153,17 +160,6 @@ impl TerraformStore for SeaStore {
             return Ok(false);
         }
         let written = add_state(&session, server, serial, sealed, Some(&fence.task)).await?;
-        Box::new(session).commit().await?;
-        Ok(written)
-    }
-
-    async fn restore_state(&self, server: ServerId, serial: u64, sealed: &[u8]) -> Result<bool> {
-        let session = begin(self.writer()).await?;
-        // Takes the server's row, as whoever begins a task does.
-        if session.idle_server(server).await?.is_none() {
-            return Ok(false);
-        }
-        let written = add_state(&session, server, serial, sealed, None).await?;
         Box::new(session).commit().await?;
         Ok(written)
     }

@@ -90,6 +90,7 @@ impl Call {
             handle: self.handle.as_deref(),
             attempt: self.attempt,
             elapsed: self.elapsed,
+            report: None,
         }
     }
 }
