@@ -257,6 +257,7 @@ impl<'w> Import<'w> {
             handle: None,
             attempt: 0,
             elapsed: Duration::ZERO,
+            report: None,
         };
         Ok(wanted.adopt(&call).await?)
     }
