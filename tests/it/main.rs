@@ -1,5 +1,6 @@
 //! The service as a whole, one module per feature.
 
+mod access;
 mod api;
 mod bad_inputs;
 mod bulk;

@@ -117,7 +117,7 @@ async fn the_references_examples_work_as_they_stand() -> anyhow::Result<()> {
     );
     let cookie = reply.headers["set-cookie"].to_str()?.to_owned();
     ensure!(
-        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
         "{cookie}"
     );
     ensure!(!cookie.contains("Secure"), "loopback: {cookie}");

@@ -179,6 +179,9 @@ pub(crate) const KEPT: &[Kept] = &[
             "settings",
             "pve-client",
             "provisioner-terraform",
+            // Keys are made and checked here, and come in there.
+            "app",
+            "api",
             "bootstrap",
         ],
     },

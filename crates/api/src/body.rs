@@ -4,8 +4,9 @@ use crate::fields::Fields;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tpm_app::{
-    DriftChoice, ExpiryDraft, ImportDraft, NetworkChange, NetworkDraft, PlacementDraft,
-    ProjectChange, QuotaChange, ServerChange, ServerDraft, SharedNetwork,
+    AssignmentDraft, DriftChoice, ExpiryDraft, ImportDraft, KeyDraft, NetworkChange, NetworkDraft,
+    PlacementDraft, ProjectChange, QuotaChange, ServerChange, ServerDraft, SharedNetwork,
+    UserDraft,
 };
 use tpm_domain::{BulkPolicy, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Spread};
 
@@ -329,6 +330,125 @@ pub(crate) fn power(body: Map<String, Value>) -> (Option<PowerTarget>, FieldErro
 }
 
 /// Name and password of somebody who wants in.
+fn assignments(fields: &mut Fields<'_>) -> Option<Vec<AssignmentDraft>> {
+    const NAME: &str = "roles";
+    let path = fields.path(NAME);
+    let items = fields.list(NAME)?;
+    let mut all = Vec::with_capacity(items.len());
+    for (n, item) in items.into_iter().enumerate() {
+        let path = format!("{path}[{n}]");
+        match item {
+            // A role everywhere may be written by its name alone.
+            Value::String(role) => all.push(AssignmentDraft {
+                role: Some(role),
+                project: None,
+            }),
+            Value::Object(map) => {
+                let mut fields = Fields::new(map, format!("{path}."), fields.errors());
+                all.push(AssignmentDraft {
+                    role: fields.required_text("role"),
+                    project: fields.text("project"),
+                });
+                fields.finish();
+            }
+            _ => {
+                let expected = "object";
+                fields.errors().add(path, Reason::Type { expected });
+            }
+        }
+    }
+    Some(all)
+}
+
+fn language(fields: &mut Fields<'_>) -> Option<Option<String>> {
+    let word = |fields: &mut Fields<'_>| fields.one_of("language", &["ko", "en"], |word| word);
+    let language = fields.nullable("language", word)?;
+    Some(language.map(str::to_owned))
+}
+
+/// A person to be added.
+pub(crate) fn user(body: Map<String, Value>) -> (UserDraft, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let draft = UserDraft {
+        username: fields.text("username"),
+        password: fields.text("password"),
+        roles: assignments(&mut fields),
+        disabled: None,
+        language: None,
+    };
+    fields.finish();
+    (draft, errors)
+}
+
+/// What is to change of a person.
+pub(crate) fn user_change(body: Map<String, Value>) -> (UserDraft, FieldErrors) {
+    const FIELDS: &[&str] = &["password", "roles", "disabled", "language"];
+    let mut errors = FieldErrors::default();
+    let empty = body.is_empty();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let draft = UserDraft {
+        username: None,
+        password: fields.text("password"),
+        roles: assignments(&mut fields),
+        disabled: fields.boolean("disabled"),
+        language: language(&mut fields),
+    };
+    fields.finish();
+    if empty {
+        errors.add("", Reason::OneNeeded { of: FIELDS });
+    }
+    (draft, errors)
+}
+
+/// What the person of the request may change of themselves.
+pub(crate) fn me(body: Map<String, Value>) -> (Option<Option<String>>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let empty = body.is_empty();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let language = language(&mut fields);
+    fields.finish();
+    if empty {
+        errors.add("", Reason::OneNeeded { of: &["language"] });
+    }
+    (language, errors)
+}
+
+pub(crate) fn password(body: Map<String, Value>) -> (Option<String>, Option<String>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let (present, new) = (fields.text("current_password"), fields.text("new_password"));
+    fields.finish();
+    (present, new, errors)
+}
+
+/// A role: its name when it is new, and what it allows.
+pub(crate) fn role(
+    body: Map<String, Value>,
+    new: bool,
+) -> (Option<String>, Option<Vec<String>>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let name = new.then(|| fields.required_text("name")).flatten();
+    let words = fields.texts("permissions");
+    fields.finish();
+    (name, words, errors)
+}
+
+/// A key to be made.
+pub(crate) fn key(body: Map<String, Value>) -> (KeyDraft, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let draft = KeyDraft {
+        name: fields.text("name"),
+        scopes: fields.texts("scopes"),
+        networks: fields.texts("networks"),
+        expires_at: fields.moment("expires_at"),
+    };
+    fields.finish();
+    (draft, errors)
+}
+
 pub(crate) fn login(body: Map<String, Value>) -> (Option<(String, String)>, FieldErrors) {
     let mut errors = FieldErrors::default();
     let mut fields = Fields::new(body, "", &mut errors);

@@ -43,6 +43,7 @@ fn transport(error: ApiError) -> (StatusCode, &'static str) {
         ApiError::BrokenJson | ApiError::NotAnObject => (StatusCode::BAD_REQUEST, "INVALID_JSON"),
         ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
         ApiError::WrongMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+        ApiError::TwoCredentials => (StatusCode::BAD_REQUEST, "TWO_CREDENTIALS"),
         ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, "FOREIGN_ORIGIN"),
         ApiError::BadIdempotencyKey => (StatusCode::BAD_REQUEST, "INVALID_IDEMPOTENCY_KEY"),
         ApiError::BadParameter => (StatusCode::BAD_REQUEST, "INVALID_REQUEST"),
@@ -98,6 +99,9 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::Shortage(Shortage::Vmids { .. }) => "VMIDS_EXHAUSTED",
         Conflict::Shortage(Shortage::Capacity { .. }) => "NO_CAPACITY",
         Conflict::Shortage(Shortage::Quota { .. }) => "QUOTA_EXCEEDED",
+        Conflict::LastAdmin => "LAST_ADMIN",
+        Conflict::BuiltIn => "BUILT_IN",
+        Conflict::RoleInUse { .. } => "ROLE_IN_USE",
         Conflict::NothingToRetry => "NOTHING_TO_RETRY",
         Conflict::LabelTaken { .. } => "NAME_TAKEN",
         Conflict::NetworkOverlaps { .. } => "NETWORK_OVERLAPS",
@@ -128,6 +132,10 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::RangeTooLarge { .. } => "RANGE_TOO_LARGE",
         Reason::Moment => "INVALID_TIME",
         Reason::Past => "IN_THE_PAST",
+        Reason::TooFar { .. } => "TOO_FAR",
+        Reason::UserName => "INVALID_NAME",
+        Reason::Guessable => "WEAK_PASSWORD",
+        Reason::WrongPassword => "WRONG_PASSWORD",
         Reason::NoSuch => "NO_SUCH",
         Reason::NotItsName => "NOT_ITS_NAME",
         Reason::Shrinks { .. } => "SHRINKS",
@@ -202,7 +210,8 @@ fn details(lang: Lang, error: &Error) -> Value {
                     .collect();
                 json!({ "project": project, "bounds": bounds })
             }
-            Conflict::NothingToRetry => json!({}),
+            Conflict::NothingToRetry | Conflict::LastAdmin | Conflict::BuiltIn => json!({}),
+            Conflict::RoleInUse { users } => json!({ "users": users }),
             Conflict::LabelTaken { name } => json!({ "field": "name", "name": name }),
             Conflict::NetworkOverlaps { network } => {
                 json!({ "field": "range", "network": network })
@@ -223,9 +232,15 @@ fn details(lang: Lang, error: &Error) -> Value {
     }
 }
 
-fn envelope(status: StatusCode, code: &str, message: &str, details: &Value) -> Response {
+/// The code of an answer, for whoever writes it down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FaultCode(pub(crate) &'static str);
+
+fn envelope(status: StatusCode, code: &'static str, message: &str, details: &Value) -> Response {
     let body = json!({ "error": { "code": code, "message": message, "details": details } });
-    (status, Json(body)).into_response()
+    let mut response = (status, Json(body)).into_response();
+    response.extensions_mut().insert(FaultCode(code));
+    response
 }
 
 impl Fault {

@@ -1,5 +1,6 @@
 //! What handlers are given: the language, the person, the body.
 
+use crate::audit::Told;
 use crate::error::Fault;
 use crate::router::ApiState;
 use axum::body::Bytes;
@@ -10,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use axum_extra::extract::cookie::CookieJar;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
@@ -46,7 +48,7 @@ pub(crate) fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
         .map(|cookie| SessionToken(cookie.value().to_owned()))
 }
 
-/// The person, known by a session.
+/// The person, known by a session or a key.
 pub(crate) struct Person(pub(crate) Ctx);
 
 impl FromRequestParts<ApiState> for Person {
@@ -54,14 +56,34 @@ impl FromRequestParts<ApiState> for Person {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Response> {
         let lang = language(&parts.headers);
-        let found = match session_token(&parts.headers) {
-            Some(token) => state.app.authenticate(&token).await.map_err(Fault::from),
-            None => Err(Fault::from(Error::Unauthenticated)),
+        let origin = Told::origin(parts);
+        let session = session_token(&parts.headers);
+        let found = match (bearer(&parts.headers), session) {
+            // Whose request it is must not depend on which of them is looked at.
+            (Some(_), Some(_)) => Err(ApiError::TwoCredentials.into()),
+            (Some(key), None) => {
+                let found = state.app.authenticate_key(&key, origin).await;
+                found.map_err(Fault::from)
+            }
+            (None, Some(token)) => {
+                let found = state.app.authenticate(&token, origin).await;
+                found.map_err(Fault::from)
+            }
+            (None, None) => Err(Fault::from(Error::Unauthenticated)),
         };
-        found
-            .map(Self)
-            .map_err(|fault| fault.into_response_in(lang))
+        let ctx = found.map_err(|fault: Fault| fault.into_response_in(lang))?;
+        Told::is(parts, &ctx.origin, &ctx.actor);
+        Ok(Self(ctx))
     }
+}
+
+/// The key in the header `Authorization: Bearer …`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = text.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| key.trim().to_owned().into())
 }
 
 /// The header that names a request, so that sending it again has no second effect.

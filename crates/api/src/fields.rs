@@ -200,6 +200,29 @@ impl<'e> Fields<'e> {
         found
     }
 
+    /// A list that may be missing.
+    pub(crate) fn list(&mut self, name: &str) -> Option<Vec<Value>> {
+        match self.take(name)? {
+            Value::Array(items) => Some(items),
+            _ => {
+                self.wrong(name, Reason::Type { expected: "list" });
+                None
+            }
+        }
+    }
+
+    /// A flag that may be missing.
+    pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Bool(flag) => Some(flag),
+            _ => {
+                let expected = "boolean";
+                self.wrong(name, Reason::Type { expected });
+                None
+            }
+        }
+    }
+
     /// A list that must be there.
     pub(crate) fn required_list(&mut self, name: &str) -> Option<Vec<Value>> {
         match self.take(name) {

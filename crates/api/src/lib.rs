@@ -4,6 +4,7 @@
 //! decides nothing, holds no SQL and calls nothing outside. Domain types never go over the wire
 //! themselves: `wire` has the shapes.
 
+mod audit;
 mod body;
 mod error;
 mod extract;

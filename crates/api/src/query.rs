@@ -1,9 +1,12 @@
 //! Query parameters. Unknown ones and wrong values are told, all at once.
 
 use crate::error::Fault;
+use crate::time;
 use std::collections::BTreeMap;
-use tpm_app::{NotificationQuery, ServerOrder, ServerQuery, TaskQuery};
-use tpm_domain::{FieldErrors, Reason, ServerId, ServerState, TaskKind, TaskState};
+use tpm_app::{AuditQuery, NotificationQuery, ServerOrder, ServerQuery, TaskQuery};
+use tpm_domain::{
+    FieldErrors, Reason, ServerId, ServerState, Severity, TaskKind, TaskState, UserId,
+};
 
 const DEFAULT_LIMIT: u64 = 50;
 const MAX_LIMIT: u64 = 500;
@@ -101,6 +104,7 @@ pub(crate) fn servers(text: Option<&str>) -> Result<(ServerQuery, Option<String>
     let project = query.take("project");
     let found = ServerQuery {
         project: None,
+        within: None,
         state: query.one_of("status", &ServerState::ALL, ServerState::as_str),
         role: query.take("role"),
         name_contains: query.take("name"),
@@ -135,16 +139,59 @@ pub(crate) fn tasks(text: Option<&str>) -> Result<TaskQuery, Fault> {
         kind: query.one_of("kind", &TaskKind::ALL, TaskKind::as_str),
         server,
         parent: None,
+        within: None,
         limit: query.limit(),
         offset: query.offset(),
     };
     query.finish(found)
 }
 
-/// `limit`, `offset`.
+/// `actor_id`, `action`, `target_kind`, `target`, `result`, `from`, `to`, `limit`, `offset`; `format=jsonl`
+/// for all of them as lines.
+pub(crate) fn audit(text: Option<&str>) -> Result<(AuditQuery, bool), Fault> {
+    let mut query = Query::new(text);
+    let actor = query.take("actor_id");
+    let actor = actor.and_then(|id| match id.parse() {
+        Ok(id) => Some(UserId(id)),
+        Err(_) => {
+            let expected = "integer";
+            query.errors.add("actor_id", Reason::Type { expected });
+            None
+        }
+    });
+    let mut moment = |name: &str| {
+        let text = query.take(name)?;
+        let moment = time::parse(&text);
+        if moment.is_none() {
+            query.errors.add(name, Reason::Moment);
+        }
+        moment
+    };
+    let (from, to) = (moment("from"), moment("to"));
+    let found = AuditQuery {
+        actor,
+        action: query.take("action"),
+        target_kind: query.take("target_kind"),
+        target: query.take("target"),
+        project: None,
+        refused: query
+            .one_of("result", &["done", "refused"], |word| word)
+            .map(|word| word == "refused"),
+        from,
+        to,
+        limit: query.limit(),
+        offset: query.offset(),
+    };
+    let lines = query.one_of("format", &["json", "jsonl"], |word| word) == Some("jsonl");
+    query.finish((found, lines))
+}
+
+/// `type`, `limit`, `offset`.
 pub(crate) fn notifications(text: Option<&str>) -> Result<NotificationQuery, Fault> {
     let mut query = Query::new(text);
     let found = NotificationQuery {
+        within: None,
+        severity: query.one_of("type", &Severity::ALL, Severity::as_str),
         limit: query.limit(),
         offset: query.offset(),
     };

@@ -5,14 +5,15 @@ use crate::extract::language;
 use crate::guard;
 use crate::leaving::{self, Leaving};
 use crate::routes::{
-    auth, code, health, networks, nodes, notifications, projects, servers, system, tasks,
+    audit, auth, code, health, networks, nodes, notifications, projects, servers, system, tasks,
+    users,
 };
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use ipnet::IpNet;
 use std::any::Any;
 use std::sync::Arc;
@@ -67,6 +68,10 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
         .fallback(no_route)
         .layer(middleware::from_fn_with_state(
             state.clone(),
+            crate::audit::watch,
+        ))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
             guard::own_origin,
         ))
         .layer(middleware::from_fn(move |request, next| {
@@ -99,6 +104,24 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
     vec![
         ("/api/auth/login", post(auth::login)),
         ("/api/auth/logout", post(auth::logout)),
+        ("/api/auth/me", get(auth::me).patch(auth::change_me)),
+        ("/api/auth/password", post(auth::change_password)),
+        ("/api/auth/sessions", get(auth::sessions)),
+        ("/api/auth/sessions/{session_id}", delete(auth::end_session)),
+        ("/api/auth/keys", get(auth::keys).post(auth::create_key)),
+        ("/api/auth/keys/{key_id}", delete(auth::delete_key)),
+        ("/api/users", get(users::list).post(users::create)),
+        (
+            "/api/users/{user_id}",
+            patch(users::change).delete(users::delete_one),
+        ),
+        ("/api/roles", get(users::roles).post(users::create_role)),
+        (
+            "/api/roles/{role}",
+            patch(users::change_role).delete(users::delete_role),
+        ),
+        ("/api/audit", get(audit::list)),
+        ("/api/audit/verify", get(audit::verify)),
         ("/api/servers", get(servers::list)),
         ("/api/servers/create", post(servers::create)),
         ("/api/servers/bulk-create", post(servers::bulk_create)),

@@ -3,12 +3,12 @@
 use crate::time;
 use serde_json::{Value, json};
 use tpm_app::{
-    Accepted, ClusterView, HostUse, NetworkView, PlanView, PlannedServer, RunLine, ServerView,
-    ServiceState, SystemStatus, TaskView,
+    Accepted, ApiKey, AuditRow, ClusterView, HostUse, NetworkView, PlanView, PlannedServer,
+    RunLine, ServerView, ServiceState, Session, SystemStatus, TaskView, UserView, session_id,
 };
 use tpm_domain::{
-    Failure, Nic, Notification, Placement, PlannedField, Project, RungReached, Server, ServerState,
-    StepRecord, Task, TaskToken,
+    Failure, Nic, Notification, Placement, PlannedField, Project, Role, RungReached, Server,
+    ServerState, StepRecord, Task, TaskToken,
 };
 use tpm_messages::Lang;
 
@@ -283,6 +283,82 @@ pub(crate) fn plan(lang: Lang, task: &TaskToken, plan: &PlanView) -> Value {
         "destructive": plan.change.is_destructive(),
         "summary": tpm_messages::planned(lang, &plan.change),
         "changes": changes,
+    })
+}
+
+/// A person.
+pub(crate) fn user(view: &UserView) -> Value {
+    let roles: Vec<Value> = view
+        .roles
+        .iter()
+        .map(|(role, project)| json!({ "role": role, "project": project }))
+        .collect();
+    let everywhere = view.roles.iter().find(|(_, project)| project.is_none());
+    json!({
+        "id": view.user.id,
+        "username": view.user.username,
+        "role": everywhere.or(view.roles.first()).map(|(role, _)| role),
+        "roles": roles,
+        "disabled": view.user.disabled,
+        "language": view.user.language,
+        "created_at": time::text(view.user.created_at),
+        "updated_at": time::text(view.user.updated_at),
+    })
+}
+
+/// A role.
+pub(crate) fn role(role: &Role) -> Value {
+    json!({
+        "name": role.name,
+        "permissions": Vec::<String>::from(role.permissions.clone()),
+        "built_in": role.built_in,
+    })
+}
+
+/// A session, without anything to log in with.
+pub(crate) fn session(session: &Session) -> Value {
+    json!({
+        "id": session_id(session),
+        "address": session.address,
+        "agent": session.agent,
+        "created_at": time::text(session.created_at),
+        "last_seen_at": time::text(session.last_seen_at),
+    })
+}
+
+/// A key, without its text.
+pub(crate) fn key(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id.0,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": Vec::<String>::from(key.scopes.clone()),
+        "networks": key.networks,
+        "expires_at": key.expires_at.map(time::text),
+        "last_used_at": key.last_used_at.map(time::text),
+        "last_address": key.last_address,
+        "created_at": time::text(key.created_at),
+    })
+}
+
+/// A row of the audit.
+pub(crate) fn audit(row: &AuditRow) -> Value {
+    let entry = &row.entry;
+    let about = (!entry.target_kind.is_empty())
+        .then(|| json!({ "kind": entry.target_kind, "id": entry.target }));
+    json!({
+        "seq": row.seq,
+        "at": time::fine(row.at),
+        "actor_id": entry.actor,
+        "actor": entry.actor_name,
+        "via": entry.via,
+        "address": entry.address,
+        "action": entry.action,
+        "target": about,
+        "project_id": entry.project,
+        "result": if entry.refused.is_some() { "refused" } else { "done" },
+        "code": entry.refused,
+        "request_id": entry.request_id,
     })
 }
 

@@ -1,13 +1,13 @@
 //! Logging in and out. A wrong name and a wrong password are the same answer after the same work.
 
-use crate::{App, AppError, Ctx, Result};
+use crate::{App, AppError, Ctx, Origin, Result};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
-use tpm_domain::{Actor, Error, Timestamp, UserRole};
-use tpm_store::Throttle;
+use tpm_domain::{Assignment, AuditTarget, Error, Role, Timestamp};
+use tpm_store::{NewSession, Throttle};
 
 /// A session ends this long after it was used last.
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
@@ -21,6 +21,8 @@ const FREE_PER_ACCOUNT: u32 = 5;
 const FREE_PER_ADDRESS: u32 = 20;
 /// Longest wait between two guesses.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// What is kept of a client's name for itself.
+const MAX_AGENT: usize = 200;
 /// Longest password that is looked at; hashing more would only cost.
 const MAX_PASSWORD_BYTES: usize = 1024;
 
@@ -42,7 +44,9 @@ pub struct LoginAttempt {
     /// The password given.
     pub password: String,
     /// Where the attempt comes from.
-    pub address: String,
+    pub origin: Origin,
+    /// The session that the client has so far: it ends when another one begins.
+    pub before: Option<SessionToken>,
 }
 
 impl fmt::Debug for LoginAttempt {
@@ -53,8 +57,8 @@ impl fmt::Debug for LoginAttempt {
     }
 }
 
-/// What is stored of a session's secret.
-fn digest(token: &str) -> String {
+/// What is stored of a secret that nobody can guess.
+pub(crate) fn digest(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))
 }
 
@@ -71,19 +75,67 @@ impl App {
     ///
     /// # Errors
     /// Bad credentials, throttled, or the store does not answer.
-    pub async fn login(&self, attempt: LoginAttempt) -> Result<(SessionToken, Actor)> {
+    pub async fn login(&self, attempt: LoginAttempt) -> Result<(SessionToken, Ctx)> {
         let LoginAttempt {
             username,
             password,
-            address,
+            mut origin,
+            before,
         } = attempt;
-        let keys = [
+        let guesses = self.guesses(&username, &origin.address);
+        self.may_guess(&guesses).await?;
+        let user = self.store().reads().user(&username).await?;
+        // An unknown name costs the same hash as a known one.
+        let stored = user.as_ref().map(|user| user.password_hash.clone());
+        let right = self.verify(password, stored).await?;
+        let Some(user) = user.filter(|user| right && !user.disabled) else {
+            self.note_wrong_guess(&guesses).await?;
+            return Err(AppError::Refused(Error::BadCredentials));
+        };
+        let now = self.now();
+        let token = SessionToken(self.random_hex(32));
+        let tx = self.store().begin().await?;
+        for (key, _) in &guesses {
+            tx.set_throttle(key, Throttle::default()).await?;
+        }
+        let begun = Timestamp(now.0 - millis(SESSION_ABSOLUTE));
+        let seen = Timestamp(now.0 - millis(SESSION_IDLE));
+        tx.sweep_sessions(begun, seen).await?;
+        if let Some(before) = before {
+            tx.delete_session(&digest(&before.0)).await?;
+        }
+        let session = NewSession {
+            digest: digest(&token.0),
+            user: user.id,
+            address: origin.address.clone(),
+            agent: origin.agent.chars().take(MAX_AGENT).collect(),
+        };
+        tx.insert_session(&session).await?;
+        let actor = self.actor_of(&*tx, &user).await?;
+        "password".clone_into(&mut origin.via);
+        let ctx = Ctx {
+            actor,
+            key: None,
+            origin,
+        };
+        let about = AuditTarget::new("user", user.id);
+        self.commit(&ctx, tx, about).await?;
+        Ok((token, ctx))
+    }
+
+    /// Under what wrong guesses are noted, and how many of each are free.
+    pub(crate) fn guesses(&self, username: &str, address: &str) -> [(String, u32); 2] {
+        [
             (format!("user:{username}"), FREE_PER_ACCOUNT),
             (format!("ip:{address}"), FREE_PER_ADDRESS),
-        ];
+        ]
+    }
+
+    /// Whether a guess counts now.
+    pub(crate) async fn may_guess(&self, guesses: &[(String, u32)]) -> Result<()> {
         let now = self.now();
         let reads = self.store().reads();
-        for (key, _) in &keys {
+        for (key, _) in guesses {
             let not_before = Timestamp(reads.throttle(key).await?.not_before_ms);
             let wait = not_before.since(now);
             if !wait.is_zero() {
@@ -91,34 +143,11 @@ impl App {
                 return Err(AppError::Refused(Error::Throttled { retry_after_secs }));
             }
         }
-        let user = reads.user(&username).await?;
-        drop(reads);
-        // An unknown name costs the same hash as a known one.
-        let stored = user.as_ref().map(|user| user.password_hash.clone());
-        let right = self.verify(password, stored).await?;
-        let Some(user) = user.filter(|_| right) else {
-            self.note_wrong_guess(&keys, now).await?;
-            return Err(AppError::Refused(Error::BadCredentials));
-        };
-        let token = SessionToken(self.random_hex(32));
-        let tx = self.store().begin().await?;
-        for (key, _) in &keys {
-            tx.set_throttle(key, Throttle::default()).await?;
-        }
-        let begun = Timestamp(now.0 - millis(SESSION_ABSOLUTE));
-        let seen = Timestamp(now.0 - millis(SESSION_IDLE));
-        tx.sweep_sessions(begun, seen).await?;
-        tx.insert_session(&digest(&token.0), user.id).await?;
-        tx.commit().await?;
-        let actor = Actor {
-            id: user.id,
-            username: user.username,
-            role: user.role,
-        };
-        Ok((token, actor))
+        Ok(())
     }
 
-    async fn note_wrong_guess(&self, keys: &[(String, u32)], now: Timestamp) -> Result<()> {
+    pub(crate) async fn note_wrong_guess(&self, keys: &[(String, u32)]) -> Result<()> {
+        let now = self.now();
         let tx = self.store().begin().await?;
         for (key, free) in keys {
             let failures = tx.throttle(key).await?.failures.saturating_add(1);
@@ -140,20 +169,34 @@ impl App {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn logout(&self, token: &SessionToken) -> Result<()> {
+    pub async fn logout(&self, token: &SessionToken, mut origin: Origin) -> Result<()> {
+        let key = digest(&token.0);
         let tx = self.store().begin().await?;
-        tx.delete_session(&digest(&token.0)).await?;
-        tx.commit().await?;
-        Ok(())
+        let session = tx.session(&key).await?;
+        tx.delete_session(&key).await?;
+        "session".clone_into(&mut origin.via);
+        let Some(session) = session else {
+            return Ok(());
+        };
+        let ctx = Ctx {
+            actor: self.actor_of(&*tx, &session.user).await?,
+            key: None,
+            origin,
+        };
+        let about = AuditTarget::new("user", session.user.id);
+        self.commit(&ctx, tx, about).await
     }
 
-    /// Who a session's secret belongs to.
+    /// Who a session's secret belongs to, and the language the person reads.
     ///
     /// # Errors
-    /// Unauthenticated when the session is unknown or over, or the store does not answer.
-    pub async fn authenticate(&self, token: &SessionToken) -> Result<Ctx> {
+    /// Unauthenticated when the session is unknown or over, or the person is kept out; or the store does not
+    /// answer.
+    pub async fn authenticate(&self, token: &SessionToken, mut origin: Origin) -> Result<Ctx> {
         let key = digest(&token.0);
-        let session = self.store().reads().session(&key).await?;
+        let reads = self.store().reads();
+        let session = reads.session(&key).await?;
+        let session = session.filter(|session| !session.user.disabled);
         let session = session.ok_or(Error::Unauthenticated)?;
         let now = self.now();
         if now.since(session.created_at) > SESSION_ABSOLUTE
@@ -161,19 +204,18 @@ impl App {
         {
             return Err(AppError::Refused(Error::Unauthenticated));
         }
+        let actor = self.actor_of(&*reads, &session.user).await?;
+        drop(reads);
         if now.since(session.last_seen_at) > TOUCH_EVERY {
             let tx = self.store().begin().await?;
             tx.touch_session(&key).await?;
             tx.commit().await?;
         }
-        let user = session.user;
+        "session".clone_into(&mut origin.via);
         Ok(Ctx {
-            actor: Actor {
-                id: user.id,
-                username: user.username,
-                role: user.role,
-            },
+            actor,
             key: None,
+            origin,
         })
     }
 
@@ -194,12 +236,16 @@ impl App {
         if tx.any_user().await? {
             return Ok(None);
         }
-        tx.insert_user("admin", &hash, UserRole::Admin).await?;
+        let everything = Assignment {
+            role: Role::ADMIN.to_owned(),
+            project: None,
+        };
+        tx.insert_user("admin", &hash, &[everything]).await?;
         tx.commit().await?;
         Ok(made_up)
     }
 
-    async fn hash(&self, password: String) -> Result<String> {
+    pub(crate) async fn hash(&self, password: String) -> Result<String> {
         self.blocking(move || {
             let hash = Argon2::default().hash_password(password.as_bytes());
             hash.map(|hash| hash.to_string())
@@ -209,7 +255,7 @@ impl App {
     }
 
     /// Whether a password fits a hash; without a hash it works as long and says no.
-    async fn verify(&self, password: String, stored: Option<String>) -> Result<bool> {
+    pub(crate) async fn verify(&self, password: String, stored: Option<String>) -> Result<bool> {
         // Argon2id with the default parameters (m=19 MiB, t=2, p=1) over nothing anybody knows.
         const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGtub3dzIGl0$\
                               3g5vRmZ0bqJ8Q5mJk1hY9m3p0Yw6T2c8rXo4uVnA7sE";
@@ -261,7 +307,8 @@ mod tests {
         let attempt = LoginAttempt {
             username: "admin".into(),
             password: "hunter2".into(),
-            address: "127.0.0.1".into(),
+            origin: Origin::default(),
+            before: None,
         };
         assert!(!format!("{attempt:?}").contains("hunter2"));
         assert!(!format!("{:?}", SessionToken("abc".into())).contains("abc"));

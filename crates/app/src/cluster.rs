@@ -1,7 +1,7 @@
 //! The cluster as it was seen last, with what our servers take of it.
 
 use crate::{App, Ctx, Result};
-use tpm_domain::{Action, ClusterPicture, Promised};
+use tpm_domain::{ClusterPicture, Permission, Promised};
 
 /// What was seen and what is promised.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl App {
     /// # Errors
     /// Forbidden, or the store does not answer.
     pub async fn cluster(&self, ctx: &Ctx) -> Result<ClusterView> {
-        ctx.authorize(Action::ReadServers)?;
+        ctx.reach(Permission::ReadServers)?;
         let reads = self.store().reads();
         let picture = reads.picture().await?;
         let promised = reads.promised(&picture).await?;

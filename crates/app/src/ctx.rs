@@ -4,12 +4,16 @@ use crate::policy::Policy;
 use crate::system::{HostResources, ServiceProbe};
 use crate::turn::Turns;
 use crate::{AppError, Result};
+use secrecy::SecretSlice;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tpm_domain::{Action, Actor, Clock, Error, TaskToken, Timestamp};
+use tpm_domain::{
+    Actor, Clock, Error, Permission, Reach, ResourceKind, Server, ServerId, TaskToken, Timestamp,
+};
 use tpm_provisioner::ServerCode;
 use tpm_store::{Remembered, Store, UnitOfWork};
 
@@ -32,6 +36,8 @@ pub struct AppParts {
     pub code: Option<Arc<dyn ServerCode>>,
     /// The machine it runs on.
     pub host: Arc<dyn HostResources>,
+    /// Binds the rows of the audit to each other; who holds it can rewrite them.
+    pub audit_key: SecretSlice<u8>,
     /// When the process began.
     pub started_at: Timestamp,
 }
@@ -116,6 +122,44 @@ pub struct IdempotencyKey {
     pub request_hash: String,
 }
 
+/// Where a request comes from and what it asks for: what the audit says of it beside the person.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// As method and path: `POST /api/servers/create`.
+    pub action: String,
+    /// From which address.
+    pub address: String,
+    /// By what the person is known: `session`, `key 7`.
+    pub via: String,
+    /// By which program, as it says itself.
+    pub agent: String,
+    /// The request's id, as in the log.
+    pub request_id: String,
+    /// Whether the audit says it already.
+    told: Arc<AtomicBool>,
+}
+
+impl Origin {
+    /// What is asked for; the rest is not known so far.
+    #[must_use]
+    pub fn of(action: String) -> Self {
+        Self {
+            action,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the audit says it already.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn tell(&self) {
+        self.told.store(true, Ordering::Release);
+    }
+}
+
 /// On whose behalf a use case runs.
 #[derive(Clone, Debug)]
 pub struct Ctx {
@@ -123,9 +167,21 @@ pub struct Ctx {
     pub actor: Actor,
     /// The request's name, if it has one.
     pub key: Option<IdempotencyKey>,
+    /// Where the request comes from.
+    pub origin: Origin,
 }
 
 impl Ctx {
+    /// Of a person, outside of any request.
+    #[must_use]
+    pub fn new(actor: Actor) -> Self {
+        Self {
+            actor,
+            key: None,
+            origin: Origin::default(),
+        }
+    }
+
     /// What this request came to when it was sent before, if it was. Asked first in the transaction that
     /// would have the effect.
     ///
@@ -168,15 +224,50 @@ impl Ctx {
         Ok(())
     }
 
-    /// The first line of every use case.
+    /// The first line of a use case about things that belong to no project.
     ///
     /// # Errors
     /// [`Error::Forbidden`] when the person may not.
-    pub(crate) fn authorize(&self, action: Action) -> Result<()> {
-        if self.actor.role.may(action) {
+    pub(crate) fn authorize(&self, permission: Permission) -> Result<()> {
+        if self.actor.may(permission) {
             Ok(())
         } else {
             Err(AppError::Refused(Error::Forbidden))
+        }
+    }
+
+    /// The first line of a use case about things of projects: how far the permission reaches.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when it reaches nothing.
+    pub(crate) fn reach(&self, permission: Permission) -> Result<Reach> {
+        let reach = self.actor.reach(permission);
+        if reach.is_nothing() {
+            Err(AppError::Refused(Error::Forbidden))
+        } else {
+            Ok(reach)
+        }
+    }
+
+    /// A server that somebody asks about or wants to do something to. One that the person may not see is as
+    /// one that is not there.
+    ///
+    /// # Errors
+    /// Not found, or [`Error::Forbidden`] when it may be seen and no more.
+    pub(crate) fn may(
+        &self,
+        permission: Permission,
+        id: ServerId,
+        server: Option<Server>,
+    ) -> std::result::Result<Server, Error> {
+        let missing = || Error::not_found(ResourceKind::Server, id);
+        let server = server.ok_or_else(missing)?;
+        if self.actor.may_on(permission, &server) {
+            Ok(server)
+        } else if self.actor.may_on(Permission::ReadServers, &server) {
+            Err(Error::Forbidden)
+        } else {
+            Err(missing())
         }
     }
 }

@@ -4,9 +4,11 @@
 //! and a worker does the rest. No HTTP, no SQL; who called and in which language is not known here.
 
 mod account;
+mod audit;
 mod cluster;
 mod ctx;
 mod error;
+mod key;
 mod network;
 mod notification;
 mod policy;
@@ -15,11 +17,14 @@ mod server;
 mod system;
 mod task;
 mod turn;
+mod user;
 
 pub use account::{LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken};
+pub use audit::AuditCheck;
 pub use cluster::ClusterView;
-pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Random};
+pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
 pub use error::{AppError, Result};
+pub use key::{KeyDraft, MadeKey, is_key};
 pub use network::{NetworkChange, NetworkView};
 pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
@@ -33,4 +38,8 @@ pub use task::TaskView;
 /// Servers as code, and what was planned; re-exported so that callers need not know the port.
 pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
-pub use tpm_store::{NotificationQuery, Page, ServerOrder, ServerQuery, TaskQuery};
+pub use tpm_store::{
+    ApiKey, AuditQuery, AuditRow, KeyId, NotificationQuery, Page, ServerOrder, ServerQuery,
+    Session, TaskQuery,
+};
+pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

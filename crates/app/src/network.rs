@@ -5,10 +5,15 @@ use crate::server::bridge_fault;
 use crate::{App, AppError, Ctx, Result};
 use std::net::Ipv4Addr;
 use tpm_domain::{
-    Action, Conflict, DEFAULT_NETWORK, Error, FieldErrors, ForeignAddress, Ipv4Range,
-    MAX_NETWORK_SIZE, Network, NetworkId, NetworkSpec, Reason, ResourceKind, ServerId, ServerName,
+    AuditTarget, Conflict, DEFAULT_NETWORK, Error, FieldErrors, ForeignAddress, Ipv4Range,
+    MAX_NETWORK_SIZE, Network, NetworkId, NetworkSpec, Permission, Reason, ResourceKind, ServerId,
+    ServerName,
 };
 use tpm_store::{StoreError, UnitOfWork};
+
+fn target(id: NetworkId) -> AuditTarget {
+    AuditTarget::new("network", id)
+}
 
 /// A network as asked for; `None` stays as it is, or is the default of a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -222,7 +227,7 @@ impl App {
     /// # Errors
     /// Forbidden, or the store does not answer.
     pub async fn networks(&self, ctx: &Ctx) -> Result<Vec<NetworkView>> {
-        ctx.authorize(Action::ReadNetworks)?;
+        ctx.authorize(Permission::ReadNetworks)?;
         let reads = self.store().reads();
         let held = reads.address_holders().await?;
         let foreign = reads.foreign_addresses().await?;
@@ -238,7 +243,7 @@ impl App {
     /// # Errors
     /// Forbidden, not found, or the store does not answer.
     pub async fn network(&self, ctx: &Ctx, id: NetworkId) -> Result<NetworkView> {
-        ctx.authorize(Action::ReadNetworks)?;
+        ctx.authorize(Permission::ReadNetworks)?;
         let reads = self.store().reads();
         let found = reads.network(id).await?;
         let network = found.ok_or_else(|| Error::not_found(ResourceKind::Network, id))?;
@@ -258,7 +263,7 @@ impl App {
         change: &NetworkChange,
         mut errors: FieldErrors,
     ) -> Result<NetworkId> {
-        ctx.authorize(Action::WriteNetworks)?;
+        ctx.authorize(Permission::WriteNetworks)?;
         if errors.is_empty() {
             for (field, missing) in [
                 ("name", change.name.is_none()),
@@ -287,7 +292,7 @@ impl App {
             done => done?,
         };
         ctx.remember(&*tx, &id).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, target(id)).await?;
         Ok(id)
     }
 
@@ -310,7 +315,7 @@ impl App {
         change: &NetworkChange,
         mut errors: FieldErrors,
     ) -> Result<()> {
-        ctx.authorize(Action::WriteNetworks)?;
+        ctx.authorize(Permission::WriteNetworks)?;
         let (_turn, tx) = self.begin_in_turn().await?;
         tx.lock_reservations().await?;
         let before = tx.network(id).await?;
@@ -327,7 +332,7 @@ impl App {
             Err(StoreError::Constraint(_)) => return Err(label_taken(&network.name)),
             done => done?,
         }
-        tx.commit().await?;
+        self.commit(ctx, tx, target(id)).await?;
         Ok(())
     }
 
@@ -336,7 +341,7 @@ impl App {
     /// # Errors
     /// Forbidden, not found, conflict when addresses are held, or the store does not answer.
     pub async fn delete_network(&self, ctx: &Ctx, id: NetworkId) -> Result<()> {
-        ctx.authorize(Action::WriteNetworks)?;
+        ctx.authorize(Permission::WriteNetworks)?;
         let (_turn, tx) = self.begin_in_turn().await?;
         tx.lock_reservations().await?;
         let found = tx.network(id).await?;
@@ -349,7 +354,7 @@ impl App {
             return Err(AppError::Refused(Error::Conflict(conflict)));
         }
         tx.delete_network(id).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, target(id)).await?;
         Ok(())
     }
 

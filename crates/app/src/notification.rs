@@ -1,7 +1,7 @@
 //! Seeing and removing notifications.
 
 use crate::{App, AppError, Ctx, Result};
-use tpm_domain::{Action, Error, Notification, NotificationId, ResourceKind};
+use tpm_domain::{AuditTarget, Error, Notification, NotificationId, Permission, ResourceKind};
 use tpm_store::{NotificationQuery, Page};
 
 impl App {
@@ -14,8 +14,12 @@ impl App {
         ctx: &Ctx,
         query: &NotificationQuery,
     ) -> Result<Page<Notification>> {
-        ctx.authorize(Action::ReadNotifications)?;
-        Ok(self.store().reads().notifications(query).await?)
+        let reach = ctx.reach(Permission::ReadNotifications)?;
+        let query = NotificationQuery {
+            within: reach.bound().cloned(),
+            ..query.clone()
+        };
+        Ok(self.store().reads().notifications(&query).await?)
     }
 
     /// The newest notification.
@@ -25,7 +29,7 @@ impl App {
     pub async fn latest_notification(&self, ctx: &Ctx) -> Result<Option<Notification>> {
         let query = NotificationQuery {
             limit: Some(1),
-            offset: 0,
+            ..NotificationQuery::default()
         };
         Ok(self.notifications(ctx, &query).await?.items.pop())
     }
@@ -35,13 +39,14 @@ impl App {
     /// # Errors
     /// Forbidden, not found, or the store does not answer.
     pub async fn delete_notification(&self, ctx: &Ctx, id: NotificationId) -> Result<()> {
-        ctx.authorize(Action::DeleteNotifications)?;
+        ctx.authorize(Permission::WriteNotifications)?;
         let tx = self.store().begin().await?;
         if !tx.delete_notification(id).await? {
             let missing = Error::not_found(ResourceKind::Notification, id.0);
             return Err(AppError::Refused(missing));
         }
-        tx.commit().await?;
+        let about = AuditTarget::new("notification", id.0);
+        self.commit(ctx, tx, about).await?;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{App, AppError, Ctx, Result};
 use tpm_domain::{
-    Action, Conflict, Error, FieldErrors, Project, ProjectId, Quota, Reason, ResourceKind,
-    ServerName, Usage,
+    AuditTarget, Conflict, Error, FieldErrors, Permission, Project, ProjectId, Quota, Reason,
+    ResourceKind, ServerName, Usage,
 };
 use tpm_store::StoreError;
 
@@ -96,8 +96,10 @@ impl App {
     /// # Errors
     /// Forbidden, or the store does not answer.
     pub async fn projects(&self, ctx: &Ctx) -> Result<Vec<Project>> {
-        ctx.authorize(Action::ReadProjects)?;
-        Ok(self.store().reads().projects().await?)
+        let reach = ctx.reach(Permission::ReadProjects)?;
+        let mut all = self.store().reads().projects().await?;
+        all.retain(|project| reach.covers(project.id));
+        Ok(all)
     }
 
     /// One project.
@@ -105,8 +107,9 @@ impl App {
     /// # Errors
     /// Forbidden, not found, or the store does not answer.
     pub async fn project(&self, ctx: &Ctx, id: ProjectId) -> Result<Project> {
-        ctx.authorize(Action::ReadProjects)?;
+        let reach = ctx.reach(Permission::ReadProjects)?;
         let found = self.store().reads().project(id).await?;
+        let found = found.filter(|project| reach.covers(project.id));
         Ok(found.ok_or_else(|| Error::not_found(ResourceKind::Project, id))?)
     }
 
@@ -121,7 +124,7 @@ impl App {
         change: &ProjectChange,
         mut errors: FieldErrors,
     ) -> Result<ProjectId> {
-        ctx.authorize(Action::WriteProjects)?;
+        ctx.authorize(Permission::WriteProjects)?;
         if change.name.is_none() && errors.is_empty() {
             errors.add("name", Reason::Required);
         }
@@ -140,7 +143,8 @@ impl App {
             done => done?,
         };
         ctx.remember(&*tx, &id).await?;
-        tx.commit().await?;
+        let about = AuditTarget::new("project", id).of(id);
+        self.commit(ctx, tx, about).await?;
         Ok(id)
     }
 
@@ -156,7 +160,7 @@ impl App {
         change: &ProjectChange,
         mut errors: FieldErrors,
     ) -> Result<Project> {
-        ctx.authorize(Action::WriteProjects)?;
+        ctx.authorize(Permission::WriteProjects)?;
         let tx = self.store().begin().await?;
         // Nobody reserves meanwhile: what the project has stays as it is read here.
         tx.lock_reservations().await?;
@@ -178,7 +182,8 @@ impl App {
             done => done?,
         }
         let saved = tx.project(id).await?.unwrap_or(project);
-        tx.commit().await?;
+        let about = AuditTarget::new("project", id).of(id);
+        self.commit(ctx, tx, about).await?;
         Ok(saved)
     }
 }

@@ -3,7 +3,7 @@
 use crate::{App, Ctx, Result};
 use async_trait::async_trait;
 use std::time::Duration;
-use tpm_domain::{Action, Timestamp};
+use tpm_domain::{Permission, Timestamp};
 
 /// How something the service depends on is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl App {
     /// # Errors
     /// Forbidden.
     pub async fn system_status(&self, ctx: &Ctx) -> Result<SystemStatus> {
-        ctx.authorize(Action::ReadSystem)?;
+        ctx.authorize(Permission::ReadSystem)?;
         let mut services = Vec::new();
         for probe in &self.parts().services {
             let (state, reason) = probe.probe().await;

@@ -1,7 +1,9 @@
 //! Keys: from the settings, or files made on the first start.
 
 use anyhow::{Context, bail};
-use secrecy::{ExposeSecret, SecretString};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use sha2::Sha256;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +13,14 @@ use tpm_settings::Settings;
 /// What marks on guests are signed with.
 pub(crate) fn mark_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
     key(settings, &settings.security.mark_key, "mark.key")
+}
+
+/// What binds the rows of the audit: made from the key of the marks, so that there is one to keep.
+pub(crate) fn audit_key(settings: &Settings) -> anyhow::Result<SecretSlice<u8>> {
+    let key = mark_key(settings)?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).context("mark.key")?;
+    mac.update(b"the audit");
+    Ok(mac.finalize().into_bytes().to_vec().into())
 }
 
 /// What Terraform states and plans are sealed with.

@@ -2,6 +2,7 @@
 
 use crate::clock::SystemClock;
 use crate::host::Machine;
+use crate::keys::audit_key;
 use crate::probes::{NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
 use crate::{engine, policy, terraform};
@@ -136,6 +137,7 @@ impl Service {
             ],
             code: Some(Arc::new(TerraformCode::new(self.room.clone()))),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
+            audit_key: audit_key(&self.settings)?,
             started_at: SystemClock.now(),
         }))
     }

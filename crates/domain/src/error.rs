@@ -62,6 +62,17 @@ pub enum Reason {
     Moment,
     /// A moment that has passed.
     Past,
+    /// A moment that is too far away.
+    TooFar {
+        /// Most days.
+        days: u32,
+    },
+    /// Not a name to log in with.
+    UserName,
+    /// A password that is easily guessed.
+    Guessable,
+    /// Not the present password.
+    WrongPassword,
     /// Nothing of that name exists.
     NoSuch,
     /// Consent is given by the server's own name.
@@ -160,6 +171,14 @@ pub enum ResourceKind {
     Plan,
     /// The code of a server: only engines that keep servers as code have it.
     Code,
+    /// A person.
+    User,
+    /// A role.
+    Role,
+    /// A key.
+    Key,
+    /// A session.
+    Session,
 }
 
 /// Something there is not enough of.
@@ -231,7 +250,16 @@ pub enum Conflict {
     TaskEnded,
     /// Nothing of the task failed.
     NothingToRetry,
-    /// The project or network of that name exists.
+    /// Nobody would be left who may do everything.
+    LastAdmin,
+    /// A role that is always there.
+    BuiltIn,
+    /// People have the role.
+    RoleInUse {
+        /// How many.
+        users: usize,
+    },
+    /// The person, role, project or network of that name exists.
     LabelTaken {
         /// The name.
         name: String,

@@ -18,6 +18,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, in the order above.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Info, Self::Warning, Self::Error];
+
     /// The severity on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -40,13 +40,15 @@ pub enum FailureCode {
     StalePlan,
     /// The guest cannot be taken over; the detail says why.
     NotImportable,
+    /// Whoever asked for it may not have it done any more.
+    Forbidden,
     /// A defect of ours.
     Internal,
 }
 
 impl FailureCode {
     /// Every code, in the order above.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ProxmoxRefused,
         Self::ProxmoxUnreachable,
         Self::ProxmoxBusy,
@@ -64,6 +66,7 @@ impl FailureCode {
         Self::DestructivePlan,
         Self::StalePlan,
         Self::NotImportable,
+        Self::Forbidden,
         Self::Internal,
     ];
 
@@ -88,6 +91,7 @@ impl FailureCode {
             Self::DestructivePlan => "DESTRUCTIVE_PLAN",
             Self::StalePlan => "STALE_PLAN",
             Self::NotImportable => "NOT_IMPORTABLE",
+            Self::Forbidden => "FORBIDDEN",
             Self::Internal => "INTERNAL",
         }
     }

@@ -28,6 +28,15 @@ pub struct TaskId(pub i64);
 #[serde(transparent)]
 pub struct TaskToken(pub String);
 
+impl TaskToken {
+    /// Whether a person asked for the task, not the service by itself (`task_expiry_…`, `…_undo`).
+    #[must_use]
+    pub fn is_of_a_person(&self) -> bool {
+        let rest = self.0.strip_prefix("task_").unwrap_or_default();
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
 /// A guest's number in Proxmox VE: 100 to 999 999 999, unique in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -6,6 +6,7 @@
 
 mod access;
 mod address_network;
+mod audit;
 mod clock;
 mod cluster;
 mod error;
@@ -22,8 +23,9 @@ mod project;
 mod server;
 mod task;
 
-pub use access::{Action, Actor, UserId, UserRole};
+pub use access::{Actor, Assignment, Grant, Permission, Permissions, Reach, Role, UserId};
 pub use address_network::{DEFAULT_NETWORK, MAX_NETWORK_SIZE, Network, NetworkSpec};
+pub use audit::{AuditEntry, AuditTarget};
 pub use clock::{Clock, Timestamp};
 pub use cluster::{
     ClusterPicture, ForeignAddress, GuestEntry, NodeView, StorageView, Survey, TemplateView,

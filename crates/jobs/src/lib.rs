@@ -10,6 +10,7 @@
 //! `finish.rs`. No HTTP and no SQL here.
 
 mod adopt;
+mod allowed;
 mod bulk;
 mod expiry;
 mod finish;

@@ -113,6 +113,15 @@ impl<'w> Run<'w> {
 
     /// Goes on until the task ends or has to wait.
     pub(crate) async fn go(&mut self) -> Stop {
+        match self.is_allowed().await {
+            Ok(true) => {}
+            Ok(false) => {
+                if let Err(stop) = self.forbid().await {
+                    return stop;
+                }
+            }
+            Err(stop) => return stop,
+        }
         loop {
             if self.worker.is_stopping() {
                 return Stop::Leaving;
@@ -312,6 +321,9 @@ impl<'w> Run<'w> {
                 // not counted.
                 if !self.worker.heartbeat().is_fresh(self.claimed) {
                     return Err(Stop::Stale);
+                }
+                if self.operation == Operation::Destroy && !self.is_allowed().await? {
+                    return self.forbid().await;
                 }
                 record.state = StepState::Unknown;
                 record.attempt += 1;

@@ -21,6 +21,7 @@ fn type_ko(expected: &str) -> &str {
         "boolean" => "불리언",
         "object or list" => "객체 또는 배열",
         "bridge name" => "브리지 이름",
+        "network (CIDR)" => "네트워크(CIDR)",
         "tag" => "Proxmox 태그(영문, 숫자, _ + . -)",
         "text without control characters" => "제어 문자가 없는 텍스트",
         other => other,
@@ -50,6 +51,12 @@ fn reason_ko(reason: &Reason) -> String {
             "RFC 3339 형식의 시각이어야 합니다 (예: 2027-01-15T10:30:00Z)".into()
         }
         Reason::Past => "이미 지난 시각입니다".into(),
+        Reason::TooFar { days } => format!("지금부터 {days}일 이내여야 합니다"),
+        Reason::UserName => {
+            "영문이나 숫자로 시작하고 영문, 숫자, . _ @ - 로 이루어진 1~64자여야 합니다".into()
+        }
+        Reason::Guessable => "쉽게 추측할 수 있는 비밀번호입니다".into(),
+        Reason::WrongPassword => "현재 비밀번호가 아닙니다".into(),
         Reason::NoSuch => "존재하지 않습니다".into(),
         Reason::NotItsName => "서버 이름과 같아야 합니다".into(),
         Reason::Shrinks { from } => {
@@ -80,6 +87,12 @@ fn reason_en(reason: &Reason) -> String {
         Reason::RangeTooLarge { max } => format!("must not have more than {max} addresses"),
         Reason::Moment => "must be a moment in RFC 3339 form, as 2027-01-15T10:30:00Z".into(),
         Reason::Past => "lies in the past".into(),
+        Reason::TooFar { days } => format!("must be within {days} days from now"),
+        Reason::UserName => {
+            "must be 1 to 64 letters, digits and . _ @ -, and begin with a letter or digit".into()
+        }
+        Reason::Guessable => "is a password that is easily guessed".into(),
+        Reason::WrongPassword => "is not the present password".into(),
         Reason::NoSuch => "does not exist".into(),
         Reason::NotItsName => "must be the server's name".into(),
         Reason::Shrinks { from } => {
@@ -100,6 +113,10 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::Network => lang.pick("네트워크", "network"),
         ResourceKind::State => lang.pick("상태 버전", "state version"),
         ResourceKind::Plan => lang.pick("계획", "plan of"),
+        ResourceKind::User => lang.pick("사용자", "user"),
+        ResourceKind::Role => lang.pick("역할", "role"),
+        ResourceKind::Key => lang.pick("API 키", "API key"),
+        ResourceKind::Session => lang.pick("세션", "session"),
         ResourceKind::Code => lang.pick("Terraform 코드가 있는 서버", "Terraform code of server"),
     }
 }
@@ -207,6 +224,16 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
                 Lang::En => format!("beyond the quota of project {project} ({})", all.join("; ")),
             }
         }
+        (Lang::Ko, Conflict::LastAdmin) => {
+            "모든 권한을 가진 사용자가 한 명 이상 남아 있어야 합니다".into()
+        }
+        (Lang::En, Conflict::LastAdmin) => "somebody who may do everything has to be left".into(),
+        (Lang::Ko, Conflict::BuiltIn) => "기본 역할은 변경하거나 삭제할 수 없습니다".into(),
+        (Lang::En, Conflict::BuiltIn) => "a built-in role cannot be changed or removed".into(),
+        (Lang::Ko, Conflict::RoleInUse { users }) => {
+            format!("사용자 {users}명이 사용 중인 역할입니다")
+        }
+        (Lang::En, Conflict::RoleInUse { users }) => format!("{users} people have the role"),
         (Lang::Ko, Conflict::NothingToRetry) => "재시도할 실패한 작업이 없습니다".into(),
         (Lang::En, Conflict::NothingToRetry) => "nothing of the task has failed".into(),
         (Lang::Ko, Conflict::LabelTaken { name }) => {
@@ -346,6 +373,10 @@ pub fn api_error(lang: Lang, error: ApiError) -> &'static str {
         ApiError::ForeignOrigin => lang.pick(
             "다른 출처에서 보낸 요청은 허용되지 않습니다",
             "requests from another origin are not allowed",
+        ),
+        ApiError::TwoCredentials => lang.pick(
+            "세션 쿠키와 API 키를 함께 보낼 수 없습니다",
+            "send either the session cookie or an API key, not both",
         ),
         ApiError::BadIdempotencyKey => lang.pick(
             "Idempotency-Key는 공백 없는 ASCII 1~200자여야 합니다",

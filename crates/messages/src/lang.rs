@@ -61,6 +61,8 @@ pub enum ApiError {
     WrongMediaType,
     /// The request was made by a page of another origin.
     ForeignOrigin,
+    /// A session and a key at once.
+    TwoCredentials,
     /// The `Idempotency-Key` header is not one.
     BadIdempotencyKey,
     /// A parameter in the path or query is wrong.

@@ -28,6 +28,10 @@ pub enum Answer {
     BulkPowerStarted(usize, usize),
     /// A change of cores, memory or disk was begun.
     ChangeStarted,
+    /// A key was made.
+    KeyCreated,
+    /// A person, role, key or session is gone.
+    Deleted,
     /// Taking over a guest of others was begun.
     ImportStarted,
     /// What was changed is stored; no task is needed.
@@ -82,6 +86,12 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         ),
         (Lang::Ko, Answer::ChangeStarted) => "서버 사양 변경이 시작되었습니다".into(),
         (Lang::En, Answer::ChangeStarted) => "the change of the server has begun".into(),
+        (Lang::Ko, Answer::KeyCreated) => {
+            "API 키가 생성되었습니다. 키는 지금 한 번만 표시됩니다".into()
+        }
+        (Lang::En, Answer::KeyCreated) => "the API key was made; it is shown this once".into(),
+        (Lang::Ko, Answer::Deleted) => "삭제되었습니다".into(),
+        (Lang::En, Answer::Deleted) => "deleted".into(),
         (Lang::Ko, Answer::ImportStarted) => "가상 머신 가져오기가 시작되었습니다".into(),
         (Lang::En, Answer::ImportStarted) => "the import of the guest has begun".into(),
         (Lang::Ko, Answer::Saved) => "저장되었습니다".into(),
@@ -216,6 +226,10 @@ fn code(lang: Lang, code: FailureCode) -> &'static str {
         FailureCode::NotImportable => lang.pick(
             "가상 머신을 가져올 수 없습니다",
             "the guest cannot be imported",
+        ),
+        FailureCode::Forbidden => lang.pick(
+            "작업을 요청한 사용자에게 더 이상 권한이 없습니다",
+            "whoever asked for it has no permission any more",
         ),
         FailureCode::TerraformFailed => {
             lang.pick("Terraform 실행이 실패했습니다", "Terraform ended with an error")

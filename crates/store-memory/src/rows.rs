@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use tpm_domain::job::Width;
 use tpm_domain::{
     DEFAULT_PROJECT, Event, ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId,
-    Project, ProjectId, Quota, Server, ServerId, ServerName, Severity, StepRecord, StorageView,
-    Task, TaskId, TemplateView, Timestamp, Usage, Vmid,
+    Permissions, Project, ProjectId, Quota, Server, ServerId, ServerName, Severity, StepRecord,
+    StorageView, Task, TaskId, TemplateView, Timestamp, Usage, Vmid,
 };
-use tpm_store::{Remembered, Result, StoreError, Throttle, User};
+use tpm_store::{ApiKey, AuditHead, AuditRow, Remembered, Result, StoreError, Throttle, User};
 
 /// A constraint that was about to be broken.
 pub(crate) fn constraint(what: impl std::fmt::Display) -> StoreError {
@@ -23,6 +23,8 @@ pub(crate) fn broken(what: impl std::fmt::Display) -> StoreError {
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRow {
     pub(crate) user: i64,
+    pub(crate) address: String,
+    pub(crate) agent: String,
     pub(crate) created_at: Timestamp,
     pub(crate) last_seen_at: Timestamp,
 }
@@ -100,7 +102,12 @@ pub(crate) struct Tables {
     pub(crate) last_id: i64,
     /// The last VMID given.
     pub(crate) last_vmid: u32,
-    pub(crate) users: Table<i64, User>,
+    /// Those that were taken out too, as they were.
+    pub(crate) users: Table<i64, (User, bool)>,
+    pub(crate) roles: Table<String, Permissions>,
+    pub(crate) keys: Table<i64, (String, ApiKey)>,
+    pub(crate) audit: Table<i64, AuditRow>,
+    pub(crate) audit_head: AuditHead,
     pub(crate) sessions: Table<String, SessionRow>,
     pub(crate) throttles: Table<String, Throttle>,
     pub(crate) servers: Table<ServerId, ServerRow>,
@@ -146,6 +153,11 @@ impl Tables {
         };
         tables.projects.set(project.id, project);
         tables
+    }
+
+    /// Whose a server is or was.
+    pub(crate) fn project_of(&self, server: ServerId) -> Option<ProjectId> {
+        self.servers.get(&server).map(|row| row.server.project)
     }
 
     pub(crate) fn next_id(&mut self) -> i64 {

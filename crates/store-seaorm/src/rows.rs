@@ -1,16 +1,19 @@
 //! Rows to domain and back. A row that cannot be understood is an error, never a default.
 
-use crate::entity::{events, networks, notifications, projects, servers, steps, tasks, users};
+use crate::entity::{
+    api_keys, audit, events, networks, notifications, projects, servers, sessions, steps, tasks,
+    users,
+};
 use crate::error::broken;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tpm_domain::{
-    BulkPolicy, ChildSummary, Event, Expiry, ExpiryStage, Ipv4Range, Network, NetworkId,
-    NetworkSpec, Notification, NotificationId, OnExpiry, Project, ProjectId, Quota, Server,
-    ServerId, ServerName, ServerSpec, ServerState, Severity, StepRecord, StepState, Task, TaskId,
-    TaskKind, TaskState, TaskToken, Timestamp, Usage, UserId, UserRole, Vmid,
+    AuditEntry, BulkPolicy, ChildSummary, Event, Expiry, ExpiryStage, Ipv4Range, Network,
+    NetworkId, NetworkSpec, Notification, NotificationId, OnExpiry, Project, ProjectId, Quota,
+    Server, ServerId, ServerName, ServerSpec, ServerState, Severity, StepRecord, StepState, Task,
+    TaskId, TaskKind, TaskState, TaskToken, Timestamp, Usage, UserId, Vmid,
 };
-use tpm_store::{Result, User};
+use tpm_store::{ApiKey, AuditRow, KeyId, Result, Session, User};
 
 /// `events.server_id` of what happened to no server of ours.
 pub(crate) const NO_SERVER: i64 = 0;
@@ -163,27 +166,63 @@ pub(crate) fn step(row: steps::Model) -> Result<StepRecord> {
     })
 }
 
-pub(crate) fn role_text(role: UserRole) -> &'static str {
-    match role {
-        UserRole::Admin => "admin",
-        UserRole::Operator => "operator",
-        UserRole::Viewer => "viewer",
-    }
-}
-
 pub(crate) fn user(row: users::Model) -> Result<User> {
-    let role = match row.role.as_str() {
-        "admin" => UserRole::Admin,
-        "operator" => UserRole::Operator,
-        "viewer" => UserRole::Viewer,
-        _ => return Err(broken("users.role")),
-    };
     Ok(User {
         id: UserId(row.id),
         username: row.username,
         password_hash: row.password_hash,
-        role,
+        assignments: from_json("users.assignments", &row.assignments)?,
+        disabled: row.disabled,
+        language: row.language,
+        created_at: Timestamp(row.created_ms),
+        updated_at: Timestamp(row.updated_ms),
     })
+}
+
+pub(crate) fn session(row: sessions::Model, user: User) -> Session {
+    Session {
+        digest: row.token_digest,
+        user,
+        address: row.address,
+        agent: row.agent,
+        created_at: Timestamp(row.created_ms),
+        last_seen_at: Timestamp(row.last_seen_ms),
+    }
+}
+
+pub(crate) fn api_key(row: api_keys::Model) -> Result<ApiKey> {
+    Ok(ApiKey {
+        id: KeyId(row.id),
+        user: UserId(row.user_id),
+        name: row.name,
+        prefix: row.prefix,
+        scopes: from_json("api_keys.scopes", &row.scopes)?,
+        networks: from_json("api_keys.networks", &row.networks)?,
+        expires_at: row.expires_ms.map(Timestamp),
+        last_used_at: row.last_used_ms.map(Timestamp),
+        last_address: row.last_address,
+        created_at: Timestamp(row.created_ms),
+    })
+}
+
+/// A row that contradicts itself, or cannot be read, has no link: whoever checks the chain finds it.
+pub(crate) fn audit(row: audit::Model) -> AuditRow {
+    let entry = serde_json::from_str::<AuditEntry>(&row.entry);
+    let sound = entry.as_ref().is_ok_and(|entry| {
+        entry.actor.map(|id| id.0) == row.actor_id
+            && entry.action == row.action
+            && entry.target_kind == row.target_kind
+            && entry.target == row.target
+            && entry.project.map(|id| id.0) == row.project_id
+            && entry.refused == row.refused
+            && serde_json::to_string(entry).is_ok_and(|text| text == row.entry)
+    });
+    AuditRow {
+        seq: row.seq,
+        at: Timestamp(row.at_ms),
+        entry: entry.unwrap_or_default(),
+        link: if sound { row.link } else { String::new() },
+    }
 }
 
 pub(crate) fn notification(

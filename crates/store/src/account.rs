@@ -1,11 +1,11 @@
-//! People, their sessions, and how often somebody guessed wrong.
+//! People, roles, sessions, keys, and how often somebody guessed wrong.
 
 use crate::Result;
 use async_trait::async_trait;
-use tpm_domain::{Timestamp, UserId, UserRole};
+use tpm_domain::{Assignment, Permissions, Role, Timestamp, UserId};
 
 /// A person who may log in.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct User {
     /// The person's number.
     pub id: UserId,
@@ -13,8 +13,16 @@ pub struct User {
     pub username: String,
     /// The password's Argon2id hash in PHC form.
     pub password_hash: String,
-    /// What the person may do.
-    pub role: UserRole,
+    /// What the person may do, and where.
+    pub assignments: Vec<Assignment>,
+    /// Whether the person is kept out.
+    pub disabled: bool,
+    /// The language the person reads, `ko` or `en`; `None` is what the client asks for.
+    pub language: Option<String>,
+    /// When the person was added.
+    pub created_at: Timestamp,
+    /// When anything above changed last.
+    pub updated_at: Timestamp,
 }
 
 impl std::fmt::Debug for User {
@@ -22,19 +30,87 @@ impl std::fmt::Debug for User {
         f.debug_struct("User")
             .field("id", &self.id)
             .field("username", &self.username)
-            .finish()
+            .field("assignments", &self.assignments)
+            .finish_non_exhaustive()
     }
 }
 
 /// A session, found by the digest of its token.
 #[derive(Clone, Debug)]
 pub struct Session {
+    /// Digest of its token (hex SHA-256).
+    pub digest: String,
     /// Whose it is.
     pub user: User,
+    /// Where it was begun.
+    pub address: String,
+    /// By which program, as it said itself.
+    pub agent: String,
     /// When it was begun.
     pub created_at: Timestamp,
     /// When it was used last, to the minute.
     pub last_seen_at: Timestamp,
+}
+
+/// A session to be written.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Digest of its token (hex SHA-256).
+    pub digest: String,
+    /// Whose it is.
+    pub user: UserId,
+    /// Where it is begun.
+    pub address: String,
+    /// By which program, as it says itself.
+    pub agent: String,
+}
+
+/// A key's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId(pub i64);
+
+/// A key for programs. Its text is not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its number.
+    pub id: KeyId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What its owner calls it.
+    pub name: String,
+    /// The beginning of its text, to know it by.
+    pub prefix: String,
+    /// What it allows at most.
+    pub scopes: Permissions,
+    /// Networks it may be used from (CIDR); from anywhere when there are none.
+    pub networks: Vec<String>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was used last, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// From where.
+    pub last_address: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A key to be written.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// Digest of its text (hex SHA-256).
+    pub digest: String,
+    /// Whose it is.
+    pub user: UserId,
+    /// What its owner calls it.
+    pub name: String,
+    /// The beginning of its text.
+    pub prefix: String,
+    /// What it allows at most.
+    pub scopes: Permissions,
+    /// Networks it may be used from.
+    pub networks: Vec<String>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Wrong guesses for one account or from one address.
@@ -51,29 +127,60 @@ pub struct Throttle {
 pub trait AccountReads: Send + Sync {
     /// The person of that name.
     async fn user(&self, username: &str) -> Result<Option<User>>;
+    /// The person of that number.
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>>;
+    /// Everybody, by name.
+    async fn users(&self) -> Result<Vec<User>>;
     /// Whether there is anybody at all.
     async fn any_user(&self) -> Result<bool>;
+    /// Roles that are not built in, by name.
+    async fn own_roles(&self) -> Result<Vec<Role>>;
     /// The session of that token digest (hex SHA-256), however old.
     async fn session(&self, token_digest: &str) -> Result<Option<Session>>;
+    /// A person's sessions, the latest first.
+    async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>>;
+    /// The key of that digest (hex SHA-256), however old, and its owner.
+    async fn api_key(&self, digest: &str) -> Result<Option<(ApiKey, User)>>;
+    /// A person's keys, the latest first.
+    async fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>>;
     /// The wrong guesses noted under a key.
     async fn throttle(&self, key: &str) -> Result<Throttle>;
 }
 
-/// Changes to people and their sessions.
+/// Changes to people and what they log in with.
 #[async_trait]
 pub trait AccountWrites: Send + Sync {
     /// Writes a new person.
-    async fn insert_user(&self, username: &str, hash: &str, role: UserRole) -> Result<UserId>;
-    /// Replaces a person's password hash.
-    async fn set_password_hash(&self, user: UserId, hash: &str) -> Result<()>;
+    async fn insert_user(
+        &self,
+        username: &str,
+        hash: &str,
+        assignments: &[Assignment],
+    ) -> Result<UserId>;
+    /// Writes back what can change of a person.
+    async fn save_user(&self, user: &User) -> Result<()>;
+    /// Takes a person out of every list, with sessions and keys; the row stays for history.
+    async fn delete_user(&self, user: UserId) -> Result<()>;
+    /// Writes a role, new or changed.
+    async fn save_role(&self, name: &str, permissions: &Permissions) -> Result<()>;
+    /// Removes a role; `false` when there was none.
+    async fn delete_role(&self, name: &str) -> Result<bool>;
     /// Writes a new session.
-    async fn insert_session(&self, token_digest: &str, user: UserId) -> Result<()>;
+    async fn insert_session(&self, session: &NewSession) -> Result<()>;
     /// Notes that a session was used.
     async fn touch_session(&self, token_digest: &str) -> Result<()>;
     /// Ends a session; `false` when there was none.
     async fn delete_session(&self, token_digest: &str) -> Result<bool>;
+    /// Ends every session of a person but one.
+    async fn delete_sessions_of(&self, user: UserId, but: Option<&str>) -> Result<u64>;
     /// Ends every session begun or last used before these moments.
     async fn sweep_sessions(&self, begun: Timestamp, seen: Timestamp) -> Result<u64>;
+    /// Writes a new key.
+    async fn insert_api_key(&self, key: &NewApiKey) -> Result<KeyId>;
+    /// Notes that a key was used.
+    async fn touch_api_key(&self, id: KeyId, address: &str) -> Result<()>;
+    /// Removes a person's key; `false` when there was none.
+    async fn delete_api_key(&self, user: UserId, id: KeyId) -> Result<bool>;
     /// Notes wrong guesses under a key; zero failures forget the key.
     async fn set_throttle(&self, key: &str, throttle: Throttle) -> Result<()>;
 }

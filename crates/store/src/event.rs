@@ -2,11 +2,16 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
-use tpm_domain::{Event, Notification, NotificationId};
+use std::collections::BTreeSet;
+use tpm_domain::{Event, Notification, NotificationId, ProjectId, Severity};
 
 /// Which notifications, newest first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotificationQuery {
+    /// Only about servers of these projects.
+    pub within: Option<BTreeSet<ProjectId>>,
+    /// Only of this kind.
+    pub severity: Option<Severity>,
     /// Most rows; all when `None`.
     pub limit: Option<u64>,
     /// Rows to pass over.
@@ -16,6 +21,8 @@ pub struct NotificationQuery {
 /// Questions about notifications.
 #[async_trait]
 pub trait NotificationReads: Send + Sync {
+    /// One of them.
+    async fn notification(&self, id: NotificationId) -> Result<Option<Notification>>;
     /// A page of them, newest first.
     async fn notifications(&self, query: &NotificationQuery) -> Result<Page<Notification>>;
 }

@@ -5,6 +5,7 @@
 //! No SQL here, and no policy: who may do what and what happens next is decided above.
 
 mod account;
+mod audit;
 mod cluster;
 mod error;
 mod event;
@@ -17,7 +18,10 @@ mod server;
 mod task;
 mod terraform;
 
-pub use account::{AccountReads, AccountWrites, Session, Throttle, User};
+pub use account::{
+    AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Session, Throttle, User,
+};
+pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads};
@@ -48,6 +52,7 @@ pub trait Reads:
     + TaskReads
     + NotificationReads
     + AccountReads
+    + AuditReads
     + ProjectReads
     + NetworkReads
     + ClusterReads
@@ -59,6 +64,7 @@ impl<T> Reads for T where
         + TaskReads
         + NotificationReads
         + AccountReads
+        + AuditReads
         + ProjectReads
         + NetworkReads
         + ClusterReads
@@ -73,6 +79,7 @@ pub trait UnitOfWork:
     + TaskWrites
     + EventWrites
     + AccountWrites
+    + AuditWrites
     + ReservationWrites
     + LeaseWrites
     + ProjectWrites

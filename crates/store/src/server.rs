@@ -2,6 +2,7 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use tpm_domain::{
     Expiry, Placement, ProjectId, Server, ServerId, ServerName, ServerSpec, ServerState, TaskToken,
     Timestamp, Vmid,
@@ -32,6 +33,8 @@ pub struct ServerQuery {
     pub state: Option<ServerState>,
     /// Only this project.
     pub project: Option<ProjectId>,
+    /// Only of these projects.
+    pub within: Option<BTreeSet<ProjectId>>,
     /// Only this role.
     pub role: Option<String>,
     /// Only names that contain this text.

@@ -2,8 +2,10 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use tpm_domain::{
-    BulkPolicy, ServerId, StepRecord, Task, TaskId, TaskKind, TaskState, TaskToken, UserId,
+    BulkPolicy, ProjectId, ServerId, StepRecord, Task, TaskId, TaskKind, TaskState, TaskToken,
+    UserId,
 };
 
 /// Which tasks, newest first.
@@ -15,6 +17,9 @@ pub struct TaskQuery {
     pub kind: Option<TaskKind>,
     /// Only this server's.
     pub server: Option<ServerId>,
+    /// Only those on servers of these projects, bulks of such, and those of this person that have no server
+    /// so far.
+    pub within: Option<(BTreeSet<ProjectId>, UserId)>,
     /// Only the children of this one; without it, only tasks that are nobody's child.
     pub parent: Option<TaskId>,
     /// Most rows; all when `None`.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tpm_bootstrap::SystemClock;
 use tpm_domain::{
-    Event, EventKind, Expiry, Failure, FailureCode, Nic, ProjectId, ServerId, ServerName,
-    ServerSpec, ServerState, StaticAddress, TaskToken, UserId, UserRole, Vmid,
+    Assignment, Event, EventKind, Expiry, Failure, FailureCode, Nic, ProjectId, Role, ServerId,
+    ServerName, ServerSpec, ServerState, StaticAddress, TaskToken, UserId, Vmid,
 };
 use tpm_store::{
-    NewServer, NotificationQuery, ServerOrder, ServerQuery, Store, StoreError, Throttle, VmidRange,
+    NewServer, NewSession, NotificationQuery, ServerOrder, ServerQuery, Store, StoreError,
+    Throttle, VmidRange,
 };
 use tpm_store_memory::MemoryStore;
 use tpm_store_seaorm::SeaStore;
@@ -60,7 +61,11 @@ where
 
 pub(crate) async fn person(store: &dyn Store) -> anyhow::Result<UserId> {
     let tx = store.begin().await?;
-    let id = tx.insert_user("admin", "hash", UserRole::Admin).await?;
+    let everything = Assignment {
+        role: Role::ADMIN.into(),
+        project: None,
+    };
+    let id = tx.insert_user("admin", "hash", &[everything]).await?;
     tx.commit().await?;
     Ok(id)
 }
@@ -287,7 +292,7 @@ async fn events_become_notifications_when_people_are_told() -> anyhow::Result<()
             .reads()
             .notifications(&NotificationQuery {
                 limit: Some(5),
-                offset: 0,
+                ..NotificationQuery::default()
             })
             .await?;
         ensure!(page.total == 2, "{page:?}");
@@ -309,7 +314,13 @@ async fn sessions_and_throttles() -> anyhow::Result<()> {
     on_all(|store| async move {
         let by = person(&*store).await?;
         let tx = store.begin().await?;
-        tx.insert_session("digest", by).await?;
+        tx.insert_session(&NewSession {
+            digest: "digest".into(),
+            user: by,
+            address: "192.0.2.1".into(),
+            agent: "curl".into(),
+        })
+        .await?;
         tx.set_throttle(
             "ip:1",
             Throttle {

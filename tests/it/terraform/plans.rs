@@ -9,13 +9,15 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 use tpm_jobs::{Point, PointHook, PointKind, Verdict};
 use tpm_test_support::{Stack, Terraform};
 
-/// Waits between the plan and its being carried out.
+/// Waits between the plan and its being carried out, once.
 #[derive(Default)]
 struct Between {
+    waited: AtomicBool,
     reached: Notify,
     passed: Notify,
 }
@@ -23,7 +25,8 @@ struct Between {
 #[async_trait]
 impl PointHook for Between {
     async fn at(&self, point: &Point<'_>) -> Verdict {
-        if point.kind == PointKind::BeforeLook && point.step == "apply" && point.attempt == 0 {
+        let between = point.kind == PointKind::BeforeLook && point.step == "apply";
+        if between && !self.waited.swap(true, Ordering::AcqRel) {
             self.reached.notify_one();
             self.passed.notified().await;
         }

@@ -11,8 +11,8 @@ use tpm_app::{
     Policy, RoleProfile, ServerChange, ServerDraft, ServerQuery, TaskQuery,
 };
 use tpm_domain::{
-    Actor, BulkPolicy, Conflict, Error, FieldErrors, PowerTarget, ServerId, Spread, TaskToken,
-    UserId, UserRole,
+    Actor, Assignment, BulkPolicy, Conflict, Error, FieldErrors, PowerTarget, Role, ServerId,
+    Spread, TaskToken, UserId,
 };
 use tpm_store::{Store, VmidRange};
 
@@ -67,6 +67,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
         services: Vec::new(),
         code: None,
         host: Arc::new(NoHost),
+        audit_key: vec![7; 32].into(),
         started_at: scene.now(),
     })
 }
@@ -133,16 +134,17 @@ impl Person {
     }
 
     fn ctx(&self) -> Ctx {
+        let everything = [Assignment {
+            role: Role::ADMIN.to_owned(),
+            project: None,
+        }];
+        let actor = Actor::new(self.id, "sim".to_owned(), &everything, &Role::built_in());
         Ctx {
-            actor: Actor {
-                id: self.id,
-                username: "sim".to_owned(),
-                role: UserRole::Admin,
-            },
             key: Some(IdempotencyKey {
                 key: format!("key-{}", self.number),
                 request_hash: format!("hash-{}", self.number),
             }),
+            ..Ctx::new(actor)
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
 use tpm_domain::{
-    DEFAULT_NETWORK, Ipv4Range, NetworkSpec, ServerName, TaskToken, UserId, UserRole, Vmid,
+    Assignment, DEFAULT_NETWORK, Ipv4Range, NetworkSpec, Role, ServerName, TaskToken, UserId, Vmid,
 };
 use tpm_jobs::{Heartbeat, NoFaults, Rounds, Worker, WorkerParts, WorkerSettings};
 use tpm_provisioner::Provisioner;
@@ -376,7 +376,11 @@ impl Simulation {
 /// Somebody who may ask, and a network to take addresses from.
 async fn furnish(store: &MemoryStore) -> Result<UserId> {
     let tx = store.begin().await?;
-    let person = tx.insert_user("sim", "-", UserRole::Admin).await?;
+    let everything = Assignment {
+        role: Role::ADMIN.to_owned(),
+        project: None,
+    };
+    let person = tx.insert_user("sim", "-", &[everything]).await?;
     let (first, last) = (Ipv4Addr::new(10, 0, 0, 10), Ipv4Addr::new(10, 0, 0, 250));
     if let (Some(name), Ok(range)) = (
         ServerName::new(DEFAULT_NETWORK),

@@ -1,36 +1,33 @@
 //! Logging in and out.
 
-use crate::body;
+use crate::audit::Told;
 use crate::error::Fault;
-use crate::extract::{Body, COOKIE, Reader, session_token};
-use crate::peer;
+use crate::extract::{Asked, Body, COOKIE, Person, Reader, session_token};
 use crate::router::ApiState;
-use crate::routes::answered;
+use crate::routes::{answered, users};
+use crate::{body, time, wire};
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use serde_json::json;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use tpm_app::LoginAttempt;
+use tpm_app::{KeyId, LoginAttempt, Origin};
+use tpm_domain::{Error, ResourceKind};
 use tpm_messages::{Answer, answer};
 
-/// Where the request comes from; `local` when there is no connection (in-process).
-pub(crate) struct Peer(String);
+/// Where the request comes from, and what is written down of it.
+pub(crate) struct Asking(Origin, Told);
 
-impl FromRequestParts<ApiState> for Peer {
+impl FromRequestParts<ApiState> for Asking {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let proxies = &state.settings.trusted_proxies;
-        Ok(Self(peer.map_or_else(
-            || "local".to_owned(),
-            |peer| peer::address(peer.0.ip(), &parts.headers, proxies).to_string(),
-        )))
+    async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, Infallible> {
+        let told = parts.extensions.get::<Told>().cloned();
+        Ok(Self(Told::origin(parts), told.unwrap_or_default()))
     }
 }
 
@@ -38,7 +35,7 @@ fn cookie(value: String, secure: bool) -> Cookie<'static> {
     Cookie::build((COOKIE, value))
         .path("/")
         .http_only(true)
-        .same_site(SameSite::Lax)
+        .same_site(SameSite::Strict)
         .secure(secure)
         .build()
 }
@@ -46,24 +43,28 @@ fn cookie(value: String, secure: bool) -> Cookie<'static> {
 pub(crate) async fn login(
     State(state): State<ApiState>,
     Reader(lang): Reader,
-    Peer(address): Peer,
+    Asking(origin, told): Asking,
+    headers: HeaderMap,
     Body(body): Body,
 ) -> Response {
     let result = async {
         let (given, errors) = body::login(body);
         let given = errors.into_result(given)?;
         let (username, password) = given.unwrap_or_default();
+        told.wants_in(&username);
         let attempt = LoginAttempt {
             username,
             password,
-            address,
+            origin,
+            before: session_token(&headers),
         };
-        let (token, actor) = state.app.login(attempt).await?;
+        let (token, ctx) = state.app.login(attempt).await?;
+        let me = state.app.me(&ctx).await?;
         let jar = CookieJar::new().add(cookie(token.0, state.settings.secure_cookie));
         let body = json!({
             "success": true,
             "message": answer(lang, Answer::LoggedIn),
-            "user": { "id": actor.id, "username": actor.username, "role": actor.role },
+            "user": wire::user(&me),
         });
         Ok((jar, Json(body)).into_response())
     };
@@ -74,16 +75,143 @@ pub(crate) async fn login(
 pub(crate) async fn logout(
     State(state): State<ApiState>,
     Reader(lang): Reader,
+    Asking(origin, _): Asking,
     headers: HeaderMap,
 ) -> Response {
     let result = async {
         if let Some(token) = session_token(&headers) {
-            state.app.logout(&token).await?;
+            state.app.logout(&token, origin).await?;
         }
         let gone = cookie(String::new(), state.settings.secure_cookie);
         let jar = CookieJar::from_headers(&headers).remove(gone);
         let body = json!({ "success": true, "message": answer(lang, Answer::LoggedOut) });
         Ok::<_, Fault>((jar, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn me(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+) -> Response {
+    let result = async {
+        let me = state.app.me(&ctx).await?;
+        let mut shown = wire::user(&me);
+        // Everywhere; what a role allows on one project stands with the roles.
+        shown["permissions"] = json!(Vec::<String>::from(ctx.actor.permissions()));
+        shown["known_by"] = json!(ctx.origin.via);
+        Ok::<_, Fault>(Json(shown).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn change_me(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (language, errors) = body::me(body);
+        state.app.change_me(&ctx, language, errors).await?;
+        Ok::<_, Fault>(Json(users::done(answer(lang, Answer::Saved))).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn change_password(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    headers: HeaderMap,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (present, new, errors) = body::password(body);
+        let session = session_token(&headers);
+        state
+            .app
+            .change_password(&ctx, present, new, session.as_ref(), errors)
+            .await?;
+        Ok::<_, Fault>(Json(users::done(answer(lang, Answer::Saved))).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn sessions(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+) -> Response {
+    let result = async {
+        let found = state.app.sessions(&ctx).await?;
+        let shown: Vec<Value> = found.iter().map(wire::session).collect();
+        let total = shown.len();
+        Ok::<_, Fault>(Json(json!({ "sessions": shown, "total": total })).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn end_session(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(id): Path<String>,
+    Asked(ctx, _): Asked,
+) -> Response {
+    let result = async {
+        let id: String = id.chars().take(64).collect();
+        state.app.end_session(&ctx, &id).await?;
+        Ok::<_, Fault>(Json(users::done(answer(lang, Answer::Deleted))).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn keys(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+) -> Response {
+    let result = async {
+        let found = state.app.keys(&ctx).await?;
+        let shown: Vec<Value> = found.iter().map(wire::key).collect();
+        let total = shown.len();
+        Ok::<_, Fault>(Json(json!({ "keys": shown, "total": total })).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn create_key(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (draft, errors) = body::key(body);
+        let made = state.app.create_key(&ctx, &draft, errors).await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::KeyCreated),
+            "key_id": made.id.0,
+            // Shown this once.
+            "key": made.text.expose_secret(),
+            "expires_at": time::text(made.expires_at),
+        });
+        Ok::<_, Fault>((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn delete_key(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(text): Path<String>,
+    Asked(ctx, _): Asked,
+) -> Response {
+    let result = async {
+        let shown: String = text.chars().take(64).collect();
+        let missing = |_| Fault::from(Error::not_found(ResourceKind::Key, shown));
+        let id = text.parse().map(KeyId).map_err(missing)?;
+        state.app.delete_key(&ctx, id).await?;
+        Ok::<_, Fault>(Json(users::done(answer(lang, Answer::Deleted))).into_response())
     };
     answered(lang, result.await)
 }

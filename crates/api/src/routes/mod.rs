@@ -1,5 +1,6 @@
 //! Handlers, one file per resource: read the request, ask the use case, shape the answer.
 
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod code;
 pub(crate) mod health;
@@ -10,6 +11,7 @@ pub(crate) mod projects;
 pub(crate) mod servers;
 pub(crate) mod system;
 pub(crate) mod tasks;
+pub(crate) mod users;
 
 use crate::error::Fault;
 use axum::response::Response;

@@ -2,11 +2,12 @@
 //! is made for the first time.
 
 use super::create::incomplete;
+use super::delete::target;
 use super::reserve::{Crossings, Refusal, Wanted, as_before, server_of};
 use super::{Accepted, BulkAccepted};
 use crate::{App, Ctx, Result};
 use tpm_domain::{
-    Action, BulkPolicy, Conflict, Error, Event, EventKind, PowerTarget, ResourceKind, Server,
+    AuditTarget, BulkPolicy, Conflict, Error, Event, EventKind, Permission, PowerTarget, Server,
     ServerId, ServerState, Task, TaskKind, TaskState, TaskToken,
 };
 use tpm_store::{NewTask, TaskQuery, UnitOfWork};
@@ -30,7 +31,7 @@ impl App {
     /// Forbidden, not found, conflict when the task has not ended, nothing of it failed, or what it needs
     /// cannot be had; or the store does not answer. Nothing is tried then.
     pub async fn retry_task(&self, ctx: &Ctx, token: &TaskToken) -> Result<BulkAccepted> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let mut crossings = Crossings::default();
         let done = loop {
             match self.try_again(ctx, token).await {
@@ -53,7 +54,9 @@ impl App {
         }
         tx.lock_reservations().await?;
         let task = tx.task(token).await?;
-        let task = task.ok_or_else(|| Error::not_found(ResourceKind::Task, token))?;
+        let task = self
+            .task_for(ctx, &*tx, Permission::WriteTasks, token, task)
+            .await?;
         if !task.state.is_final() {
             let task = task.token;
             return Err(refused(Conflict::ServerBusy { task }));
@@ -78,6 +81,7 @@ impl App {
             let Some((server, is_there)) = server_of(&*tx, task.server).await? else {
                 continue;
             };
+            let server = ctx.may(Permission::WriteServers, server.id, Some(server))?;
             // Something of the first attempt may be left, or it was tried again already.
             if is_there && !is_undone(&*tx, &server).await? {
                 return Err(wrong_state(&server));
@@ -97,7 +101,8 @@ impl App {
         };
         let done = BulkAccepted { task, children };
         ctx.remember(&*tx, &done).await?;
-        tx.commit().await?;
+        let about = AuditTarget::new("task", token);
+        self.commit(ctx, tx, about).await?;
         Ok(done)
     }
 
@@ -114,7 +119,7 @@ impl App {
             return Err(refused(Conflict::NothingToRetry));
         };
         let server = tx.server(id).await?;
-        let mut server = server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?;
+        let mut server = ctx.may(Permission::WriteServers, id, server)?;
         if let Some(task) = tx.active_task(id).await? {
             let task = task.token;
             return Err(refused(Conflict::ServerBusy { task }));
@@ -166,7 +171,7 @@ impl App {
     /// Forbidden, not found, conflict when its guest is there or what it needs cannot be had, or the store
     /// does not answer.
     pub async fn recreate_server(&self, ctx: &Ctx, id: ServerId) -> Result<Accepted> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let mut crossings = Crossings::default();
         let done = loop {
             match self.try_recreate(ctx, id).await {
@@ -188,14 +193,15 @@ impl App {
             return Ok(done);
         }
         tx.lock_reservations().await?;
-        let server = lost(&*tx, id).await?;
+        let server = lost(ctx, &*tx, id).await?;
         tx.release(id).await?;
+        let about = target(&server);
         let wanted = as_before(&*tx, server, true).await?;
         let event = EventKind::RecreateRequested;
         let made = self.reserve(ctx, &*tx, vec![wanted], None, &event).await?;
         let done = made.into_iter().next().ok_or_else(incomplete)?;
         ctx.remember(&*tx, &done).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, about).await?;
         Ok(done)
     }
 
@@ -205,10 +211,10 @@ impl App {
     /// # Errors
     /// Forbidden, not found, conflict when its guest is there, or the store does not answer.
     pub async fn forget_server(&self, ctx: &Ctx, id: ServerId) -> Result<()> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let (_turn, tx) = self.begin_in_turn().await?;
         tx.lock_reservations().await?;
-        let server = lost(&*tx, id).await?;
+        let server = lost(ctx, &*tx, id).await?;
         tx.release(id).await?;
         tx.delete_server(id).await?;
         let event = Event {
@@ -218,15 +224,15 @@ impl App {
             task: None,
         };
         tx.add_event(&event).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, target(&server)).await?;
         Ok(())
     }
 }
 
 /// A server that has lost its guest.
-async fn lost(tx: &Tx, id: ServerId) -> std::result::Result<Server, Refusal> {
+async fn lost(ctx: &Ctx, tx: &Tx, id: ServerId) -> std::result::Result<Server, Refusal> {
     let server = tx.server(id).await?;
-    let server = server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?;
+    let server = ctx.may(Permission::WriteServers, id, server)?;
     if let Some(task) = tx.active_task(id).await? {
         let task = task.token;
         return Err(refused(Conflict::ServerBusy { task }));

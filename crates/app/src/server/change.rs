@@ -1,13 +1,13 @@
 //! Changing a server: cores, memory, disk, tags, description by a task; the end of its time and its project at once.
 
-use super::delete::existing;
+use super::delete::{existing, target};
 use super::draft::{ExpiryDraft, described, labels};
 use super::reserve::{Crossings, Refusal};
 use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
 use tpm_domain::{
-    Action, ChangePayload, Conflict, Error, Event, EventKind, Expiry, FieldErrors, Reason, Server,
-    ServerId, ServerName, ServerState, Shortage, TaskKind, TaskToken, Usage, room_to_grow,
+    ChangePayload, Conflict, Error, Event, EventKind, Expiry, FieldErrors, Permission, Reason,
+    Server, ServerId, ServerName, ServerState, Shortage, TaskKind, TaskToken, Usage, room_to_grow,
 };
 use tpm_store::{NewTask, UnitOfWork};
 
@@ -54,7 +54,7 @@ impl App {
         change: &ServerChange,
         errors: FieldErrors,
     ) -> Result<ChangeOutcome> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         if !errors.is_empty() {
             errors.into_result(())?;
         }
@@ -82,7 +82,7 @@ impl App {
             return Ok(done);
         }
         tx.lock_reservations().await?;
-        let before = existing(&*tx, id).await?;
+        let before = existing(ctx, &*tx, id).await?;
         let mut server = before.clone();
         let mut errors = FieldErrors::default();
         self.apply(change, &mut server, &mut errors);
@@ -91,7 +91,9 @@ impl App {
                 Some(name) => tx.project_named(&name).await?,
                 None => None,
             };
-            match found {
+            // A project where the person may not make servers is none to move one to.
+            let may = ctx.actor.reach(Permission::WriteServers);
+            match found.filter(|project| may.covers(project.id)) {
                 Some(project) => server.project = project.id,
                 None => errors.add("project", Reason::NoSuch),
             }
@@ -113,7 +115,7 @@ impl App {
             tx.save_server(&server).await?;
         }
         ctx.remember(&*tx, &outcome).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, target(&server)).await?;
         Ok(outcome)
     }
 

@@ -2,7 +2,9 @@
 
 use crate::{App, AppError, Ctx, Result};
 use std::sync::Arc;
-use tpm_domain::{Action, Conflict, Error, ResourceKind, Server, ServerId, TaskToken};
+use tpm_domain::{
+    AuditTarget, Conflict, Error, Permission, ResourceKind, Server, ServerId, TaskToken,
+};
 use tpm_provisioner::{CodeError, CodeFile, PlanView, RunLine, ServerCode, StateVersion};
 
 impl From<CodeError> for AppError {
@@ -27,9 +29,14 @@ impl App {
         self.parts().code.as_ref()
     }
 
-    async fn coded(&self, id: ServerId) -> Result<(Server, &Arc<dyn ServerCode>)> {
+    async fn coded(
+        &self,
+        ctx: &Ctx,
+        permission: Permission,
+        id: ServerId,
+    ) -> Result<(Server, &Arc<dyn ServerCode>)> {
         let server = self.store().reads().server(id).await?;
-        let server = server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?;
+        let server = ctx.may(permission, id, server)?;
         let code = self.code();
         Ok((server, code.ok_or_else(|| no_code(id))?))
     }
@@ -40,8 +47,7 @@ impl App {
     /// Forbidden, not found (also when the server's engine keeps no code), or the store does not answer.
     pub async fn eject_server(&self, ctx: &Ctx, id: ServerId) -> Result<(String, Vec<CodeFile>)> {
         // A state may hold what the reader of servers is not to see.
-        ctx.authorize(Action::WriteServers)?;
-        let (server, code) = self.coded(id).await?;
+        let (server, code) = self.coded(ctx, Permission::WriteServers, id).await?;
         let files = code.eject(&server).await?.ok_or_else(|| no_code(id))?;
         Ok((server.name.to_string(), files))
     }
@@ -51,8 +57,7 @@ impl App {
     /// # Errors
     /// Forbidden, not found, or the store does not answer.
     pub async fn server_states(&self, ctx: &Ctx, id: ServerId) -> Result<Vec<StateVersion>> {
-        ctx.authorize(Action::ReadServers)?;
-        let (_, code) = self.coded(id).await?;
+        let (_, code) = self.coded(ctx, Permission::ReadServers, id).await?;
         Ok(code.states(id).await?)
     }
 
@@ -61,8 +66,7 @@ impl App {
     /// # Errors
     /// Forbidden, not found, or the store does not answer.
     pub async fn server_state(&self, ctx: &Ctx, id: ServerId, serial: u64) -> Result<String> {
-        ctx.authorize(Action::WriteServers)?;
-        let (_, code) = self.coded(id).await?;
+        let (_, code) = self.coded(ctx, Permission::WriteServers, id).await?;
         let state = code.state(id, serial).await?;
         Ok(state.ok_or_else(|| Error::not_found(ResourceKind::State, serial))?)
     }
@@ -73,9 +77,8 @@ impl App {
     /// # Errors
     /// Forbidden, not found, conflict while a task is at work, or the store does not answer.
     pub async fn restore_state(&self, ctx: &Ctx, id: ServerId, serial: u64) -> Result<u64> {
-        ctx.authorize(Action::WriteServers)?;
         let older = async {
-            let (_, code) = self.coded(id).await?;
+            let (_, code) = self.coded(ctx, Permission::WriteServers, id).await?;
             Ok::<_, AppError>(code.older(id, serial).await?)
         };
         let older = older.await;
@@ -99,7 +102,8 @@ impl App {
             .into());
         }
         ctx.remember(&*tx, &older.serial).await?;
-        tx.commit().await?;
+        let about = AuditTarget::new("server", id);
+        self.commit(ctx, tx, about).await?;
         Ok(older.serial)
     }
 
@@ -108,7 +112,7 @@ impl App {
     /// # Errors
     /// Forbidden, not found (also when the task's engine makes no plans), or the store does not answer.
     pub async fn task_plan(&self, ctx: &Ctx, token: &TaskToken) -> Result<PlanView> {
-        ctx.authorize(Action::ReadTasks)?;
+        self.task_seen(ctx, token).await?;
         let plan = match self.code() {
             Some(code) => code.plan(token).await?,
             None => None,
@@ -121,7 +125,7 @@ impl App {
     /// # Errors
     /// Forbidden, or the store does not answer.
     pub async fn task_runs(&self, ctx: &Ctx, token: &TaskToken) -> Result<Vec<RunLine>> {
-        ctx.authorize(Action::ReadTasks)?;
+        self.task_seen(ctx, token).await?;
         match self.code() {
             Some(code) => Ok(code.log(token).await?),
             None => Ok(Vec::new()),

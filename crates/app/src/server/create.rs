@@ -1,5 +1,6 @@
 //! Creating servers: all servers of a request are accepted, or none.
 
+use super::delete::target;
 use super::draft::{NicPlan, ServerPlan, understand_nics};
 use super::reserve::{Crossings, Refusal, Wanted, addresses};
 use super::{ServerDraft, SharedNetwork};
@@ -7,8 +8,8 @@ use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use tpm_domain::{
-    Action, AddressPlan, BulkPolicy, DEFAULT_PROJECT, Error, EventKind, FieldErrors, ProjectId,
-    Reason, Server, ServerId, ServerName, ServerSpec, TaskKind, TaskToken,
+    AddressPlan, AuditTarget, BulkPolicy, DEFAULT_PROJECT, Error, EventKind, FieldErrors,
+    Permission, ProjectId, Reason, Server, ServerId, ServerName, ServerSpec, TaskKind, TaskToken,
 };
 use tpm_store::{NewTask, UnitOfWork};
 
@@ -51,7 +52,7 @@ impl App {
         draft: &ServerDraft,
         mut errors: FieldErrors,
     ) -> Result<Accepted> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let plan = draft.understand("", None, self.policy(), self.now(), &mut errors);
         let plans = [errors.into_result(plan)?.ok_or_else(incomplete)?];
         let made = self.accept(ctx, &plans, None).await?;
@@ -68,7 +69,7 @@ impl App {
         draft: &ServerDraft,
         mut errors: FieldErrors,
     ) -> Result<PlannedServer> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let plan = draft.understand("", None, self.policy(), self.now(), &mut errors);
         let plans = [errors.into_result(plan)?.ok_or_else(incomplete)?];
         let (_turn, tx) = self.begin_in_turn().await?;
@@ -92,7 +93,7 @@ impl App {
         policy: BulkPolicy,
         mut errors: FieldErrors,
     ) -> Result<BulkAccepted> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let rules = self.policy();
         let max = rules.limits.max_bulk;
         // Reading the request has complained about a list that is missing or no list.
@@ -151,7 +152,14 @@ impl App {
         tx.lock_reservations().await?;
         let done = self.write(ctx, &*tx, plans, bulk).await?;
         ctx.remember(&*tx, &done).await?;
-        tx.commit().await?;
+        let about = match (bulk, done.children.first()) {
+            (None, Some(only)) => {
+                let server = tx.server(only.server).await?;
+                server.map_or_else(AuditTarget::default, |server| target(&server))
+            }
+            _ => AuditTarget::new("task", &done.task),
+        };
+        self.commit(ctx, tx, about).await?;
         Ok(done)
     }
 
@@ -163,7 +171,7 @@ impl App {
         plans: &[ServerPlan],
         bulk: Option<BulkPolicy>,
     ) -> std::result::Result<BulkAccepted, Refusal> {
-        let projects = projects(tx, plans).await?;
+        let projects = projects(ctx, tx, plans).await?;
         let networks = tx.networks().await?;
         let taken = tx.addresses_taken().await?;
         let nics = addresses(plans, &networks, taken, self.policy())?;
@@ -212,6 +220,7 @@ impl App {
 
 /// The projects that are named, by name; the default one where none is.
 async fn projects(
+    ctx: &Ctx,
     tx: &Tx,
     plans: &[ServerPlan],
 ) -> std::result::Result<BTreeMap<Option<ServerName>, ProjectId>, Refusal> {
@@ -226,11 +235,19 @@ async fn projects(
             Some(name) => tx.project_named(&name).await?,
             None => None,
         };
+        let may = ctx.actor.reach(Permission::WriteServers);
         match project {
-            Some(project) => {
+            Some(project) if may.covers(project.id) => {
                 found.insert(plan.project.clone(), project.id);
             }
-            None => errors.add(format!("{}project", plan.at), Reason::NoSuch),
+            // The default project is no secret, and one that may be seen neither.
+            Some(project)
+                if plan.project.is_none()
+                    || ctx.actor.reach(Permission::ReadProjects).covers(project.id) =>
+            {
+                return Err(Error::Forbidden.into());
+            }
+            _ => errors.add(format!("{}project", plan.at), Reason::NoSuch),
         }
     }
     Ok(errors.into_result(found)?)

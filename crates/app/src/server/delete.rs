@@ -4,7 +4,7 @@ use super::{Accepted, BulkAccepted};
 use crate::{App, AppError, Ctx, Result};
 use std::collections::BTreeSet;
 use tpm_domain::{
-    Action, BulkPolicy, Conflict, Error, Event, EventKind, FieldErrors, Reason, ResourceKind,
+    AuditTarget, BulkPolicy, Conflict, Error, Event, EventKind, FieldErrors, Permission, Reason,
     Server, ServerId, ServerState, TaskId, TaskKind,
 };
 use tpm_store::{NewTask, StoreError, UnitOfWork};
@@ -15,12 +15,12 @@ impl App {
     /// # Errors
     /// Forbidden, not found, conflict when another task is at work, or the store does not answer.
     pub async fn delete_server(&self, ctx: &Ctx, id: ServerId) -> Result<Accepted> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let tx = self.store().begin().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
         }
-        let server = existing(&*tx, id).await?;
+        let server = existing(ctx, &*tx, id).await?;
         if let Some(task) = tx.active_task(id).await? {
             if task.kind == TaskKind::DeleteServer {
                 return Ok(Accepted {
@@ -30,9 +30,10 @@ impl App {
             }
             return Err(busy(task.token));
         }
+        let about = target(&server);
         let accepted = self.enqueue_delete(ctx, &*tx, server, None, 0).await?;
         ctx.remember(&*tx, &accepted).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, about).await?;
         self.store().queue().wake().await;
         Ok(accepted)
     }
@@ -47,7 +48,7 @@ impl App {
         ids: &[ServerId],
         mut errors: FieldErrors,
     ) -> Result<BulkAccepted> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         self.check_ids(ids, &mut errors);
         errors.into_result(())?;
         let tx = self.store().begin().await?;
@@ -56,7 +57,7 @@ impl App {
         }
         let mut servers = Vec::with_capacity(ids.len());
         for id in ids {
-            servers.push(existing(&*tx, *id).await?);
+            servers.push(existing(ctx, &*tx, *id).await?);
             if let Some(task) = tx.active_task(*id).await? {
                 return Err(busy(task.token));
             }
@@ -77,7 +78,8 @@ impl App {
             children,
         };
         ctx.remember(&*tx, &done).await?;
-        tx.commit().await?;
+        let about = AuditTarget::new("task", &done.task);
+        self.commit(ctx, tx, about).await?;
         self.store().queue().wake().await;
         Ok(done)
     }
@@ -125,9 +127,19 @@ impl App {
     }
 }
 
-pub(super) async fn existing(tx: &(dyn UnitOfWork + Send + Sync), id: ServerId) -> Result<Server> {
+/// A server that is to be changed.
+pub(super) async fn existing(
+    ctx: &Ctx,
+    tx: &(dyn UnitOfWork + Send + Sync),
+    id: ServerId,
+) -> Result<Server> {
     let server = tx.server(id).await?;
-    Ok(server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?)
+    Ok(ctx.may(Permission::WriteServers, id, server)?)
+}
+
+/// What the audit says of a server that something is done to.
+pub(super) fn target(server: &Server) -> AuditTarget {
+    AuditTarget::new("server", server.id).of(server.project)
 }
 
 pub(super) fn busy(task: tpm_domain::TaskToken) -> AppError {

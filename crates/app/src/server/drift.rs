@@ -2,12 +2,12 @@
 //! put back, or they are left as they are.
 
 use super::change::ChangeOutcome;
-use super::delete::existing;
+use super::delete::{existing, target};
 use super::reserve::{Crossings, Refusal};
 use crate::{App, Ctx, Result};
 use std::collections::BTreeMap;
 use tpm_domain::{
-    Action, Drift, Error, Event, EventKind, FieldErrors, MARK_PREFIX, Reason, Server, ServerId,
+    Drift, Error, Event, EventKind, FieldErrors, MARK_PREFIX, Permission, Reason, Server, ServerId,
     ServerSpec,
 };
 
@@ -54,7 +54,7 @@ impl App {
         choices: &BTreeMap<String, DriftChoice>,
         errors: FieldErrors,
     ) -> Result<ChangeOutcome> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         errors.into_result(())?;
         let mut crossings = Crossings::default();
         let done = loop {
@@ -80,7 +80,7 @@ impl App {
             return Ok(done);
         }
         tx.lock_reservations().await?;
-        let before = existing(&*tx, id).await?;
+        let before = existing(ctx, &*tx, id).await?;
         let (server, adopted, ignored) = decided(&before, choices)?;
         let reverts = choices
             .values()
@@ -106,7 +106,7 @@ impl App {
             tx.add_event(&event).await?;
         }
         ctx.remember(&*tx, &outcome).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, target(&server)).await?;
         Ok(outcome)
     }
 }

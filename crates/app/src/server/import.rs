@@ -4,8 +4,8 @@
 use crate::{App, Ctx, Result};
 use std::collections::BTreeSet;
 use tpm_domain::{
-    Action, Conflict, DEFAULT_PROJECT, Error, FieldErrors, ImportPayload, Reason, ServerName,
-    TaskKind, TaskToken, Vmid,
+    AuditTarget, Conflict, DEFAULT_PROJECT, Error, FieldErrors, ImportPayload, Permission, Reason,
+    ServerName, TaskKind, TaskToken, Vmid,
 };
 use tpm_store::NewTask;
 
@@ -36,7 +36,7 @@ impl App {
         draft: &ImportDraft,
         mut errors: FieldErrors,
     ) -> Result<TaskToken> {
-        ctx.authorize(Action::WriteServers)?;
+        let reach = ctx.reach(Permission::WriteServers)?;
         let policy = self.policy();
         let vmid = draft.vmid.and_then(|number| {
             let vmid = u32::try_from(number).ok().and_then(Vmid::new);
@@ -72,6 +72,7 @@ impl App {
             Some(wanted) => tx.project_named(wanted).await?,
             None => None,
         };
+        let project = project.filter(|project| reach.covers(project.id));
         if project.is_none() {
             errors.add("project", Reason::NoSuch);
         }
@@ -105,7 +106,8 @@ impl App {
         };
         tx.insert_task(&task).await?;
         ctx.remember(&*tx, &token).await?;
-        tx.commit().await?;
+        let about = AuditTarget::new("task", &token).of(project.id);
+        self.commit(ctx, tx, about).await?;
         self.store().queue().wake().await;
         Ok(token)
     }

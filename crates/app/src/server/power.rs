@@ -2,12 +2,12 @@
 
 use super::Accepted;
 use super::create::incomplete;
-use super::delete::{busy, existing};
+use super::delete::{self, busy, existing};
 use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
 use tpm_domain::{
-    Action, BulkPolicy, Conflict, Error, Event, EventKind, FieldErrors, PowerTarget, Server,
-    ServerId, ServerState, TaskId, TaskKind, TaskToken,
+    AuditTarget, BulkPolicy, Conflict, Error, Event, EventKind, FieldErrors, Permission,
+    PowerTarget, Server, ServerId, ServerState, TaskId, TaskKind, TaskToken,
 };
 use tpm_store::{NewTask, UnitOfWork};
 
@@ -43,12 +43,12 @@ impl App {
         id: ServerId,
         target: PowerTarget,
     ) -> Result<PowerOutcome> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         let tx = self.store().begin().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
         }
-        let server = existing(&*tx, id).await?;
+        let server = existing(ctx, &*tx, id).await?;
         let kind = TaskKind::of_power(target);
         if let Some(task) = tx.active_task(id).await? {
             if task.kind == kind {
@@ -60,12 +60,13 @@ impl App {
             return Ok(PowerOutcome::AlreadyThere);
         }
         check(&server, target)?;
+        let about = delete::target(&server);
         let accepted = self
             .enqueue_power(ctx, &*tx, server, target, None, 0)
             .await?;
         let outcome = PowerOutcome::Started(accepted.task);
         ctx.remember(&*tx, &outcome).await?;
-        tx.commit().await?;
+        self.commit(ctx, tx, about).await?;
         self.store().queue().wake().await;
         Ok(outcome)
     }
@@ -82,7 +83,7 @@ impl App {
         target: Option<PowerTarget>,
         mut errors: FieldErrors,
     ) -> Result<BulkPowerOutcome> {
-        ctx.authorize(Action::WriteServers)?;
+        ctx.reach(Permission::WriteServers)?;
         self.check_ids(ids, &mut errors);
         let target = errors.into_result(target)?.ok_or_else(incomplete)?;
         let tx = self.store().begin().await?;
@@ -91,7 +92,7 @@ impl App {
         }
         let (mut there, mut switched) = (Vec::new(), Vec::new());
         for id in ids {
-            let server = existing(&*tx, *id).await?;
+            let server = existing(ctx, &*tx, *id).await?;
             if let Some(task) = tx.active_task(*id).await? {
                 return Err(busy(task.token));
             }
@@ -121,7 +122,11 @@ impl App {
             }
         }
         ctx.remember(&*tx, &done).await?;
-        tx.commit().await?;
+        let about = match &done.task {
+            Some(task) => AuditTarget::new("task", task),
+            None => AuditTarget::default(),
+        };
+        self.commit(ctx, tx, about).await?;
         self.store().queue().wake().await;
         Ok(done)
     }

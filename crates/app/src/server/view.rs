@@ -1,9 +1,7 @@
 //! Seeing servers.
 
 use crate::{App, Ctx, Result};
-use tpm_domain::{
-    Action, Error, FieldErrors, Project, ProjectId, Reason, ResourceKind, Server, ServerId, Task,
-};
+use tpm_domain::{FieldErrors, Permission, Project, ProjectId, Reason, Server, ServerId, Task};
 use tpm_store::{Page, ServerQuery};
 
 /// A server and the task at work on it.
@@ -28,14 +26,16 @@ impl App {
         query: &ServerQuery,
         project: Option<&str>,
     ) -> Result<Page<ServerView>> {
-        ctx.authorize(Action::ReadServers)?;
+        let reach = ctx.reach(Permission::ReadServers)?;
         let reads = self.store().reads();
         let projects = reads.projects().await?;
         let mut query = query.clone();
+        query.within = reach.bound().cloned();
         if let Some(name) = project {
             let found = projects
                 .iter()
-                .find(|project| project.name.as_str() == name);
+                .find(|project| project.name.as_str() == name)
+                .filter(|project| reach.covers(project.id));
             let mut errors = FieldErrors::default();
             if found.is_none() {
                 errors.add("project", Reason::NoSuch);
@@ -59,10 +59,9 @@ impl App {
     /// # Errors
     /// Forbidden, not found, or the store does not answer.
     pub async fn server(&self, ctx: &Ctx, id: ServerId) -> Result<ServerView> {
-        ctx.authorize(Action::ReadServers)?;
         let reads = self.store().reads();
         let server = reads.server(id).await?;
-        let server = server.ok_or_else(|| Error::not_found(ResourceKind::Server, id))?;
+        let server = ctx.may(Permission::ReadServers, id, server)?;
         let task = reads.active_task(id).await?;
         let project = reads.project(server.project).await?;
         Ok(ServerView {

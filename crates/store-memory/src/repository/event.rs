@@ -7,20 +7,38 @@ use async_trait::async_trait;
 use tpm_domain::{Event, Notification, NotificationId};
 use tpm_store::{EventWrites, NotificationQuery, NotificationReads, Page, Result};
 
+fn shown(id: NotificationId, row: &NotificationRow) -> Notification {
+    Notification {
+        id,
+        event: row.event.clone(),
+        severity: row.severity,
+        created_at: row.created_at,
+    }
+}
+
 #[async_trait]
 impl<S: Source> NotificationReads for Session<S> {
+    async fn notification(&self, id: NotificationId) -> Result<Option<Notification>> {
+        let tables = self.0.look().await?;
+        Ok(tables.notifications.get(&id).map(|row| shown(id, row)))
+    }
+
     async fn notifications(&self, query: &NotificationQuery) -> Result<Page<Notification>> {
         let tables = self.0.look().await?;
         let all = tables
             .notifications
             .iter()
             .rev()
-            .map(|(id, row)| Notification {
-                id: *id,
-                event: row.event.clone(),
-                severity: row.severity,
-                created_at: row.created_at,
+            .filter(|(_, row)| {
+                let project = row.event.server.and_then(|id| tables.project_of(id));
+                query
+                    .severity
+                    .is_none_or(|severity| severity == row.severity)
+                    && query.within.as_ref().is_none_or(|within| {
+                        project.is_some_and(|project| within.contains(&project))
+                    })
             })
+            .map(|(id, row)| shown(*id, row))
             .collect();
         Ok(page(all, query.limit, query.offset))
     }

@@ -1,6 +1,7 @@
 //! The repository traits, one file per resource, on what is committed or on a transaction.
 
 mod account;
+mod audit;
 mod cluster;
 mod event;
 mod idempotency;

@@ -23,6 +23,10 @@ fn matches(query: &ServerQuery, server: &Server) -> bool {
             .project
             .is_none_or(|project| server.project == project)
         && query
+            .within
+            .as_ref()
+            .is_none_or(|within| within.contains(&server.project))
+        && query
             .role
             .as_ref()
             .is_none_or(|role| server.spec.role == *role)

@@ -4,9 +4,10 @@ use super::page;
 use crate::rows::{Tables, TaskRow, constraint};
 use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use tpm_domain::{
-    BulkPolicy, ChildSummary, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, TaskToken,
-    UserId,
+    BulkPolicy, ChildSummary, ProjectId, ServerId, StepRecord, Task, TaskId, TaskKind, TaskNote,
+    TaskState, TaskToken, UserId,
 };
 use tpm_store::{NewTask, Page, Result, TaskQuery, TaskReads, TaskWrites};
 
@@ -81,8 +82,27 @@ impl Tables {
     }
 }
 
-fn matches(query: &TaskQuery, task: &Task) -> bool {
-    query.state.is_none_or(|state| task.state == state)
+/// Whether a task is one of these projects', or this person's that has no server so far.
+fn within(tables: &Tables, task: &Task, of: &(BTreeSet<ProjectId>, UserId)) -> bool {
+    let (projects, person) = of;
+    let theirs = |task: &Task| {
+        let project = task.server.and_then(|id| tables.project_of(id));
+        project.is_some_and(|project| projects.contains(&project))
+    };
+    let mut children = tables.tasks.values().map(|row| &row.task);
+    theirs(task)
+        || children.any(|child| child.parent == Some(task.id) && theirs(child))
+        || (task.server.is_none()
+            && task.kind == TaskKind::ImportServer
+            && task.requested_by == *person)
+}
+
+fn matches(tables: &Tables, query: &TaskQuery, task: &Task) -> bool {
+    query
+        .within
+        .as_ref()
+        .is_none_or(|of| within(tables, task, of))
+        && query.state.is_none_or(|state| task.state == state)
         && query.kind.is_none_or(|kind| task.kind == kind)
         && query
             .server
@@ -117,7 +137,7 @@ impl<S: Source> TaskReads for Session<S> {
         let mut all: Vec<TaskId> = tables
             .tasks
             .values()
-            .filter(|row| matches(query, &row.task))
+            .filter(|row| matches(&tables, query, &row.task))
             .map(|row| row.task.id)
             .collect();
         if query.parent.is_none() {

@@ -1,6 +1,8 @@
 //! The tables as SeaORM entities. Never seen outside of this crate.
 #![expect(unreachable_pub, reason = "SeaORM's derive demands `pub` items")]
 
+pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod foreign_addresses;
 pub(crate) mod login_throttle;
@@ -9,6 +11,7 @@ pub(crate) mod nodes;
 pub(crate) mod notifications;
 pub(crate) mod projects;
 pub(crate) mod reservations;
+pub(crate) mod roles;
 pub(crate) mod servers;
 pub(crate) mod sessions;
 pub(crate) mod steps;

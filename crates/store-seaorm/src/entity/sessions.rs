@@ -10,6 +10,8 @@ pub struct Model {
     pub user_id: i64,
     pub created_ms: i64,
     pub last_seen_ms: i64,
+    pub address: String,
+    pub agent: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

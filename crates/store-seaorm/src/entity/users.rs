@@ -9,8 +9,12 @@ pub struct Model {
     pub id: i64,
     pub username: String,
     pub password_hash: String,
-    pub role: String,
     pub created_ms: i64,
+    pub assignments: String,
+    pub disabled: bool,
+    pub language: Option<String>,
+    pub updated_ms: i64,
+    pub deleted_ms: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,6 +4,7 @@ mod m0001_begin;
 mod m0002_fleet;
 mod m0003_terraform;
 mod m0004_kept;
+mod m0005_access;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_fleet::Migration),
             Box::new(m0003_terraform::Migration),
             Box::new(m0004_kept::Migration),
+            Box::new(m0005_access::Migration),
         ]
     }
 }

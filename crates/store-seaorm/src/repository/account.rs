@@ -1,27 +1,67 @@
-//! People, sessions, wrong guesses.
+//! People, roles, sessions, keys, wrong guesses.
 
-use crate::entity::{login_throttle, sessions, users};
+use crate::entity::{api_keys, login_throttle, roles, sessions, users};
 use crate::error::store_error;
 use crate::rows;
 use crate::session::Session as Db;
 use async_trait::async_trait;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
-    PaginatorTrait, QueryFilter,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction,
+    EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
-use tpm_domain::{Timestamp, UserId, UserRole};
-use tpm_store::{AccountReads, AccountWrites, Result, Session, Throttle, User};
+use tpm_domain::{Assignment, Permissions, Role, Timestamp, UserId};
+use tpm_store::{
+    AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Result, Session, Throttle,
+    User,
+};
 
 #[async_trait]
 impl<C: ConnectionTrait + Send + Sync> AccountReads for Db<C> {
     async fn user(&self, username: &str) -> Result<Option<User>> {
         users::Entity::find()
             .filter(users::Column::Username.eq(username))
+            .filter(users::Column::DeletedMs.is_null())
             .one(&self.db)
             .await
             .map_err(store_error)?
             .map(rows::user)
             .transpose()
+    }
+
+    async fn user_by_id(&self, id: UserId) -> Result<Option<User>> {
+        users::Entity::find_by_id(id.0)
+            .filter(users::Column::DeletedMs.is_null())
+            .one(&self.db)
+            .await
+            .map_err(store_error)?
+            .map(rows::user)
+            .transpose()
+    }
+
+    async fn users(&self) -> Result<Vec<User>> {
+        let found = users::Entity::find()
+            .filter(users::Column::DeletedMs.is_null())
+            .order_by_asc(users::Column::Username)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        found.into_iter().map(rows::user).collect()
+    }
+
+    async fn own_roles(&self) -> Result<Vec<Role>> {
+        let found = roles::Entity::find()
+            .order_by_asc(roles::Column::Name)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        let role = |row: roles::Model| {
+            Ok(Role {
+                permissions: rows::from_json("roles.permissions", &row.permissions)?,
+                name: row.name,
+                built_in: false,
+            })
+        };
+        found.into_iter().map(role).collect()
     }
 
     async fn any_user(&self) -> Result<bool> {
@@ -41,11 +81,44 @@ impl<C: ConnectionTrait + Send + Sync> AccountReads for Db<C> {
         let Some((row, Some(user))) = found else {
             return Ok(None);
         };
-        Ok(Some(Session {
-            user: rows::user(user)?,
-            created_at: Timestamp(row.created_ms),
-            last_seen_at: Timestamp(row.last_seen_ms),
-        }))
+        Ok(Some(rows::session(row, rows::user(user)?)))
+    }
+
+    async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>> {
+        let Some(owner) = self.user_by_id(user).await? else {
+            return Ok(Vec::new());
+        };
+        let found = sessions::Entity::find()
+            .filter(sessions::Column::UserId.eq(user.0))
+            .order_by_desc(sessions::Column::CreatedMs)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        let session = |row| rows::session(row, owner.clone());
+        Ok(found.into_iter().map(session).collect())
+    }
+
+    async fn api_key(&self, digest: &str) -> Result<Option<(ApiKey, User)>> {
+        let found = api_keys::Entity::find()
+            .filter(api_keys::Column::Digest.eq(digest))
+            .find_also_related(users::Entity)
+            .one(&self.db)
+            .await
+            .map_err(store_error)?;
+        match found {
+            Some((row, Some(user))) => Ok(Some((rows::api_key(row)?, rows::user(user)?))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>> {
+        let found = api_keys::Entity::find()
+            .filter(api_keys::Column::UserId.eq(user.0))
+            .order_by_desc(api_keys::Column::Id)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        found.into_iter().map(rows::api_key).collect()
     }
 
     async fn throttle(&self, key: &str) -> Result<Throttle> {
@@ -62,12 +135,19 @@ impl<C: ConnectionTrait + Send + Sync> AccountReads for Db<C> {
 
 #[async_trait]
 impl AccountWrites for Db<DatabaseTransaction> {
-    async fn insert_user(&self, username: &str, hash: &str, role: UserRole) -> Result<UserId> {
+    async fn insert_user(
+        &self,
+        username: &str,
+        hash: &str,
+        assignments: &[Assignment],
+    ) -> Result<UserId> {
         let row = users::ActiveModel {
             username: Set(username.into()),
             password_hash: Set(hash.into()),
-            role: Set(rows::role_text(role).into()),
+            assignments: Set(rows::to_json(&assignments)?),
+            disabled: Set(false),
             created_ms: Set(self.now_ms),
+            updated_ms: Set(self.now_ms),
             ..Default::default()
         };
         let inserted = users::Entity::insert(row)
@@ -77,19 +157,63 @@ impl AccountWrites for Db<DatabaseTransaction> {
         Ok(UserId(inserted.last_insert_id))
     }
 
-    async fn set_password_hash(&self, user: UserId, hash: &str) -> Result<()> {
+    async fn save_user(&self, user: &User) -> Result<()> {
+        let row = users::ActiveModel {
+            id: Set(user.id.0),
+            password_hash: Set(user.password_hash.clone()),
+            assignments: Set(rows::to_json(&user.assignments)?),
+            disabled: Set(user.disabled),
+            language: Set(user.language.clone()),
+            updated_ms: Set(self.now_ms),
+            ..Default::default()
+        };
+        row.update(&self.db).await.map(|_| ()).map_err(store_error)
+    }
+
+    async fn delete_user(&self, user: UserId) -> Result<()> {
+        // The name is free for somebody else; what the person did keeps it.
         self.run(
-            "UPDATE users SET password_hash = $1 WHERE id = $2",
-            [hash.into(), user.0.into()],
+            "UPDATE users SET deleted_ms = $1, disabled = $2, assignments = '[]',
+                    password_hash = '', username = username || '~' || id
+             WHERE id = $3 AND deleted_ms IS NULL",
+            [self.now_ms.into(), true.into(), user.0.into()],
+        )
+        .await?;
+        self.run("DELETE FROM api_keys WHERE user_id = $1", [user.0.into()])
+            .await?;
+        self.run("DELETE FROM sessions WHERE user_id = $1", [user.0.into()])
+            .await
+            .map(|_| ())
+    }
+
+    async fn save_role(&self, name: &str, permissions: &Permissions) -> Result<()> {
+        self.run(
+            "INSERT INTO roles (name, permissions, created_ms, updated_ms) VALUES ($1, $2, $3, $3)
+             ON CONFLICT (name) DO UPDATE
+             SET permissions = excluded.permissions, updated_ms = excluded.updated_ms",
+            [
+                name.into(),
+                rows::to_json(permissions)?.into(),
+                self.now_ms.into(),
+            ],
         )
         .await
         .map(|_| ())
     }
 
-    async fn insert_session(&self, token_digest: &str, user: UserId) -> Result<()> {
+    async fn delete_role(&self, name: &str) -> Result<bool> {
+        let done = self
+            .run("DELETE FROM roles WHERE name = $1", [name.into()])
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn insert_session(&self, session: &NewSession) -> Result<()> {
         let row = sessions::ActiveModel {
-            token_digest: Set(token_digest.into()),
-            user_id: Set(user.0),
+            token_digest: Set(session.digest.clone()),
+            user_id: Set(session.user.0),
+            address: Set(session.address.clone()),
+            agent: Set(session.agent.clone()),
             created_ms: Set(self.now_ms),
             last_seen_ms: Set(self.now_ms),
         };
@@ -114,6 +238,54 @@ impl AccountWrites for Db<DatabaseTransaction> {
             .run(
                 "DELETE FROM sessions WHERE token_digest = $1",
                 [token_digest.into()],
+            )
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn delete_sessions_of(&self, user: UserId, but: Option<&str>) -> Result<u64> {
+        let done = self
+            .run(
+                "DELETE FROM sessions WHERE user_id = $1 AND token_digest <> $2",
+                [user.0.into(), but.unwrap_or_default().into()],
+            )
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn insert_api_key(&self, key: &NewApiKey) -> Result<KeyId> {
+        let row = api_keys::ActiveModel {
+            digest: Set(key.digest.clone()),
+            user_id: Set(key.user.0),
+            name: Set(key.name.clone()),
+            prefix: Set(key.prefix.clone()),
+            scopes: Set(rows::to_json(&key.scopes)?),
+            networks: Set(rows::to_json(&key.networks)?),
+            expires_ms: Set(key.expires_at.map(|at| at.0)),
+            created_ms: Set(self.now_ms),
+            ..Default::default()
+        };
+        let inserted = api_keys::Entity::insert(row)
+            .exec(&self.db)
+            .await
+            .map_err(store_error)?;
+        Ok(KeyId(inserted.last_insert_id))
+    }
+
+    async fn touch_api_key(&self, id: KeyId, address: &str) -> Result<()> {
+        self.run(
+            "UPDATE api_keys SET last_used_ms = $1, last_address = $2 WHERE id = $3",
+            [self.now_ms.into(), address.into(), id.0.into()],
+        )
+        .await
+        .map(|_| ())
+    }
+
+    async fn delete_api_key(&self, user: UserId, id: KeyId) -> Result<bool> {
+        let done = self
+            .run(
+                "DELETE FROM api_keys WHERE id = $1 AND user_id = $2",
+                [id.0.into(), user.0.into()],
             )
             .await?;
         Ok(done.rows_affected() > 0)

@@ -2,25 +2,41 @@
 
 use crate::entity::{events, notifications};
 use crate::error::{broken, store_error};
+use crate::repository::servers_of;
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait,
-    QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use tpm_domain::{Event, Notification, NotificationId};
 use tpm_store::{EventWrites, NotificationQuery, NotificationReads, Page, Result};
 
 #[async_trait]
 impl<C: ConnectionTrait + Send + Sync> NotificationReads for Session<C> {
-    async fn notifications(&self, query: &NotificationQuery) -> Result<Page<Notification>> {
-        let total = notifications::Entity::find()
-            .count(&self.db)
+    async fn notification(&self, id: NotificationId) -> Result<Option<Notification>> {
+        let found = notifications::Entity::find_by_id(id.0)
+            .find_also_related(events::Entity)
+            .one(&self.db)
             .await
             .map_err(store_error)?;
-        let found = notifications::Entity::find()
-            .find_also_related(events::Entity)
+        match found {
+            Some((row, Some(event))) => rows::notification(row, event).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn notifications(&self, query: &NotificationQuery) -> Result<Page<Notification>> {
+        let mut select = notifications::Entity::find().find_also_related(events::Entity);
+        if let Some(projects) = &query.within {
+            select = select.filter(events::Column::ServerId.in_subquery(servers_of(projects)));
+        }
+        if let Some(severity) = query.severity {
+            select = select.filter(notifications::Column::Severity.eq(severity.as_str()));
+        }
+        let total = select.clone().count(&self.db).await.map_err(store_error)?;
+        let found = select
             .order_by_desc(notifications::Column::Id)
             .limit(query.limit.unwrap_or(i64::MAX as u64))
             .offset(query.offset)

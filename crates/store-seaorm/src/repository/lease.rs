@@ -7,11 +7,16 @@ use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Statement,
+};
 use std::time::Duration;
 use tpm_domain::job::Width;
 use tpm_domain::{Failure, ServerId, StepRecord, Task, TaskId, TaskNote, TaskState, parent_state};
 use tpm_store::{Lease, LeaseWrites, Result, SlotAnswer, SlotNeed};
+
+/// How far a bulk is, is brought up to date this often while none of its children ends, in milliseconds.
+const BULK_SHOWN_MS: i64 = 500;
 
 impl Session<DatabaseTransaction> {
     /// One counter row per slot serializes those who count its places and those who free them; see
@@ -304,7 +309,7 @@ impl LeaseWrites for Session<DatabaseTransaction> {
             ],
         )
         .await?;
-        self.refresh_parent(task).await
+        self.refresh_parent_now_and_then(task).await
     }
 
     async fn begin_undo(&self, task: TaskId, failure: Option<&Failure>) -> Result<()> {
@@ -431,6 +436,28 @@ impl Session<DatabaseTransaction> {
     }
 
     /// Brings the bulk that a task belongs to up to date.
+    /// The same for a child that goes on: a bulk of a thousand is not counted at every step of each. One that
+    /// is being brought up to date by somebody else is left to them.
+    async fn refresh_parent_now_and_then(&self, child: TaskId) -> Result<()> {
+        let lock = match self.backend {
+            DbBackend::Postgres => "FOR UPDATE OF p SKIP LOCKED",
+            // The transaction is the only writer already.
+            _ => "",
+        };
+        let sql = format!(
+            "SELECT p.id FROM tasks p JOIN tasks c ON c.parent_id = p.id
+             WHERE c.id = $1 AND (p.state = 'pending' OR p.updated_ms < $2) {lock}"
+        );
+        let before = self.now_ms - BULK_SHOWN_MS;
+        match self.first(&sql, [child.0.into(), before.into()]).await? {
+            Some(row) => {
+                let parent: i64 = row.try_get("", "id").map_err(store_error)?;
+                self.refresh_bulk(TaskId(parent)).await
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn refresh_parent(&self, child: TaskId) -> Result<()> {
         let row = self
             .first(

@@ -1,6 +1,7 @@
 //! The repository traits, one file per resource, on a pool or on a transaction.
 
 mod account;
+mod audit;
 mod cluster;
 mod event;
 mod idempotency;
@@ -13,10 +14,23 @@ pub(crate) mod task;
 mod terraform;
 
 use crate::connect::begin;
+use crate::entity::servers;
 use crate::error::broken;
 use crate::session::Session;
-use sea_orm::DatabaseConnection;
+use sea_orm::sea_query::{Query, SelectStatement};
+use sea_orm::{ColumnTrait, DatabaseConnection};
+use std::collections::BTreeSet;
+use tpm_domain::ProjectId;
 use tpm_store::{Result, UnitOfWork};
+
+/// The numbers of servers of these projects, deleted ones too.
+pub(crate) fn servers_of(projects: &BTreeSet<ProjectId>) -> SelectStatement {
+    Query::select()
+        .column(servers::Column::Id)
+        .from(servers::Entity)
+        .and_where(servers::Column::ProjectId.is_in(projects.iter().map(|id| id.0)))
+        .to_owned()
+}
 
 /// Gives this installation a name, unless it has one.
 pub(crate) async fn make_instance_id(db: &DatabaseConnection) -> Result<()> {

@@ -36,6 +36,9 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
         if let Some(project) = query.project {
             select = select.filter(Column::ProjectId.eq(project.0));
         }
+        if let Some(within) = &query.within {
+            select = select.filter(Column::ProjectId.is_in(within.iter().map(|id| id.0)));
+        }
         if let Some(role) = &query.role {
             select = select.filter(Column::Role.eq(role));
         }

@@ -2,11 +2,13 @@
 
 use crate::entity::{steps, tasks};
 use crate::error::store_error;
+use crate::repository::servers_of;
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
+use sea_orm::sea_query::Query;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use tpm_domain::{
@@ -140,6 +142,24 @@ impl<C: ConnectionTrait + Send + Sync> TaskReads for Session<C> {
         }
         if let Some(server) = query.server {
             select = select.filter(Column::ServerId.eq(server.0));
+        }
+        if let Some((projects, person)) = &query.within {
+            let theirs = servers_of(projects);
+            let bulks = Query::select()
+                .column(Column::ParentId)
+                .from(tasks::Entity)
+                .and_where(Column::ParentId.is_not_null())
+                .and_where(Column::ServerId.in_subquery(theirs.clone()))
+                .to_owned();
+            let unborn = Condition::all()
+                .add(Column::ServerId.is_null())
+                .add(Column::Kind.eq(TaskKind::ImportServer.as_str()))
+                .add(Column::RequestedBy.eq(person.0));
+            let within = Condition::any()
+                .add(Column::ServerId.in_subquery(theirs))
+                .add(Column::Id.in_subquery(bulks))
+                .add(unborn);
+            select = select.filter(within);
         }
         select = match query.parent {
             Some(parent) => select.filter(Column::ParentId.eq(parent.0)),

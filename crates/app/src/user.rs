@@ -1,0 +1,590 @@
+//! People and roles. Nobody gives more than they have, and there is always somebody who may do everything.
+
+use crate::account::digest;
+use crate::{App, AppError, Ctx, Result, SessionToken};
+use std::collections::BTreeMap;
+use tpm_domain::{
+    Actor, Assignment, AuditTarget, Conflict, Error, FieldErrors, Permission, Permissions, Project,
+    Reason, ResourceKind, Role, ServerName, UserId,
+};
+use tpm_store::{Reads, Session, StoreError, UnitOfWork, User};
+
+type Tx = dyn UnitOfWork + Send + Sync;
+
+/// Shortest and longest password, in characters.
+const PASSWORD: (usize, usize) = (8, 256);
+/// Longest name.
+const MAX_NAME: usize = 64;
+/// Most roles of a person.
+const MAX_ROLES: usize = 64;
+
+/// A role that a person is to have, as asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssignmentDraft {
+    /// The role's name.
+    pub role: Option<String>,
+    /// The project's name; everywhere when not said.
+    pub project: Option<String>,
+}
+
+/// A person as asked for; `None` stays as it is.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct UserDraft {
+    /// The name to log in with.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// All roles.
+    pub roles: Option<Vec<AssignmentDraft>>,
+    /// Whether the person is kept out.
+    pub disabled: Option<bool>,
+    /// The language the person reads: `ko`, `en`; `Some(None)` is what the client asks for.
+    pub language: Option<Option<String>>,
+}
+
+impl std::fmt::Debug for UserDraft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserDraft")
+            .field("username", &self.username)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A person with the names of the projects.
+#[derive(Clone, Debug)]
+pub struct UserView {
+    /// The person.
+    pub user: User,
+    /// Each role, and the name of the project it is on.
+    pub roles: Vec<(String, Option<String>)>,
+}
+
+fn refused(error: Error) -> AppError {
+    AppError::Refused(error)
+}
+
+fn target(id: UserId) -> AuditTarget {
+    AuditTarget::new("user", id)
+}
+
+/// A name to log in with: letters, digits and `.`, `_`, `@`, `-`.
+fn is_username(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
+    (1..=MAX_NAME).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(plain)
+}
+
+/// Whether a password is long enough and not easily guessed, by whoever knows these words.
+fn check_password(field: &str, text: &str, words: &[&str], errors: &mut FieldErrors) {
+    let (min, max) = PASSWORD;
+    let length = text.chars().count();
+    if length < min || length > max {
+        errors.add(field, Reason::Count { min, max });
+        return;
+    }
+    let mut known = vec!["terraform", "proxmox", "manager", "tpm", "pve"];
+    known.extend(words);
+    if zxcvbn::zxcvbn(text, &known).score() < zxcvbn::Score::Two {
+        errors.add(field, Reason::Guessable);
+    }
+}
+
+/// Whether somebody with everything would be left.
+fn has_admin(users: &[User], roles: &[Role]) -> bool {
+    users.iter().filter(|user| !user.disabled).any(|user| {
+        let actor = Actor::new(user.id, String::new(), &user.assignments, roles);
+        Permission::ALL
+            .iter()
+            .all(|permission| actor.may(*permission))
+    })
+}
+
+impl App {
+    /// Built-in roles and those of one's own.
+    async fn all_roles(&self, reads: &(dyn Reads + Send + Sync)) -> Result<Vec<Role>> {
+        let mut roles = Role::built_in();
+        roles.extend(reads.own_roles().await?);
+        Ok(roles)
+    }
+
+    /// What a person may do.
+    pub(crate) async fn actor_of(
+        &self,
+        reads: &(dyn Reads + Send + Sync),
+        user: &User,
+    ) -> Result<Actor> {
+        let mut roles = Role::built_in();
+        let own = |one: &Assignment| !roles.iter().any(|role| role.name == one.role);
+        if user.assignments.iter().any(own) {
+            roles.extend(reads.own_roles().await?);
+        }
+        let name = user.username.clone();
+        Ok(Actor::new(user.id, name, &user.assignments, &roles))
+    }
+
+    /// All roles.
+    ///
+    /// # Errors
+    /// Forbidden, or the store does not answer.
+    pub async fn roles(&self, ctx: &Ctx) -> Result<Vec<Role>> {
+        ctx.authorize(Permission::ReadUsers)?;
+        self.all_roles(&*self.store().reads()).await
+    }
+
+    /// Makes a role, or changes one: whoever has it may do what it says from then on.
+    ///
+    /// # Errors
+    /// Invalid with every wrong field, forbidden (also when it would allow more than oneself may), not found,
+    /// conflict when the name is taken or built in; or the store does not answer.
+    pub async fn save_role(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        words: Option<&[String]>,
+        new: bool,
+        mut errors: FieldErrors,
+    ) -> Result<Role> {
+        ctx.authorize(Permission::WriteUsers)?;
+        if new && ServerName::new(name).is_none() {
+            errors.add("name", Reason::ServerName);
+        }
+        let words = words.unwrap_or_default();
+        if words.is_empty() && errors.is_empty() {
+            errors.add("permissions", Reason::Required);
+        }
+        let permissions = Permissions::parse(words).unwrap_or_else(|wrong| {
+            for n in wrong {
+                errors.add(format!("permissions[{n}]"), Reason::NoSuch);
+            }
+            Permissions::default()
+        });
+        errors.into_result(())?;
+        if !permissions.within(&ctx.actor.permissions()) {
+            return Err(refused(Error::Forbidden));
+        }
+        let tx = self.store().begin().await?;
+        let known = self.all_roles(&*tx).await?;
+        match (known.iter().find(|role| role.name == name), new) {
+            (Some(role), _) if role.built_in => {
+                return Err(refused(Error::Conflict(Conflict::BuiltIn)));
+            }
+            (Some(_), true) => {
+                let name = name.to_owned();
+                return Err(refused(Error::Conflict(Conflict::LabelTaken { name })));
+            }
+            (None, false) => return Err(refused(Error::not_found(ResourceKind::Role, name))),
+            (Some(role), false) if !role.permissions.within(&ctx.actor.permissions()) => {
+                return Err(refused(Error::Forbidden));
+            }
+            (Some(_), false) | (None, true) => {}
+        }
+        tx.save_role(name, &permissions).await?;
+        self.keep_an_admin(&*tx).await?;
+        self.commit(ctx, tx, AuditTarget::new("role", name)).await?;
+        Ok(Role {
+            name: name.to_owned(),
+            permissions,
+            built_in: false,
+        })
+    }
+
+    /// Removes a role that nobody has.
+    ///
+    /// # Errors
+    /// Forbidden, not found, conflict when somebody has it or it is built in, or the store does not answer.
+    pub async fn delete_role(&self, ctx: &Ctx, name: &str) -> Result<()> {
+        ctx.authorize(Permission::WriteUsers)?;
+        if Role::built_in().iter().any(|role| role.name == name) {
+            return Err(refused(Error::Conflict(Conflict::BuiltIn)));
+        }
+        let tx = self.store().begin().await?;
+        let users = tx.users().await?;
+        let has = |user: &&User| user.assignments.iter().any(|one| one.role == name);
+        let users = users.iter().filter(has).count();
+        if users > 0 {
+            return Err(refused(Error::Conflict(Conflict::RoleInUse { users })));
+        }
+        if !tx.delete_role(name).await? {
+            return Err(refused(Error::not_found(ResourceKind::Role, name)));
+        }
+        self.commit(ctx, tx, AuditTarget::new("role", name)).await
+    }
+
+    /// Everybody.
+    ///
+    /// # Errors
+    /// Forbidden, or the store does not answer.
+    pub async fn users(&self, ctx: &Ctx) -> Result<Vec<UserView>> {
+        ctx.authorize(Permission::ReadUsers)?;
+        let reads = self.store().reads();
+        let projects = reads.projects().await?;
+        let users = reads.users().await?;
+        Ok(users
+            .into_iter()
+            .map(|user| view(user, &projects))
+            .collect())
+    }
+
+    /// The person of the request.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn me(&self, ctx: &Ctx) -> Result<UserView> {
+        let reads = self.store().reads();
+        let user = reads.user_by_id(ctx.actor.id).await?;
+        let user = user.ok_or(Error::Unauthenticated)?;
+        Ok(view(user, &reads.projects().await?))
+    }
+
+    /// Adds a person.
+    ///
+    /// # Errors
+    /// Invalid with every wrong field, forbidden (also when a role allows more than oneself may), conflict
+    /// when the name is taken, or the store does not answer.
+    pub async fn create_user(
+        &self,
+        ctx: &Ctx,
+        draft: &UserDraft,
+        mut errors: FieldErrors,
+    ) -> Result<UserId> {
+        ctx.authorize(Permission::WriteUsers)?;
+        if errors.is_empty() {
+            for (field, missing) in [
+                ("username", draft.username.is_none()),
+                ("password", draft.password.is_none()),
+                ("roles", draft.roles.is_none()),
+            ] {
+                if missing {
+                    errors.add(field, Reason::Required);
+                }
+            }
+        }
+        let username = draft.username.clone().unwrap_or_default();
+        if draft.username.is_some() && !is_username(&username) {
+            errors.add("username", Reason::UserName);
+        }
+        if let Some(password) = &draft.password {
+            check_password("password", password, &[&username], &mut errors);
+        }
+        // Checked before the costly hash.
+        let reads = self.store().reads();
+        let wanted = draft.roles.as_deref().unwrap_or_default();
+        let assignments = self.assignments(ctx, &*reads, wanted, &mut errors).await?;
+        drop(reads);
+        errors.into_result(())?;
+        let hash = self
+            .hash(draft.password.clone().unwrap_or_default())
+            .await?;
+        let tx = self.store().begin().await?;
+        if let Some(done) = ctx.replay(&*tx).await? {
+            return Ok(done);
+        }
+        let id = match tx.insert_user(&username, &hash, &assignments).await {
+            Err(StoreError::Constraint(_)) => {
+                let taken = Conflict::LabelTaken { name: username };
+                return Err(refused(Error::Conflict(taken)));
+            }
+            done => done?,
+        };
+        ctx.remember(&*tx, &id).await?;
+        self.commit(ctx, tx, target(id)).await?;
+        Ok(id)
+    }
+
+    /// Roles as asked for. Nobody gives more than they have.
+    async fn assignments(
+        &self,
+        ctx: &Ctx,
+        reads: &(dyn Reads + Send + Sync),
+        wanted: &[AssignmentDraft],
+        errors: &mut FieldErrors,
+    ) -> Result<Vec<Assignment>> {
+        if wanted.len() > MAX_ROLES {
+            let max = MAX_ROLES;
+            errors.add("roles", Reason::Count { min: 0, max });
+            return Ok(Vec::new());
+        }
+        let roles = self.all_roles(reads).await?;
+        let projects = reads.projects().await?;
+        let mine = ctx.actor.permissions();
+        let mut all = Vec::with_capacity(wanted.len());
+        let mut too_much = false;
+        for (n, one) in wanted.iter().enumerate() {
+            let name = one.role.as_deref().unwrap_or_default();
+            let role = roles.iter().find(|role| role.name == name);
+            if role.is_none() {
+                let allowed = roles.iter().map(|role| role.name.clone()).collect();
+                errors.add(format!("roles[{n}].role"), Reason::OneOf { allowed });
+            }
+            too_much |= role.is_some_and(|role| !role.permissions.within(&mine));
+            let project = match &one.project {
+                None => None,
+                Some(name) => {
+                    let found = projects
+                        .iter()
+                        .find(|project| project.name.as_str() == name);
+                    if found.is_none() {
+                        errors.add(format!("roles[{n}].project"), Reason::NoSuch);
+                    }
+                    found.map(|project| project.id)
+                }
+            };
+            all.push(Assignment {
+                role: name.to_owned(),
+                project,
+            });
+        }
+        if errors.is_empty() && too_much {
+            return Err(refused(Error::Forbidden));
+        }
+        all.sort();
+        all.dedup();
+        Ok(all)
+    }
+
+    /// Changes a person's roles, password or language, or keeps the person out: sessions end with it.
+    ///
+    /// # Errors
+    /// As for adding one, and not found, conflict when nobody would be left who may do everything.
+    pub async fn change_user(
+        &self,
+        ctx: &Ctx,
+        id: UserId,
+        draft: &UserDraft,
+        mut errors: FieldErrors,
+    ) -> Result<()> {
+        ctx.authorize(Permission::WriteUsers)?;
+        let reads = self.store().reads();
+        let before = self.below(ctx, &*reads, id).await?;
+        if let Some(password) = &draft.password {
+            check_password("password", password, &[&before.username], &mut errors);
+        }
+        let assignments = match &draft.roles {
+            Some(wanted) => Some(self.assignments(ctx, &*reads, wanted, &mut errors).await?),
+            None => None,
+        };
+        drop(reads);
+        errors.into_result(())?;
+        let hash = match &draft.password {
+            Some(password) => Some(self.hash(password.clone()).await?),
+            None => None,
+        };
+        let tx = self.store().begin().await?;
+        let mut user = self.below(ctx, &*tx, id).await?;
+        let ends = hash.is_some() || assignments.is_some() || draft.disabled == Some(true);
+        user.password_hash = hash.unwrap_or(user.password_hash);
+        user.assignments = assignments.unwrap_or(user.assignments);
+        user.disabled = draft.disabled.unwrap_or(user.disabled);
+        user.language = draft.language.clone().unwrap_or(user.language);
+        tx.save_user(&user).await?;
+        if ends {
+            tx.delete_sessions_of(id, None).await?;
+        }
+        self.keep_an_admin(&*tx).await?;
+        self.commit(ctx, tx, target(id)).await
+    }
+
+    /// Takes a person out, with sessions and keys. What the person asked for goes on.
+    ///
+    /// # Errors
+    /// Forbidden, not found, conflict when nobody would be left who may do everything, or the store does not
+    /// answer.
+    pub async fn delete_user(&self, ctx: &Ctx, id: UserId) -> Result<()> {
+        ctx.authorize(Permission::WriteUsers)?;
+        let tx = self.store().begin().await?;
+        self.below(ctx, &*tx, id).await?;
+        tx.delete_user(id).await?;
+        self.keep_an_admin(&*tx).await?;
+        self.commit(ctx, tx, target(id)).await
+    }
+
+    /// A person who may no more than whoever asks.
+    async fn below(
+        &self,
+        ctx: &Ctx,
+        reads: &(dyn Reads + Send + Sync),
+        id: UserId,
+    ) -> Result<User> {
+        let user = reads.user_by_id(id).await?;
+        let user = user.ok_or_else(|| Error::not_found(ResourceKind::User, id))?;
+        let theirs = self.actor_of(reads, &user).await?;
+        let mine = ctx.actor.permissions();
+        if theirs
+            .grants
+            .iter()
+            .all(|grant| grant.permissions.within(&mine))
+        {
+            Ok(user)
+        } else {
+            Err(refused(Error::Forbidden))
+        }
+    }
+
+    async fn keep_an_admin(&self, tx: &Tx) -> Result<()> {
+        let roles = self.all_roles(tx).await?;
+        if has_admin(&tx.users().await?, &roles) {
+            Ok(())
+        } else {
+            Err(refused(Error::Conflict(Conflict::LastAdmin)))
+        }
+    }
+
+    /// Changes the language the person of the request reads.
+    ///
+    /// # Errors
+    /// Invalid, or the store does not answer.
+    pub async fn change_me(
+        &self,
+        ctx: &Ctx,
+        language: Option<Option<String>>,
+        errors: FieldErrors,
+    ) -> Result<()> {
+        errors.into_result(())?;
+        let tx = self.store().begin().await?;
+        let user = tx.user_by_id(ctx.actor.id).await?;
+        let mut user = user.ok_or(Error::Unauthenticated)?;
+        user.language = language.unwrap_or(user.language);
+        tx.save_user(&user).await?;
+        self.commit(ctx, tx, target(ctx.actor.id)).await
+    }
+
+    /// Changes the password of the person of the request; every other session ends.
+    ///
+    /// # Errors
+    /// Invalid (also when the present password is another one), throttled after wrong ones, or the store does
+    /// not answer.
+    pub async fn change_password(
+        &self,
+        ctx: &Ctx,
+        present: Option<String>,
+        new: Option<String>,
+        session: Option<&SessionToken>,
+        mut errors: FieldErrors,
+    ) -> Result<()> {
+        if errors.is_empty() {
+            for (field, missing) in [
+                ("current_password", present.is_none()),
+                ("new_password", new.is_none()),
+            ] {
+                if missing {
+                    errors.add(field, Reason::Required);
+                }
+            }
+        }
+        let new = new.unwrap_or_default();
+        if errors.is_empty() {
+            check_password("new_password", &new, &[&ctx.actor.username], &mut errors);
+        }
+        errors.into_result(())?;
+        let guesses = self.guesses(&ctx.actor.username, &ctx.origin.address);
+        self.may_guess(&guesses).await?;
+        let user = self.store().reads().user_by_id(ctx.actor.id).await?;
+        let user = user.ok_or(Error::Unauthenticated)?;
+        let right = self
+            .verify(present.unwrap_or_default(), Some(user.password_hash))
+            .await?;
+        if !right {
+            self.note_wrong_guess(&guesses).await?;
+            let mut errors = FieldErrors::default();
+            errors.add("current_password", Reason::WrongPassword);
+            errors.into_result(())?;
+        }
+        let hash = self.hash(new).await?;
+        let tx = self.store().begin().await?;
+        let user = tx.user_by_id(ctx.actor.id).await?;
+        let mut user = user.ok_or(Error::Unauthenticated)?;
+        user.password_hash = hash;
+        tx.save_user(&user).await?;
+        let keep = session.map(|token| digest(&token.0));
+        tx.delete_sessions_of(ctx.actor.id, keep.as_deref()).await?;
+        self.commit(ctx, tx, target(ctx.actor.id)).await
+    }
+
+    /// The sessions of the person of the request, the latest first.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn sessions(&self, ctx: &Ctx) -> Result<Vec<Session>> {
+        Ok(self.store().reads().sessions_of(ctx.actor.id).await?)
+    }
+
+    /// Ends a session of the person of the request, by the beginning of its digest.
+    ///
+    /// # Errors
+    /// Not found, or the store does not answer.
+    pub async fn end_session(&self, ctx: &Ctx, id: &str) -> Result<()> {
+        let tx = self.store().begin().await?;
+        let all = tx.sessions_of(ctx.actor.id).await?;
+        let found = all.iter().find(|session| session_id(session) == id);
+        let found = found.ok_or_else(|| Error::not_found(ResourceKind::Session, id))?;
+        tx.delete_session(&found.digest).await?;
+        self.commit(ctx, tx, AuditTarget::new("session", id)).await
+    }
+}
+
+/// A session's name: it cannot be logged in with.
+#[must_use]
+pub fn session_id(session: &Session) -> &str {
+    session.digest.get(..16).unwrap_or_default()
+}
+
+fn view(user: User, projects: &[Project]) -> UserView {
+    let names: BTreeMap<_, _> = projects
+        .iter()
+        .map(|it| (it.id, it.name.to_string()))
+        .collect();
+    let roles = user
+        .assignments
+        .iter()
+        .map(|one| {
+            let project = one
+                .project
+                .map(|id| names.get(&id).cloned().unwrap_or_default());
+            (one.role.clone(), project)
+        })
+        .collect();
+    UserView { user, roles }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_that_are_easily_guessed_are_told() {
+        let told = |text: &str| {
+            let mut errors = FieldErrors::default();
+            check_password("password", text, &["alice"], &mut errors);
+            errors.len()
+        };
+        for weak in [
+            "",
+            "short",
+            "password",
+            "12345678",
+            "aliceproxmox",
+            "qwertyui",
+        ] {
+            assert_eq!(told(weak), 1, "{weak}");
+        }
+        for good in [
+            "correct horse battery",
+            "Tr0ub4dour&3-7",
+            "소나무 아래 다람쥐 둘",
+        ] {
+            assert_eq!(told(good), 0, "{good}");
+        }
+    }
+
+    #[test]
+    fn names_to_log_in_with() {
+        for good in ["a", "alice", "alice.kim@example.com", "ops-1"] {
+            assert!(is_username(good), "{good}");
+        }
+        for bad in ["", ".a", "a b", "앨리스", "a/b", &"a".repeat(65)] {
+            assert!(!is_username(bad), "{bad}");
+        }
+    }
+}
