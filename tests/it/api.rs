@@ -14,6 +14,34 @@ fn names(reply: &tpm_test_support::Reply) -> Vec<String> {
         .collect()
 }
 
+/// Answers are data: browsers are told not to run, frame, guess or keep them. Refusals too.
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_are_told_what_answers_are() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    for path in ["/api/servers", "/api/none", "/healthz"] {
+        let reply = stack.client.get(path).await?;
+        for (name, value) in [
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            let found = reply.headers.get(name).map(|value| value.to_str());
+            ensure!(
+                found.transpose()? == Some(value),
+                "{path}: {name}: {reply:?}"
+            );
+        }
+        // On loopback there is no HTTPS to hold browsers to.
+        ensure!(!reply.headers.contains_key("strict-transport-security"));
+    }
+    stack.stop().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_filtered_sorted_and_paged() -> anyhow::Result<()> {
     let stack = Stack::builder().start().await?;

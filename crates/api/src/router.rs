@@ -21,7 +21,6 @@ use std::time::Duration;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use tpm_app::App;
 use tpm_messages::{ApiError, Lang};
@@ -55,6 +54,7 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
     let limit = settings.max_body_bytes;
     let timeout = settings.request_timeout;
     let leaving = settings.leaving.clone();
+    let secure = settings.secure_cookie;
     let state = ApiState {
         app,
         settings: Arc::new(settings),
@@ -88,16 +88,42 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
                 .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
                 .layer(TraceLayer::new_for_http())
                 .layer(PropagateRequestIdLayer::new(request_id))
-                .layer(SetResponseHeaderLayer::if_not_present(
-                    header::X_CONTENT_TYPE_OPTIONS,
-                    HeaderValue::from_static("nosniff"),
-                ))
-                .layer(SetResponseHeaderLayer::if_not_present(
-                    header::CACHE_CONTROL,
-                    HeaderValue::from_static("no-store"),
-                ))
+                .layer(middleware::from_fn(move |request, next| {
+                    told_to_browsers(secure, request, next)
+                }))
                 .layer(CatchPanicLayer::custom(panicked)),
         )
+}
+
+/// What browsers are told about every answer; an answer may say it otherwise for itself.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    // An answer is data: nothing of it is run, and no page shows it in a frame.
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
+
+async fn told_to_browsers(secure: bool, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let all = response.headers_mut();
+    for (name, value) in HEADERS {
+        all.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if secure {
+        // Browsers that came by HTTPS once do not come by HTTP for a year.
+        let year = HeaderValue::from_static("max-age=31536000");
+        all.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
 }
 
 fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
