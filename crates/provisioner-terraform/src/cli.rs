@@ -298,6 +298,59 @@ mod tests {
         assert_eq!(cleaned(&secrets, "to\"ken\\ end".into()), "*** end");
     }
 
+    fn settings(binary: &Path) -> TerraformSettings {
+        TerraformSettings {
+            binary: binary.to_owned(),
+            work_dir: "/nonexistent".into(),
+            mirror: None,
+            max_runs: 1,
+            memory_mb: 128,
+            run_timeout: Duration::from_secs(60),
+            step_timeout: Duration::from_secs(60),
+            endpoints: Vec::new(),
+            login: ProviderLogin::Password {
+                username: String::new(),
+                password: String::new().into(),
+            },
+            ca_file: "/nonexistent".into(),
+            roles: BTreeMap::new(),
+            full_clone: false,
+            dns: Vec::new(),
+            search_domain: None,
+        }
+    }
+
+    /// What a command that is killed had started does not live on.
+    #[tokio::test]
+    async fn who_is_killed_takes_the_group_along() -> Result<(), Box<dyn std::error::Error>> {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir()?;
+        let binary = dir.path().join("terraform");
+        let text = "#!/bin/sh\nsleep 600 >/dev/null 2>&1 &\necho $!\nkill -KILL $$\n";
+        std::fs::write(&binary, text)?;
+        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o700))?;
+        let settings = settings(&binary);
+        let run = Run {
+            dir: dir.path(),
+            args: &["apply"],
+            env: environment(&settings, dir.path(), Path::new("/dev/null")),
+            secrets: &[],
+            tell: None,
+            stages: None,
+        };
+        let ended = run.finish(&settings).await?;
+        assert!(ended.killed && !ended.ok, "{ended:?}");
+        let program = Path::new("/proc").join(&ended.lines[0]).join("exe");
+        // The signal is sent; it is gone in a moment, or in ten minutes.
+        let gone = async {
+            while std::fs::read_link(&program).is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone).await?;
+        Ok(())
+    }
+
     #[test]
     fn long_lines_are_cut_between_letters() {
         let line = "가".repeat(LONGEST + 1);
