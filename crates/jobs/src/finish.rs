@@ -168,7 +168,11 @@ impl Run<'_> {
     /// The task is given up.
     pub(crate) async fn end_failed(&mut self, failure: Failure) -> Result<(), Stop> {
         let mut server = self.server.clone();
-        let (seen, failure) = self.seen(failure).await;
+        let (seen, failure) = if self.is_about_the_server() {
+            self.seen(failure).await
+        } else {
+            (server.state, failure)
+        };
         let in_error = match seen {
             ServerState::Unknown => seen,
             _ => ServerState::Error,

@@ -31,7 +31,7 @@ use tpm_provisioner::{
     Acted, Fate, Inspection, MarkSigner, Observed, Operation, ProvisionError, Provisioner, Slot,
     StepCall, StepSpec, Steps,
 };
-use tpm_pve_client::Client;
+use tpm_pve_client::{Client, ErrorClass};
 
 /// The engine's name.
 pub const ENGINE: &str = "direct";
@@ -118,7 +118,11 @@ impl Provisioner for ProxmoxProvisioner {
             return Ok(None);
         };
         let status = self.client.guest_status(&found.node, server.vmid.0).await;
-        let status = status.map_err(|error| error::of_read(&error))?;
+        let status = match status {
+            // It was removed between the two questions.
+            Err(error) if error.class() == ErrorClass::Missing => return Ok(None),
+            status => status.map_err(|error| error::of_read(&error))?,
+        };
         let power = if status.status == "running" {
             PowerState::Running
         } else {
