@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tpm_test_support::{Client, Reply, Stack};
 
 /// A request and the answer it deserves: status, code, field, the field's code.
-type Case = (
+pub(crate) type Case = (
     &'static str,
     Method,
     &'static str,
@@ -40,7 +40,7 @@ const STATUS: &str = "/api/servers/1/status";
 const LOGIN: &str = "/api/auth/login";
 
 #[rustfmt::skip]
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let post = |name, path, body, field, code| -> Case {
         (name, Method::POST, path, body, 400, "INVALID_REQUEST", field, code)
     };
@@ -143,6 +143,9 @@ fn cases() -> Vec<Case> {
         ("login unknown", Method::POST, LOGIN, json!({ "username": "nobody", "password": "nonsense" }), 401, "INVALID_CREDENTIALS", "", ""),
         // ids, paths, methods
         ("id a word", Method::GET, "/api/servers/abc", Value::Null, 404, "NOT_FOUND", "", ""),
+        ("id no text", Method::GET, "/api/servers/%FF", Value::Null, 404, "NOT_FOUND", "", ""),
+        ("unknown field where none is needed", Method::POST, "/api/servers/1/forget", json!({ "sure": true }), 400, "INVALID_REQUEST", "sure", "UNKNOWN_FIELD"),
+        ("unknown field in a retry", Method::POST, "/api/tasks/task_x/retry", json!({ "all": true }), 400, "INVALID_REQUEST", "all", "UNKNOWN_FIELD"),
         ("id 0", Method::GET, "/api/servers/0", Value::Null, 404, "NOT_FOUND", "", ""),
         ("id beyond 64 bit", Method::GET, "/api/servers/99999999999999999999", Value::Null, 404, "NOT_FOUND", "", ""),
         ("delete no server", Method::DELETE, "/api/servers/99", Value::Null, 404, "NOT_FOUND", "", ""),

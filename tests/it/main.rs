@@ -10,6 +10,7 @@ mod faults;
 mod fleet;
 mod jobs;
 mod main_job;
+mod openapi;
 mod power;
 mod reference;
 mod several;

@@ -137,6 +137,11 @@ pub(crate) const KEPT: &[Kept] = &[
         outside: &["axum-extra"],
         rooms: &["api"],
     },
+    // utoipa: the OpenAPI document
+    Kept {
+        outside: &["utoipa", "utoipa-swagger-ui"],
+        rooms: &["api"],
+    },
     Kept {
         outside: &["sea-orm", "sea-orm-migration", "sqlx"],
         rooms: &["store-seaorm"],

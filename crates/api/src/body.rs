@@ -8,7 +8,7 @@ use tpm_app::{
     PlacementDraft, ProjectChange, QuotaChange, ServerChange, ServerDraft, SharedNetwork,
     UserDraft,
 };
-use tpm_domain::{BulkPolicy, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Spread};
+use tpm_domain::{BulkPolicy, Error, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Spread};
 
 fn server(mut fields: Fields<'_>) -> ServerDraft {
     let draft = ServerDraft {
@@ -101,6 +101,13 @@ fn network(map: Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Net
     };
     fields.finish();
     draft
+}
+
+/// A request that has no fields.
+pub(crate) fn nothing(body: Map<String, Value>) -> Result<(), Error> {
+    let mut errors = FieldErrors::default();
+    Fields::new(body, "", &mut errors).finish();
+    errors.into_result(())
 }
 
 pub(crate) fn create(body: Map<String, Value>) -> (ServerDraft, FieldErrors) {

@@ -236,11 +236,32 @@ fn details(lang: Lang, error: &Error) -> Value {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FaultCode(pub(crate) &'static str);
 
+fn body(code: &str, message: &str, details: &Value) -> Value {
+    json!({ "error": { "code": code, "message": message, "details": details } })
+}
+
 fn envelope(status: StatusCode, code: &'static str, message: &str, details: &Value) -> Response {
-    let body = json!({ "error": { "code": code, "message": message, "details": details } });
-    let mut response = (status, Json(body)).into_response();
+    let mut response = (status, Json(body(code, message, details))).into_response();
     response.extensions_mut().insert(FaultCode(code));
     response
+}
+
+/// A refusal as it goes over the wire: its status, its code, and the whole body.
+pub(crate) fn refused(lang: Lang, error: &Error) -> (StatusCode, &'static str, Value) {
+    let (status, code, _) = refusal(error);
+    let message = tpm_messages::error(lang, error);
+    (status, code, body(code, &message, &details(lang, error)))
+}
+
+/// A fault of the transport as it goes over the wire.
+pub(crate) fn failed(
+    lang: Lang,
+    error: ApiError,
+    details: &Value,
+) -> (StatusCode, &'static str, Value) {
+    let (status, code) = transport(error);
+    let message = tpm_messages::api_error(lang, error);
+    (status, code, body(code, message, details))
 }
 
 impl Fault {

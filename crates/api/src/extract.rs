@@ -41,6 +41,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
     }
 }
 
+/// Parts of the path. What is no text belongs to nothing that exists.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T, S> FromRequestParts<S> for Path<T>
+where
+    axum::extract::Path<T>: FromRequestParts<S>,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let found = axum::extract::Path::from_request_parts(parts, state).await;
+        found
+            .map(|axum::extract::Path(value)| Self(value))
+            .map_err(|_| Fault::from(ApiError::NoRoute).into_response_in(language(&parts.headers)))
+    }
+}
+
 /// The secret in the session cookie.
 pub(crate) fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
     let jar = CookieJar::from_headers(headers);

@@ -11,10 +11,12 @@ mod extract;
 mod fields;
 mod guard;
 mod leaving;
+mod openapi;
 mod peer;
 mod query;
 mod router;
 mod routes;
+mod table;
 mod time;
 mod wire;
 

@@ -5,15 +5,15 @@ use crate::extract::language;
 use crate::guard;
 use crate::leaving::{self, Leaving};
 use crate::routes::{
-    audit, auth, code, health, networks, nodes, notifications, projects, servers, system, tasks,
-    users,
+    audit, auth, code, docs, health, networks, nodes, notifications, projects, servers, system,
+    tasks, users,
 };
+use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use ipnet::IpNet;
 use std::any::Any;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
     };
     let mut router = Router::new();
     for (path, methods) in routes() {
-        router = router.route(path, methods.fallback(wrong_method));
+        router = router.route(path, methods.into_router(wrong_method));
     }
     let request_id = HeaderName::from_static("x-request-id");
     router
@@ -126,7 +126,8 @@ async fn told_to_browsers(secure: bool, request: Request, next: Next) -> Respons
     response
 }
 
-fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
+/// Every path with its methods. Each stands in the OpenAPI document, and nothing else does.
+pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
     vec![
         ("/api/auth/login", post(auth::login)),
         ("/api/auth/logout", post(auth::logout)),
@@ -201,6 +202,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<ApiState>)> {
             delete(notifications::delete_one),
         ),
         ("/api/system/status", get(system::status)),
+        ("/api/openapi.json", get(docs::document)),
+        ("/api/docs", get(docs::page)),
+        ("/api/docs/{file}", get(docs::file)),
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
     ]

@@ -1,12 +1,12 @@
 //! Servers as code: what to take away, states, plans, and what runs printed.
 
 use crate::error::Fault;
-use crate::extract::{Asked, Person, Reader};
+use crate::extract::{Asked, Path, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::{answered, servers, tasks};
-use crate::{time, wire};
+use crate::{body, time, wire};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -102,10 +102,11 @@ pub(crate) async fn restore(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path((server, version)): Path<(String, String)>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
         let (id, serial) = (servers::id(&server)?, serial(&version)?);
+        body::nothing(body)?;
         let now = state.app.restore_state(&ctx, id, serial).await?;
         let body = json!({
             "success": true,

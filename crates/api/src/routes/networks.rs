@@ -1,12 +1,12 @@
 //! Networks whose addresses are handed out.
 
 use crate::error::Fault;
-use crate::extract::{Asked, Person, Reader};
+use crate::extract::{Asked, Path, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::answered;
 use crate::{body, wire};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};

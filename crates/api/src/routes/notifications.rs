@@ -1,12 +1,12 @@
 //! Notifications.
 
 use crate::error::Fault;
-use crate::extract::{Person, Reader};
+use crate::extract::{Path, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::answered;
 use crate::{query, wire};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tpm_domain::{Error, NotificationId, ResourceKind};

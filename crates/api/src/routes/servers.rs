@@ -1,12 +1,12 @@
 //! Servers.
 
 use crate::error::Fault;
-use crate::extract::{Asked, Person, Reader};
+use crate::extract::{Asked, Path, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::answered;
 use crate::{body, query, wire};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -280,9 +280,10 @@ pub(crate) async fn recreate(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path(text): Path<String>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
+        body::nothing(body)?;
         let accepted = state.app.recreate_server(&ctx, id(&text)?).await?;
         let body = json!({
             "success": true,
@@ -299,9 +300,10 @@ pub(crate) async fn forget(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path(text): Path<String>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
+        body::nothing(body)?;
         state.app.forget_server(&ctx, id(&text)?).await?;
         let body = json!({ "success": true, "message": answer(lang, Answer::Forgotten) });
         Ok(Json(body).into_response())

@@ -1,11 +1,11 @@
 //! Tasks.
 
-use crate::extract::{Asked, Person, Reader};
+use crate::extract::{Asked, Path, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::answered;
-use crate::{query, wire};
+use crate::{body, query, wire};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -93,9 +93,10 @@ pub(crate) async fn retry(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path(text): Path<String>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
+        body::nothing(body)?;
         let accepted = state.app.retry_task(&ctx, &token(&text)).await?;
         let servers: Vec<Value> = accepted.children.iter().map(wire::accepted).collect();
         let body = json!({

@@ -1,0 +1,128 @@
+//! Servers as code in the document.
+
+#![expect(dead_code, reason = "these types only describe the wire")]
+
+use super::examples;
+use super::operation::{Op, id, server_id};
+use serde_json::json;
+use tpm_messages::{Answer, Lang, answer};
+use utoipa::ToSchema;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+
+/// The versions of a server's state, the latest first.
+#[derive(ToSchema)]
+struct StateList {
+    /// The server.
+    server_id: i64,
+    /// The versions.
+    versions: Vec<StateVersion>,
+    /// How many there are.
+    total: u64,
+}
+
+/// A version of a state.
+#[derive(ToSchema)]
+struct StateVersion {
+    /// Its number, counted up by Terraform.
+    serial: u64,
+    /// The task that wrote it; `null` when a person restored it.
+    task_id: Option<String>,
+    /// RFC 3339, UTC, to the second.
+    #[schema(format = "date-time")]
+    created_at: String,
+}
+
+/// A version that is the latest again.
+#[derive(ToSchema)]
+struct Restored {
+    /// Always `true`.
+    success: bool,
+    /// The same in words, in the language asked for.
+    message: String,
+    /// The server.
+    server_id: i64,
+    /// The number of the version that was put on top.
+    serial: u64,
+}
+
+fn serial() -> Parameter {
+    id("serial", "The version's number.", 3)
+}
+
+pub(super) fn operations() -> Vec<Op> {
+    let zip = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        .build();
+    let state = ObjectBuilder::new()
+        .description(Some("A Terraform state, version 4, as Terraform wrote it."))
+        .build();
+    vec![
+        Op::get(
+            "/api/servers/{server_id}/terraform",
+            "ejectServer",
+            "Take a server away as Terraform code",
+        )
+        .about(
+            "Everything that is needed to go on with the server by Terraform alone, its state included. Only \
+             for servers of the engine `terraform`.",
+        )
+        .takes(server_id())
+        .answers_with(
+            200,
+            "A ZIP archive with one folder of the server's name.",
+            [("application/zip", zip.into())],
+        )
+        .refuses(&["NOT_FOUND"]),
+        Op::get(
+            "/api/servers/{server_id}/state",
+            "listStates",
+            "List the versions of a server's Terraform state",
+        )
+        .takes(server_id())
+        .answers::<StateList>(
+            200,
+            "The versions, the latest first.",
+            json!({
+                "server_id": 1,
+                "versions": [{
+                    "serial": 3,
+                    "task_id": examples::TASK,
+                    "created_at": "2024-01-15T10:30:00Z",
+                }],
+                "total": 1,
+            }),
+        )
+        .refuses(&["NOT_FOUND"]),
+        Op::get(
+            "/api/servers/{server_id}/state/{serial}",
+            "getState",
+            "Get a version of a server's Terraform state",
+        )
+        .takes(server_id())
+        .takes(serial())
+        .answers_with(200, "The state.", [("application/json", state.into())])
+        .refuses(&["NOT_FOUND"]),
+        Op::post(
+            "/api/servers/{server_id}/state/{serial}/restore",
+            "restoreState",
+            "Put an older version of a state on top",
+        )
+        .about("As a version of its own. The guest does not change by it: the next run looks at both.")
+        .takes(server_id())
+        .takes(serial())
+        .asks_nothing()
+        .answers::<Restored>(
+            200,
+            "Done.",
+            json!({
+                "success": true,
+                "message": answer(Lang::En, Answer::StateRestored),
+                "server_id": 1,
+                "serial": 4,
+            }),
+        )
+        .refuses(&["INVALID_IDEMPOTENCY_KEY", "NOT_FOUND", "SERVER_BUSY"]),
+    ]
+}

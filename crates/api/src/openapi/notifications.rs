@@ -1,0 +1,187 @@
+//! Notifications in the document.
+
+#![expect(dead_code, reason = "these types only describe the wire")]
+
+use super::examples;
+use super::operation::{Op, id, paging};
+use super::servers::Done;
+use super::words::words;
+use serde_json::{Value, json};
+use tpm_domain::{EventKind, Severity};
+use tpm_messages::{Answer, Lang, answer};
+use utoipa::ToSchema;
+
+words!(
+    SeverityWord,
+    "How a notification is meant.",
+    [
+        Severity::Success,
+        Severity::Info,
+        Severity::Warning,
+        Severity::Error,
+    ],
+    Severity::as_str
+);
+
+/// The list of events; one that is not in it does not compile.
+macro_rules! events {
+    ($($kind:ident $word:literal,)*) => {
+        const EVENTS: &[&str] = &[$($word),*];
+
+        /// The event's word on the wire.
+        fn event(kind: &EventKind) -> &'static str {
+            match kind {
+                $(EventKind::$kind { .. } => $word,)*
+            }
+        }
+    };
+}
+
+events! {
+    CreateRequested "create_requested",
+    Created "created",
+    CreatedWithoutAgent "created_without_agent",
+    CreateFailed "create_failed",
+    CreateCancelled "create_cancelled",
+    DeleteRequested "delete_requested",
+    Deleted "deleted",
+    DeleteFailed "delete_failed",
+    PowerRequested "power_requested",
+    PowerChanged "power_changed",
+    PowerFailed "power_failed",
+    ChangeRequested "change_requested",
+    Changed "changed",
+    ChangeFailed "change_failed",
+    Cancelled "cancelled",
+    GuestMissing "guest_missing",
+    GuestFound "guest_found",
+    Adopted "adopted",
+    Imported "imported",
+    ImportFailed "import_failed",
+    DriftDecided "drift_decided",
+    IdentityConflict "identity_conflict",
+    Moved "moved",
+    PowerSeen "power_seen",
+    Drifted "drifted",
+    PlacedAgain "placed_again",
+    OrphanFound "orphan_found",
+    OrphanRemoved "orphan_removed",
+    OrphanLeft "orphan_left",
+    ForeignInRange "foreign_in_range",
+    Forgotten "forgotten",
+    RecreateRequested "recreate_requested",
+    ExpiresSoon "expires_soon",
+    Expired "expired",
+    NeedsOperator "needs_operator",
+}
+
+words!(
+    EventWord,
+    "What happened. New words may be added.",
+    EVENTS.iter().copied(),
+    |word| word
+);
+
+/// A notification.
+#[derive(ToSchema)]
+struct Notification {
+    /// Its number.
+    id: i64,
+    /// What happened, in the language asked for.
+    message: String,
+    /// How it is meant.
+    #[schema(rename = "type")]
+    r#type: SeverityWord,
+    /// What happened, for programs.
+    event: EventWord,
+    /// RFC 3339, UTC, to the second.
+    #[schema(format = "date-time")]
+    created_at: String,
+    /// The server it is about; `null` when it is about none of ours.
+    server_id: Option<i64>,
+    /// The task it came of; `null` when it came of none.
+    task_id: Option<String>,
+}
+
+/// A page of notifications, the newest first.
+#[derive(ToSchema)]
+struct NotificationList {
+    /// The page.
+    notifications: Vec<Notification>,
+    /// How many there are beyond the page.
+    total: u64,
+}
+
+/// The newest notification.
+#[derive(ToSchema)]
+struct LatestNotification {
+    /// `null` when there is none.
+    notification: Option<Notification>,
+}
+
+fn example() -> Value {
+    json!({
+        "id": 1,
+        "message": "server web-server-01 was created",
+        "type": "success",
+        "event": "created",
+        "created_at": "2024-01-15T10:30:00Z",
+        "server_id": 1,
+        "task_id": examples::TASK,
+    })
+}
+
+pub(super) fn operations() -> Vec<Op> {
+    vec![
+        Op::get(
+            "/api/notifications",
+            "listNotifications",
+            "List notifications",
+        )
+        .queries(paging("notifications"))
+        .answers::<NotificationList>(
+            200,
+            "A page of notifications, the newest first.",
+            json!({ "notifications": [example()], "total": 1 }),
+        ),
+        Op::get(
+            "/api/notifications/latest",
+            "getLatestNotification",
+            "Get the newest notification",
+        )
+        .answers::<LatestNotification>(
+            200,
+            "The newest one.",
+            json!({ "notification": example() }),
+        ),
+        Op::delete(
+            "/api/notifications/{notification_id}",
+            "deleteNotification",
+            "Delete a notification",
+        )
+        .takes(id("notification_id", "The notification's number.", 1))
+        .answers::<Done>(
+            200,
+            "Done.",
+            json!({ "success": true, "message": answer(Lang::En, Answer::NotificationDeleted) }),
+        )
+        .refuses(&["NOT_FOUND"]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_written_as_on_the_wire() {
+        for kind in [
+            EventKind::CreateRequested,
+            EventKind::CreatedWithoutAgent,
+            EventKind::GuestMissing,
+            EventKind::Changed { restart: true },
+        ] {
+            assert_eq!(json!(kind)["kind"], event(&kind));
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A walk through the whole api, on the document's own examples wherever there is one.
+
+use super::{Checked, document::Document, task_of};
+use crate::fleet::hand;
+use anyhow::ensure;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tpm_pve_simulator::{Fault, FaultKind};
+use tpm_test_support::Stack;
+
+/// Operations of servers as code, which are walked through where Terraform is.
+const CODE: [&str; 5] = [
+    "ejectServer",
+    "listStates",
+    "getState",
+    "restoreState",
+    "getTaskPlan",
+];
+
+/// What is read, before and after there is something.
+async fn read_everything(checked: &Checked<'_>) -> anyhow::Result<()> {
+    for path in [
+        "/api/servers",
+        "/api/servers?sort=name&order=desc&limit=2&offset=0&name=e&role=web&status=running",
+        "/api/servers?project=default",
+        "/api/tasks",
+        "/api/tasks?limit=1&offset=1&kind=create_server&status=completed&server_id=1",
+        "/api/notifications",
+        "/api/notifications?limit=1",
+        "/api/notifications/latest",
+        "/api/projects",
+        "/api/networks",
+        "/api/nodes",
+        "/api/system/status",
+        "/api/openapi.json",
+        "/api/docs",
+        "/api/docs/start.js",
+        "/api/docs/swagger-ui.css",
+        "/healthz",
+        "/readyz",
+    ] {
+        checked.get(path).await?;
+    }
+    Ok(())
+}
+
+async fn read_one(checked: &Checked<'_>, task: &str, id: &Value) -> anyhow::Result<()> {
+    for path in [
+        format!("/api/tasks/{task}"),
+        format!("/api/tasks/{task}/log"),
+        format!("/api/tasks/{task}/log?limit=2&offset=1"),
+        format!("/api/tasks/{task}/plan"),
+        format!("/api/servers/{id}"),
+        format!("/api/servers/{id}/drift"),
+        format!("/api/servers/{id}/state"),
+        format!("/api/servers/{id}/terraform"),
+    ] {
+        checked.get(&path).await?;
+    }
+    Ok(())
+}
+
+/// Making, switching and changing servers, on the examples.
+async fn servers(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
+    let work = async || hand(stack)?.drain().await;
+    checked.example(Method::POST, "/api/servers/plan").await?;
+    let dry = "/api/servers/create?dry_run=true";
+    checked.example(Method::POST, dry).await?;
+    let made = checked.example(Method::POST, "/api/servers/create").await?;
+    let (task, id) = (task_of(&made)?, made["server_id"].clone());
+    read_one(checked, &task, &id).await?;
+    // Taken names are told.
+    checked.example(Method::POST, "/api/servers/create").await?;
+    work().await?;
+    read_one(checked, &task, &id).await?;
+    let bulk = "/api/servers/bulk-create";
+    let made = checked.example(Method::POST, bulk).await?;
+    let bulk = task_of(&made)?;
+    checked.get(&format!("/api/tasks/{bulk}")).await?;
+    work().await?;
+    read_one(checked, &bulk, &made["servers"][0]["server_id"]).await?;
+    checked
+        .post(&format!("/api/tasks/{bulk}/retry"), &json!({}))
+        .await?;
+
+    let one = format!("/api/servers/{id}");
+    let status = format!("{one}/status");
+    checked.example(Method::PUT, &status).await?;
+    work().await?;
+    checked.example(Method::PUT, &status).await?;
+    let running = json!({ "status": "running" });
+    checked.send(Method::PUT, &status, Some(&running)).await?;
+    checked.example(Method::PATCH, &one).await?;
+    work().await?;
+    checked.example(Method::PATCH, &one).await?;
+    work().await?;
+    let change = json!({ "tags": ["blue"], "description": "the first one",
+        "expires_at": "2099-01-15T10:30:00+09:00", "on_expiry": "delete" });
+    checked.send(Method::PATCH, &one, Some(&change)).await?;
+    checked.get(&one).await?;
+    let change = json!({ "expires_at": null });
+    checked.send(Method::PATCH, &one, Some(&change)).await?;
+    let power = "/api/servers/bulk-power";
+    checked.example(Method::POST, power).await?;
+    work().await?;
+    checked.example(Method::POST, power).await?;
+    read_everything(checked).await
+}
+
+/// A create that fails, one that is cancelled, and trying them again.
+async fn failures(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
+    let body =
+        json!({ "name": "stopped-early", "role": "web", "cpu": 1, "memory": 512, "disk_size": 12 });
+    let made = checked.post("/api/servers/create", &body).await?;
+    let task = task_of(&made)?;
+    let cancel = format!("/api/tasks/{task}/cancel");
+    checked.send(Method::POST, &cancel, None).await?;
+    hand(stack)?.drain().await?;
+    checked.send(Method::POST, &cancel, None).await?;
+    checked.get(&format!("/api/tasks/{task}")).await?;
+
+    // Somebody else's guest cannot be taken over: there is none.
+    let lost = checked
+        .post(
+            "/api/servers/import",
+            &json!({ "vmid": 777, "name": "nothing", "role": "db" }),
+        )
+        .await?;
+    hand(stack)?.drain().await?;
+    checked
+        .get(&format!("/api/tasks/{}", task_of(&lost)?))
+        .await?;
+
+    let broken =
+        json!({ "name": "broken", "role": "web", "cpu": 1, "memory": 512, "disk_size": 12 });
+    let made = checked.post("/api/servers/create", &broken).await?;
+    let id = &made["server_id"];
+    let text = "clone failed: no space left".to_owned();
+    let fault = Fault::once(
+        "POST",
+        "/nodes/*/qemu/*/clone",
+        FaultKind::TaskFails { text },
+    );
+    let fault = stack.simulator.faults().inject(fault.times(0));
+    hand(stack)?.drain().await?;
+    let task = task_of(&made)?;
+    let failed = checked.get(&format!("/api/tasks/{task}")).await?;
+    ensure!(failed["status"] == "failed", "{failed:#}");
+    checked.get(&format!("/api/tasks/{task}/log")).await?;
+    checked.get(&format!("/api/servers/{id}")).await?;
+    stack.simulator.faults().remove(fault);
+    checked
+        .post(&format!("/api/tasks/{task}/retry"), &json!({}))
+        .await?;
+    hand(stack)?.drain().await?;
+    Ok(())
+}
+
+/// What others do to guests, and what is decided about it.
+async fn others(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
+    let behind = stack.simulator.behind_the_back();
+    let set = |vmid: u32, key: &str, value: &str| {
+        let done = behind.set_option(vmid, key, Some(value));
+        done.map_err(anyhow::Error::msg)
+    };
+    behind.create_foreign(105, "pve2", "legacy");
+    hand(stack)?.look().await?;
+    let taken = checked.example(Method::POST, "/api/servers/import").await?;
+    hand(stack)?.drain().await?;
+    let task = checked
+        .get(&format!("/api/tasks/{}", task_of(&taken)?))
+        .await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    checked.example(Method::POST, "/api/servers/import").await?;
+    let id = &task["server_id"];
+    let one = format!("/api/servers/{id}");
+    checked.get(&one).await?;
+    set(105, "memory", "3072")?;
+    hand(stack)?.sweep().await?;
+    let drift = checked.get(&format!("{one}/drift")).await?;
+    ensure!(drift["drift"] == "changed", "{drift:#}");
+    checked.get(&one).await?;
+    checked
+        .example(Method::POST, &format!("{one}/drift"))
+        .await?;
+    checked
+        .example(Method::POST, &format!("{one}/drift"))
+        .await?;
+    let early = format!("{one}/forget");
+    checked.send(Method::POST, &early, None).await?;
+    behind.destroy(105).map_err(anyhow::Error::msg)?;
+    hand(stack)?.sweep().await?;
+    let drift = checked.get(&format!("{one}/drift")).await?;
+    ensure!(drift["drift"] == "missing", "{drift:#}");
+    checked.get(&one).await?;
+    checked.send(Method::POST, &early, None).await?;
+
+    let body = json!({ "name": "lost", "role": "web", "cpu": 1, "memory": 512, "disk_size": 12 });
+    let made = checked.post("/api/servers/create", &body).await?;
+    hand(stack)?.drain().await?;
+    let one = format!("/api/servers/{}", made["server_id"]);
+    let vmid = checked.get(&one).await?["vmid"].as_u64();
+    behind
+        .destroy(u32::try_from(vmid.unwrap_or_default())?)
+        .map_err(anyhow::Error::msg)?;
+    hand(stack)?.sweep().await?;
+    let again = format!("{one}/recreate");
+    checked.post(&again, &json!({})).await?;
+    hand(stack)?.drain().await?;
+    checked.send(Method::POST, &again, None).await?;
+    checked.get("/api/nodes").await?;
+    Ok(())
+}
+
+async fn projects_and_networks(checked: &Checked<'_>) -> anyhow::Result<()> {
+    for (kind, id) in [("projects", "project_id"), ("networks", "network_id")] {
+        let all = format!("/api/{kind}");
+        let made = checked.example(Method::POST, &all).await?;
+        checked.example(Method::POST, &all).await?;
+        let one = format!("{all}/{}", made[id]);
+        checked.get(&one).await?;
+        checked.example(Method::PATCH, &one).await?;
+        checked.get(&all).await?;
+        checked.get(&format!("{all}/99")).await?;
+        checked.get(&format!("{all}/x")).await?;
+    }
+    // Addresses of servers and of others stand in the networks.
+    for network in 1..=2 {
+        checked.get(&format!("/api/networks/{network}")).await?;
+    }
+    let bound = json!({ "quota": { "servers": 0 } });
+    let small = "/api/projects/1";
+    checked.send(Method::PATCH, small, Some(&bound)).await?;
+    let empty = json!({ "name": "empty", "quota": { "servers": 0 } });
+    checked.post("/api/projects", &empty).await?;
+    let body = json!({ "name": "beyond", "role": "web", "cpu": 1, "memory": 512, "disk_size": 12, "project": "empty" });
+    let refused = checked.post("/api/servers/create", &body).await?;
+    ensure!(refused["error"]["code"] == "QUOTA_EXCEEDED", "{refused:#}");
+    let body = json!({ "name": "beyond", "role": "web", "cpu": 128, "memory": 1_048_576, "disk_size": 12 });
+    let refused = checked.post("/api/servers/create", &body).await?;
+    ensure!(refused["error"]["code"] == "NO_CAPACITY", "{refused:#}");
+    for network in [1, 2] {
+        let path = format!("/api/networks/{network}");
+        checked.send(Method::DELETE, &path, None).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_as_documented() -> anyhow::Result<()> {
+    // The reference's password is `password`.
+    let stack = Stack::builder()
+        .set("AUTH__ADMIN_PASSWORD", "password")
+        .start_as("password")
+        .await?;
+    let checked = Checked::new(&stack.client).await?;
+    read_everything(&checked).await?;
+    checked.example(Method::POST, "/api/auth/login").await?;
+    servers(&stack, &checked).await?;
+    others(&stack, &checked).await?;
+    failures(&stack, &checked).await?;
+    projects_and_networks(&checked).await?;
+    read_everything(&checked).await?;
+    checked
+        .example(Method::POST, "/api/servers/bulk-delete")
+        .await?;
+    checked.send(Method::DELETE, "/api/servers/1", None).await?;
+    hand(&stack)?.drain().await?;
+    checked
+        .send(Method::DELETE, "/api/notifications/1", None)
+        .await?;
+    checked
+        .send(Method::DELETE, "/api/notifications/1", None)
+        .await?;
+    checked.send(Method::POST, "/api/auth/logout", None).await?;
+    read_everything(&checked).await?;
+    for path in [
+        "/api/servers/create",
+        "/api/servers/bulk-delete",
+        "/api/networks",
+    ] {
+        checked.post(path, &json!({})).await?;
+    }
+
+    let all: BTreeSet<String> = Document::fetch(&stack.client)
+        .await?
+        .operations()
+        .iter()
+        .filter_map(|(_, value)| value["operationId"].as_str().map(str::to_owned))
+        .filter(|id| !CODE.contains(&id.as_str()))
+        .collect();
+    let seen = checked.seen.borrow();
+    let missing: Vec<_> = all.difference(&seen).collect();
+    ensure!(
+        missing.is_empty(),
+        "never answered with success: {missing:?}"
+    );
+    drop(seen);
+    stack.stop().await
+}
