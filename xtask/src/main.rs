@@ -1,4 +1,5 @@
-//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `bench` and `simulate`.
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `bench` and
+//! `simulate`.
 //!
 //! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
 //! links none of the product's crates: it builds and starts their binaries like anybody else.
@@ -13,6 +14,7 @@ mod client;
 mod demo;
 mod golang;
 mod layers;
+mod postman;
 mod progress;
 mod provider;
 mod simulate;
@@ -79,6 +81,8 @@ enum Chore {
     },
     /// Who may know whom, held against what is written
     CheckLayers,
+    /// Writes `crates/api/docs/postman_collection.json` anew, from `crates/api/openapi.json`
+    Postman,
     /// Kills the product at random instants under clients and checks what is left; `--help` tells more
     #[command(disable_help_flag = true)]
     Storm {
@@ -126,6 +130,7 @@ fn main() -> ExitCode {
         ),
         Chore::Test { only } => suite::run(&only),
         Chore::CheckLayers => layers::run(),
+        Chore::Postman => postman::run(),
         Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Simulate { arguments } => simulate::run(&arguments),

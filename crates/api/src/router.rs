@@ -203,6 +203,7 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ),
         ("/api/system/status", get(system::status)),
         ("/api/openapi.json", get(docs::document)),
+        ("/api/postman_collection.json", get(docs::postman)),
         ("/api/docs", get(docs::page)),
         ("/api/docs/{file}", get(docs::file)),
         ("/healthz", get(health::alive)),

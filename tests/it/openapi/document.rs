@@ -87,14 +87,27 @@ impl Document {
         Ok(checked)
     }
 
+    /// What a reference refers to, or the value itself.
+    fn resolved<'v>(&'v self, value: &'v Value) -> &'v Value {
+        let place = value["$ref"].as_str().and_then(|to| to.strip_prefix('#'));
+        place.map_or(value, |place| {
+            self.root.pointer(place).unwrap_or(&Value::Null)
+        })
+    }
+
     fn examples_below(&self, at: &str, value: &Value, checked: &mut usize) -> anyhow::Result<()> {
         match value {
             Value::Object(map) => {
                 // Media types, parameters: the schema stands beside the example. In a schema: it is it.
                 let is_schema = at.contains("/properties/") || at.contains("/schema");
                 let schema = map.get("schema").or(is_schema.then_some(value));
-                let several = map.get("examples").and_then(Value::as_object);
-                let several = several.into_iter().flatten().map(|(_, it)| &it["value"]);
+                // Those of the components have their schema where they are referred to.
+                let several = map.get("examples").filter(|_| at != "/components");
+                let several = several.and_then(Value::as_object);
+                let several = several
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, it)| &self.resolved(it)["value"]);
                 for example in map.get("example").into_iter().chain(several) {
                     let schema = schema.with_context(|| format!("{at}: no schema"))?;
                     self.check(schema, example)

@@ -34,6 +34,7 @@ async fn read_everything(checked: &Checked<'_>) -> anyhow::Result<()> {
         "/api/nodes",
         "/api/system/status",
         "/api/openapi.json",
+        "/api/postman_collection.json",
         "/api/docs",
         "/api/docs/start.js",
         "/api/docs/swagger-ui.css",

@@ -29,6 +29,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
+use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
@@ -148,7 +149,7 @@ fn components(schemas: Vec<Named>) -> Components {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(
-            "A name for this request, made up by the caller: 1 to 200 visible ASCII characters. The same \
+            "A name for this request, made up by the caller, such as a UUID: 1 to 200 visible ASCII characters. The same \
              request with the same key has no second effect and gets the first one's answer, for \
              `limits.idempotency_hours` (24 h unless set otherwise). Only answers of success are kept.",
         ))
@@ -158,8 +159,7 @@ fn components(schemas: Vec<Named>) -> Components {
                 .min_length(Some(1))
                 .max_length(Some(200))
                 .pattern(Some("^[!-~]+$")),
-        ))
-        .example(Some("2f1c6f0e-0b57-4a0e-9f5e-7c1d8a9b3e44".into()));
+        ));
     let request_id = HeaderBuilder::new()
         .description(Some(
             "Names the request in the log: the one that was sent as `X-Request-Id`, or one made up.",
@@ -190,6 +190,12 @@ fn components(schemas: Vec<Named>) -> Components {
         .security_scheme("apiKey", SecurityScheme::Http(bearer.build()));
     for (name, schema) in schemas {
         components = components.schema(name, schema);
+    }
+    for known in errors::all() {
+        let example = ExampleBuilder::new()
+            .summary(known.meaning)
+            .value(Some(known.example));
+        components = components.example(known.code, example.build());
     }
     components.build()
 }

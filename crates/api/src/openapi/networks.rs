@@ -27,7 +27,7 @@ struct NetworkInList {
     #[schema(minimum = 1, maximum = 32)]
     prefix: u8,
     /// The way out; `null` without.
-    #[schema(example = "192.168.0.1")]
+    #[schema(format = "ipv4", example = "192.168.0.1")]
     gateway: Option<String>,
     /// DNS servers for cloud-init; the node's own when empty.
     dns: Vec<String>,
@@ -85,6 +85,7 @@ struct HeldAddress;
 #[derive(ToSchema)]
 struct AddressOfServer {
     /// The IPv4 address.
+    #[schema(format = "ipv4")]
     ip_address: String,
     /// The server's number.
     server_id: i64,
@@ -96,6 +97,7 @@ struct AddressOfServer {
 #[derive(ToSchema)]
 struct AddressOfForeign {
     /// The IPv4 address.
+    #[schema(format = "ipv4")]
     ip_address: String,
     /// The guest's number in Proxmox VE.
     vmid: u32,
@@ -146,7 +148,7 @@ struct CreateNetwork {
     /// Length of the prefix in bits, 1 to 32.
     prefix: Prefix,
     /// The way out: an IPv4 address inside the subnet; none when not said.
-    #[schema(example = "10.20.0.1")]
+    #[schema(format = "ipv4", example = "10.20.0.1")]
     gateway: Option<String>,
     /// DNS servers for cloud-init, IPv4; the node's own when not said.
     #[schema(example = json!(["10.20.0.2"]))]
@@ -179,7 +181,7 @@ struct ChangeNetwork {
     /// Length of the prefix in bits, 1 to 32.
     prefix: Option<Prefix>,
     /// The way out: an IPv4 address inside the subnet; `null` takes it away.
-    #[schema(example = "10.20.0.1")]
+    #[schema(format = "ipv4", example = "10.20.0.1")]
     gateway: Option<String>,
     /// DNS servers for cloud-init, IPv4.
     dns: Option<Vec<String>>,
@@ -274,7 +276,7 @@ pub(super) fn operations() -> Vec<Op> {
             "Change a network",
         )
         .takes(network_id())
-        .asks::<ChangeNetwork>(json!({ "range": "10.20.0.10-10.20.0.199", "vlan": null }))
+        .asks_maybe::<ChangeNetwork>(json!({ "range": "10.20.0.10-10.20.0.199", "vlan": null }))
         .answers::<Network>(200, "The network as it is now.", by_itself())
         .refuses(&[
             "INVALID_IDEMPOTENCY_KEY",

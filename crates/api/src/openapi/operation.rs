@@ -135,6 +135,15 @@ impl Op {
         self.body(content.build(), Required::True, "A JSON object.")
     }
 
+    /// A body whose fields may all be missing, and so may it.
+    pub(super) fn asks_maybe<T: ToSchema>(mut self, example: Value) -> Self {
+        let schema = add::<T>(&mut self.schemas);
+        let content = ContentBuilder::new()
+            .schema(Some(schema))
+            .example(Some(example));
+        self.body(content.build(), Required::False, "A JSON object.")
+    }
+
     /// A request that needs no body; an empty object may be sent.
     pub(super) fn asks_nothing(self) -> Self {
         let empty = ObjectBuilder::new()
@@ -251,10 +260,8 @@ fn refusal(
     let content = ContentBuilder::new()
         .schema(Some(schema))
         .examples_from_iter(known.iter().map(|one| {
-            let example = utoipa::openapi::example::ExampleBuilder::new()
-                .summary(one.meaning)
-                .value(Some(one.example.clone()));
-            (one.code, example.build())
+            let place = format!("#/components/examples/{}", one.code);
+            (one.code, RefOr::Ref(Ref::new(place)))
         }));
     let mut response = ResponseBuilder::new()
         .description(lines.join("\n\n"))
@@ -377,15 +384,16 @@ pub(super) fn query_number(
     )
 }
 
-/// One of some words in the query.
+/// One of some words in the query; an empty one is none.
 pub(super) fn query_word<'w>(
     name: &str,
     text: &str,
     words: impl IntoIterator<Item = &'w str>,
     default: Option<&str>,
 ) -> Parameter {
-    let words: Vec<&str> = words.into_iter().collect();
+    let mut words: Vec<&str> = words.into_iter().collect();
     let example = words.first().copied().unwrap_or_default().into();
+    words.push("");
     let schema = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(words))

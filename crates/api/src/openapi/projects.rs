@@ -179,7 +179,7 @@ pub(super) fn operations() -> Vec<Op> {
             "Change a project's name, description or quota",
         )
         .takes(project_id())
-        .asks::<ChangeProject>(json!({ "quota": { "servers": 20, "disk_size": null } }))
+        .asks_maybe::<ChangeProject>(json!({ "quota": { "servers": 20, "disk_size": null } }))
         .answers::<Project>(200, "The project as it is now.", example())
         .refuses(&[
             "INVALID_IDEMPOTENCY_KEY",

@@ -119,7 +119,7 @@ pub(super) struct ServerInList {
     #[schema(example = "web-server-01")]
     name: String,
     /// The IPv4 address of its first interface; `null` while it is not known.
-    #[schema(example = "192.168.0.21")]
+    #[schema(format = "ipv4", example = "192.168.0.21")]
     ip_address: Option<String>,
     /// What it is for: a role of the settings.
     #[schema(example = "web")]
@@ -201,13 +201,13 @@ struct Nic {
     #[schema(minimum = 1, maximum = 4094)]
     vlan: Option<u16>,
     /// Its IPv4 address; `null` with DHCP.
-    #[schema(example = "192.168.0.22")]
+    #[schema(format = "ipv4", example = "192.168.0.22")]
     ip_address: Option<String>,
     /// Length of the prefix in bits; `null` with DHCP.
     #[schema(minimum = 1, maximum = 32)]
     subnet: Option<u8>,
     /// The way out; `null` without.
-    #[schema(example = "192.168.0.1")]
+    #[schema(format = "ipv4", example = "192.168.0.1")]
     gateway: Option<String>,
     /// Whether it gets its address by DHCP.
     dhcp: bool,
@@ -365,7 +365,7 @@ struct NetworkConfig {
     /// Length of the prefix in bits, 1 to 32, as a number or a text.
     subnet: Option<Prefix>,
     /// The way out: an IPv4 address inside the subnet.
-    #[schema(example = "192.168.0.1")]
+    #[schema(format = "ipv4", example = "192.168.0.1")]
     gateway: Option<String>,
     /// The bridge of the node, at most 15 characters; the network's or the setting's when not said.
     #[schema(max_length = 15, pattern = "^[A-Za-z0-9_.-]+$", example = "vmbr0")]
@@ -550,6 +550,7 @@ struct SetStatus {
 /// What is to be changed of a server: one field at least. What is not said, or `null`, stays as it is;
 /// `expires_at` alone takes `null` as "no end".
 #[derive(ToSchema)]
+#[schema(min_properties = 1)]
 struct ChangeServer {
     /// CPU cores: 1 to `limits.max_cpu`, 128 unless set otherwise.
     #[schema(minimum = 1)]

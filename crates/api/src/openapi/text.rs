@@ -15,7 +15,8 @@ Provisions and manages servers on Proxmox VE. 서버를 Proxmox VE 위에 만들
 
 **Units**: memory is in MiB, disks are in GiB, durations say theirs in the name. Moments are RFC 3339 in UTC.
 
-**Unknown fields and query parameters are refused**, with everything else that is wrong, at once.";
+**Unknown fields and query parameters are refused**, with everything else that is wrong, at once. An empty query \
+parameter is the same as none.";
 
 pub(super) fn info() -> Info {
     InfoBuilder::new()
@@ -42,6 +43,17 @@ pub(super) fn operations() -> Vec<Op> {
                 "An OpenAPI 3.1 document.",
                 [("application/json", object())],
             ),
+        Op::get(
+            "/api/postman_collection.json",
+            "getPostmanCollection",
+            "This document as a Postman collection",
+        )
+        .open()
+        .answers_with(
+            200,
+            "A Postman collection, version 2.1.",
+            [("application/json", object())],
+        ),
         Op::get("/api/docs", "getDocs", "This document as a page")
             .open()
             .answers_with(200, "A page for people.", [("text/html", text())]),

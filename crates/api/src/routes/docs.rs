@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use tpm_messages::ApiError;
 use utoipa_swagger_ui::Config;
 
+const POSTMAN: &str = include_str!("../../docs/postman_collection.json");
 const PAGE: &str = include_str!("../../docs/index.html");
 const START: &str = include_str!("../../docs/start.js");
 
@@ -31,6 +32,11 @@ const FILES: [(&str, &str); 2] = [
 pub(crate) async fn document() -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, openapi::DOCUMENT.as_str()).into_response()
+}
+
+pub(crate) async fn postman() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, POSTMAN).into_response()
 }
 
 pub(crate) async fn page() -> Response {
