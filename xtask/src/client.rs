@@ -47,6 +47,11 @@ impl Client {
         Ok(client)
     }
 
+    /// What the session is known by, as a `Cookie` header.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     /// # Errors
     /// When the api does not answer, or answers with an error.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Value> {

@@ -1,9 +1,11 @@
 //! `test`: everything that CI runs, each step named and timed, stopping at the first that fails.
 
+mod conformance;
 mod dependencies;
 mod examples;
 mod outside;
 mod storms;
+mod venv;
 
 use crate::{bench, layers, storm, table, workspace};
 use anyhow::{Context as _, bail};
@@ -64,6 +66,7 @@ const STEPS: &[(&str, Step)] = &[
         run_with(shared.outside()?, &mut cargo)
     }),
     ("examples", |_| examples::run()),
+    ("conformance", |shared| conformance::run(shared.outside()?)),
     ("mutants", |_| storm::check_mutants().map(|()| None)),
     ("storm", |shared| storms::run(shared.outside()?)),
 ];

@@ -4,12 +4,14 @@
 //! languages. Codes and field names are never translated, and what the outside said is passed on
 //! verbatim. Decides nothing and looks nothing up.
 
+mod about;
 mod error;
 mod event;
 mod lang;
 mod plan;
 mod task;
 
+pub use about::about;
 pub use error::{api_error, conflict, error, reason};
 pub use event::notification;
 pub use lang::{ApiError, Lang};

@@ -1,32 +1,29 @@
-//! Programs of others that tests speak to: PostgreSQL, `proxmoxer` in a Python of its own, Terraform with its
-//! provider.
+//! Programs of others that tests speak to: PostgreSQL, `proxmoxer` and Schemathesis, each in a Python of
+//! its own, Terraform with its provider.
 //!
 //! What is missing is said in one line and its tests skip themselves; with `CI=true` it is an error.
 
 use super::in_ci;
+use super::venv::Venv;
 use crate::provider::{self, Peers};
-use crate::workspace::{self, in_path};
-use anyhow::{Context as _, bail};
-use std::fs;
+use crate::workspace;
+use anyhow::bail;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-/// Packages from PyPI, pinned.
-const PYTHON_PACKAGES: [&str; 2] = ["proxmoxer==2.3.0", "requests==2.32.5"];
-const FOLDER: &str = "terraform-proxmox-manager/proxmoxer-2.3.0";
-
-/// Fails unless exactly those versions are installed.
-const PROBE: &str = "import sys; from importlib.metadata import version\n\
-    for pin in sys.argv[1:]:\n    \
-        name, wanted = pin.split('==')\n    \
-        assert version(name) == wanted, pin\n\
-    import proxmoxer, requests";
+/// The Proxmox VE client of others that speaks to the simulator.
+const PROXMOXER: Venv<'_> = Venv {
+    name: "proxmoxer",
+    folder: "proxmoxer-2.3.0",
+    packages: &["proxmoxer==2.3.0", "requests==2.32.5"],
+};
+const SCHEMATHESIS: &str = include_str!("../../../tests/peers/schemathesis/requirements.txt");
 
 /// What was found and made.
 #[derive(Default)]
 pub(super) struct Outside {
     postgres: bool,
     python: Option<PathBuf>,
+    schemathesis: Option<PathBuf>,
     peers: Option<Peers>,
     missing: Vec<String>,
 }
@@ -47,10 +44,22 @@ impl Outside {
                 "PostgreSQL (no initdb and postgres in PATH or /usr/lib/postgresql/*/bin)".into(),
             ),
         }
-        match python()? {
+        match PROXMOXER.python()? {
             Ok(python) => {
                 println!("proxmoxer: {}", python.display());
                 outside.python = Some(python);
+            }
+            Err(missing) => outside.missing.push(missing),
+        }
+        let schemathesis = Venv {
+            name: "schemathesis",
+            folder: "schemathesis-4.32.5",
+            packages: &pins(SCHEMATHESIS),
+        };
+        match schemathesis.python()? {
+            Ok(python) => {
+                println!("schemathesis: {}", python.display());
+                outside.schemathesis = Some(python.with_file_name("st"));
             }
             Err(missing) => outside.missing.push(missing),
         }
@@ -70,6 +79,11 @@ impl Outside {
     /// Whether there is a PostgreSQL.
     pub(super) fn has_postgres(&self) -> bool {
         self.postgres
+    }
+
+    /// The program of Schemathesis.
+    pub(super) fn schemathesis(&self) -> Option<&Path> {
+        self.schemathesis.as_deref()
     }
 
     /// What tests will skip for.
@@ -96,51 +110,10 @@ impl Outside {
     }
 }
 
-/// A Python with the packages, in the cache; or what is missing for making one.
-fn python() -> anyhow::Result<Result<PathBuf, String>> {
-    let Some(system) = in_path("python3") else {
-        return Ok(Err("proxmoxer (no python3)".into()));
-    };
-    let folder = workspace::cache()?.join(FOLDER);
-    let python = folder.join("bin/python");
-    if probe(&python) {
-        return Ok(Ok(python));
-    }
-    // Half-made by a run that was interrupted, or of another Python: made anew.
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot clear {}", folder.display()))?;
-    }
-    println!("proxmoxer: making {}", folder.display());
-    let mut venv = Command::new(system);
-    if let Err(error) = workspace::output(venv.args(["-m", "venv"]).arg(&folder)) {
-        return Ok(Err(format!(
-            "proxmoxer (python3 makes no venv; on Debian: python3-venv: {error})"
-        )));
-    }
-    let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-    ]);
-    workspace::output(pip.args(PYTHON_PACKAGES).stdin(Stdio::null()))?;
-    if !probe(&python) {
-        bail!(
-            "{} does not have {}",
-            python.display(),
-            PYTHON_PACKAGES.join(" and ")
-        );
-    }
-    Ok(Ok(python))
-}
-
-fn probe(python: &Path) -> bool {
-    let mut command = Command::new(python);
-    command.args(["-c", PROBE]).args(PYTHON_PACKAGES);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+/// The lines of a file made by `pip freeze`.
+fn pins(text: &str) -> Vec<&str> {
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect()
 }

@@ -1,6 +1,8 @@
 //! Examples that several operations share. Each is held against its schema in a test.
 
 use serde_json::{Value, json};
+use tpm_domain::{ChangeEffect, PlanAction, PlannedChange, PlannedField};
+use tpm_messages::Lang;
 
 /// A task.
 pub(super) const TASK: &str = "task_0af7651916cd43dd8448";
@@ -56,7 +58,7 @@ fn placement() -> Value {
         "storage": "local-lvm",
         "spread": "preferred",
         "pinned": false,
-        "reason": "pve1 has the most room of 3 nodes",
+        "reason": "of 3 nodes pve1, with 0 servers of the role and 114688 MB of memory free",
         "candidates": 3,
         "same_role": 0,
         "free_memory": 114_688,
@@ -129,7 +131,7 @@ pub(super) fn task_in_list() -> Value {
         "kind": "create_server",
         "status": "running",
         "progress": 75,
-        "message": "creating the server: starting",
+        "message": "creating the server... (starting)",
         "server_id": 1,
         "server_name": "web-server-02",
         "cancel_requested": false,
@@ -142,33 +144,44 @@ pub(super) fn task_in_list() -> Value {
 pub(super) fn task() -> Value {
     let mut example = task_in_list();
     example["steps"] = json!([{
-        "step": "clone",
-        "title": "cloning the template",
+        "step": "configure",
+        "title": tpm_messages::step_name(Lang::En, "configure"),
         "undo": false,
         "status": "done",
         "attempts": 1,
-        "upid": "UPID:pve1:0000C530:001C9BE7:65A50A08:qmclone:9000:tpm@pve!manager:",
-        "started_at": "2024-01-15T10:30:00.125Z",
-        "finished_at": "2024-01-15T10:30:12.480Z",
+        "upid": null,
+        "started_at": "2024-01-15T10:30:12.510Z",
+        "finished_at": "2024-01-15T10:30:13.010Z",
     }]);
     example
 }
 
 pub(super) fn plan() -> Value {
+    let field = PlannedField {
+        field: "memory.0.dedicated".into(),
+        before: Some("4096".into()),
+        after: Some("8192".into()),
+        effect: ChangeEffect::NextStart,
+    };
+    let change = PlannedChange {
+        action: PlanAction::Update,
+        imports: false,
+        fields: vec![field.clone()],
+    };
     json!({
         "task_id": TASK,
         "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "base_serial": 3,
-        "action": "update",
-        "imports": false,
-        "destructive": false,
-        "summary": "the guest is changed in place",
+        "action": change.action,
+        "imports": change.imports,
+        "destructive": change.is_destructive(),
+        "summary": tpm_messages::planned(Lang::En, &change),
         "changes": [{
-            "field": "memory.0.dedicated",
-            "before": "4096",
-            "after": "8192",
-            "effect": "next_start",
-            "text": "memory.0.dedicated: 4096 → 8192, from the next start on",
+            "field": field.field,
+            "before": field.before,
+            "after": field.after,
+            "effect": field.effect,
+            "text": tpm_messages::planned_field(Lang::En, &field),
         }],
     })
 }

@@ -244,7 +244,7 @@ pub(super) fn operations() -> Vec<Op> {
                     "lines": [{
                         "n": 1,
                         "at": "2024-01-15T10:30:00.125Z",
-                        "text": "cloning the template: begun",
+                        "text": "applying the configuration: begun",
                     }],
                     "total": 12,
                 }),

@@ -1,12 +1,12 @@
 //! What the document says about itself, and the operations that serve it.
 
 use super::operation::{Op, word};
+use tpm_messages::{Lang, about};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Info, InfoBuilder, LicenseBuilder};
 
-const ABOUT: &str = "\
-Provisions and manages servers on Proxmox VE. 서버를 Proxmox VE 위에 만들고 관리하는 API입니다.
-
+/// What holds for all operations.
+const MANNERS: &str = "\
 **Work is done in the background.** A request that changes a guest is answered at once with a `task_id`; \
 `GET /api/tasks/{task_id}` tells how far it is.
 
@@ -22,7 +22,11 @@ pub(super) fn info() -> Info {
     InfoBuilder::new()
         .title("Terraform Proxmox Manager")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(ABOUT))
+        .description(Some(format!(
+            "{} {}\n\n{MANNERS}",
+            about(Lang::En),
+            about(Lang::Ko)
+        )))
         .license(Some(
             LicenseBuilder::new()
                 .name("Apache-2.0")

@@ -1,0 +1,81 @@
+//! The running service against its OpenAPI document, asked by Schemathesis: what the document allows and what
+//! it forbids, from a seed. A finding is an answer with 500 or more, or one that is not documented.
+
+use super::outside::Outside;
+use crate::client::Client;
+use crate::stack::{self, Plan, Profile, Size, Stack};
+use crate::workspace;
+use anyhow::Context as _;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The same requests every time.
+const SEED: &str = "1";
+/// Requests for each operation in each phase.
+const EXAMPLES: &str = "20";
+/// Logging out would end the session that all the others need.
+const NOT_ASKED: &str = "logout";
+/// Whether a request that the document allows is accepted depends on the installation too: on its roles, its
+/// bounds, and the room there is.
+const NOT_CHECKED: &str = "positive_data_acceptance";
+
+/// # Errors
+/// When something is found.
+pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
+    let Some(program) = outside.schemathesis() else {
+        return Ok(Some(
+            "no Schemathesis: the document was not tried out".into(),
+        ));
+    };
+    let programs = programs()?;
+    let folder = tempfile::Builder::new()
+        .prefix("tpm-conformance-")
+        .tempdir()?;
+    let plan = Plan {
+        provider: None,
+        folder: folder.path().to_path_buf(),
+        simulator: "127.0.0.1:0",
+        api: "127.0.0.1:0",
+        profile: Profile::Instant,
+        keep_cluster: false,
+        admin_password: stack::random_password()?,
+        outer_settings: false,
+        size: Size::SMALLEST,
+    };
+    let runtime = stack::runtime()?;
+    let stack = runtime.block_on(Stack::start(&plan, &programs))?;
+    let url = stack.api_urls.first().context("an api")?;
+    let tried = tried(program, url, &plan);
+    let stopped = runtime.block_on(stack.stop_or_kill());
+    tried.and(stopped)?;
+    Ok(None)
+}
+
+/// As the whole workspace builds them: by their packages alone, cargo would build half of them anew.
+fn programs() -> anyhow::Result<HashMap<&'static str, PathBuf>> {
+    workspace::run(workspace::cargo().args([
+        "build",
+        "--workspace",
+        "--bins",
+        "--tests",
+        "--examples",
+    ]))?;
+    let folder = workspace::target()?.join("debug");
+    let found = workspace::PROGRAMS.map(|(_, binary)| (binary, folder.join(binary)));
+    Ok(HashMap::from(found))
+}
+
+fn tried(program: &Path, url: &str, plan: &Plan) -> anyhow::Result<()> {
+    let client = Client::login(url, "admin", &plan.admin_password)?;
+    let mut command = Command::new(program);
+    // It writes what it remembers where it stands.
+    command.current_dir(&plan.folder);
+    command.args(["run", &format!("{url}/api/openapi.json")]);
+    command.args(["--header", &format!("Cookie: {}", client.cookie())]);
+    command.args(["--exclude-operation-id", NOT_ASKED]);
+    command.args(["--exclude-checks", NOT_CHECKED]);
+    command.args(["--seed", SEED, "--max-examples", EXAMPLES]);
+    command.args(["--workers", "1", "--continue-on-failure", "--no-color"]);
+    workspace::run(&mut command)
+}
