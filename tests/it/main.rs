@@ -5,6 +5,7 @@ mod api;
 mod bad_inputs;
 mod bulk;
 mod contract;
+mod events;
 mod examples;
 mod faults;
 mod fleet;

@@ -421,6 +421,15 @@ pub(crate) fn me(body: Map<String, Value>) -> (Option<Option<String>>, FieldErro
     (language, errors)
 }
 
+/// Whether a notification is read.
+pub(crate) fn mark(body: Map<String, Value>) -> (Option<bool>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let read = fields.boolean("read");
+    fields.finish();
+    (read, errors)
+}
+
 pub(crate) fn password(body: Map<String, Value>) -> (Option<String>, Option<String>, FieldErrors) {
     let mut errors = FieldErrors::default();
     let mut fields = Fields::new(body, "", &mut errors);

@@ -33,12 +33,27 @@ pub(crate) fn language(headers: &HeaderMap) -> Lang {
     Lang::negotiate(header)
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Reader {
+impl FromRequestParts<ApiState> for Reader {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self(language(&parts.headers)))
+    /// What the request asks for; else what the person chose; else Korean.
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Infallible> {
+        let asked = language(&parts.headers);
+        if parts.headers.contains_key(header::ACCEPT_LANGUAGE) {
+            return Ok(Self(asked));
+        }
+        let person = Person::from_request_parts(parts, state).await.ok();
+        Ok(Self(person.map_or(asked, |Person(ctx)| {
+            language_for(&ctx, &parts.headers)
+        })))
     }
+}
+
+/// The language that is asked for, else the one that the person chose.
+fn language_for(ctx: &Ctx, headers: &HeaderMap) -> Lang {
+    let chosen = ctx.language.as_deref().and_then(Lang::named);
+    let chosen = chosen.filter(|_| !headers.contains_key(header::ACCEPT_LANGUAGE));
+    chosen.unwrap_or_else(|| language(headers))
 }
 
 /// Parts of the path. What is no text belongs to nothing that exists.
@@ -66,13 +81,17 @@ pub(crate) fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
         .map(|cookie| SessionToken(cookie.value().to_owned()))
 }
 
-/// The person, known by a session or a key.
+/// The person, known by a session or a key. Who it is is found out once for a request.
+#[derive(Clone)]
 pub(crate) struct Person(pub(crate) Ctx);
 
 impl FromRequestParts<ApiState> for Person {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Response> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
         let lang = language(&parts.headers);
         let origin = Told::origin(parts);
         let session = session_token(&parts.headers);
@@ -91,7 +110,9 @@ impl FromRequestParts<ApiState> for Person {
         };
         let ctx = found.map_err(|fault: Fault| fault.into_response_in(lang))?;
         Told::is(parts, &ctx.origin, &ctx.actor);
-        Ok(Self(ctx))
+        let person = Self(ctx);
+        parts.extensions.insert(person.clone());
+        Ok(person)
     }
 }
 
@@ -147,9 +168,9 @@ impl FromRequest<ApiState> for Asked {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Response> {
-        let lang = language(request.headers());
         let (mut parts, body) = request.into_parts();
         let Person(mut ctx) = Person::from_request_parts(&mut parts, state).await?;
+        let lang = language_for(&ctx, &parts.headers);
         let (headers, method, uri) = (
             parts.headers.clone(),
             parts.method.clone(),

@@ -6,20 +6,34 @@ use axum::http::{HeaderValue, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::watch;
 
 /// Whether the process is leaving. Clones are the same.
-#[derive(Clone, Debug, Default)]
-pub struct Leaving(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub struct Leaving(Arc<watch::Sender<bool>>);
+
+impl Default for Leaving {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
 
 impl Leaving {
-    /// From now on `/readyz` answers 503, and every answer on HTTP/1 is the last one on its connection.
+    /// From now on `/readyz` answers 503, every answer on HTTP/1 is the last one on its connection, and
+    /// answers that would go on end.
     pub fn begin(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.send_replace(true);
     }
 
     pub(crate) fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        *self.0.borrow()
+    }
+
+    /// Comes back once it has begun.
+    pub(crate) async fn begun(&self) {
+        let mut begun = self.0.subscribe();
+        // The sender is here, so the wait cannot fail.
+        let _ = begun.wait_for(|begun| *begun).await;
     }
 }
 

@@ -186,15 +186,26 @@ pub(crate) fn audit(text: Option<&str>) -> Result<(AuditQuery, bool), Fault> {
     query.finish((found, lines))
 }
 
-/// `type`, `limit`, `offset`.
+/// `type`, `unread`, `limit`, `offset`.
 pub(crate) fn notifications(text: Option<&str>) -> Result<NotificationQuery, Fault> {
     let mut query = Query::new(text);
+    let unread = query.one_of("unread", &["true", "false"], |word| word);
     let found = NotificationQuery {
+        // Who asks is known later.
+        reader: UserId(0),
         within: None,
+        unread: unread.map(|word| word == "true"),
         severity: query.one_of("type", &Severity::ALL, Severity::as_str),
         limit: query.limit(),
         offset: query.offset(),
     };
+    query.finish(found)
+}
+
+/// `last_event_id`.
+pub(crate) fn events(text: Option<&str>) -> Result<Option<String>, Fault> {
+    let mut query = Query::new(text);
+    let found = query.take("last_event_id");
     query.finish(found)
 }
 

@@ -5,8 +5,8 @@ use crate::extract::language;
 use crate::guard;
 use crate::leaving::{self, Leaving};
 use crate::routes::{
-    audit, auth, code, docs, health, networks, nodes, notifications, projects, servers, system,
-    tasks, users,
+    audit, auth, code, docs, events, health, networks, nodes, notifications, projects, servers,
+    system, tasks, users,
 };
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
@@ -197,10 +197,12 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ("/api/nodes", get(nodes::list)),
         ("/api/notifications", get(notifications::list)),
         ("/api/notifications/latest", get(notifications::latest)),
+        ("/api/notifications/read", post(notifications::read_all)),
         (
             "/api/notifications/{notification_id}",
-            delete(notifications::delete_one),
+            patch(notifications::mark).delete(notifications::delete_one),
         ),
+        ("/api/events", get(events::follow)),
         ("/api/system/status", get(system::status)),
         ("/api/openapi.json", get(docs::document)),
         ("/api/postman_collection.json", get(docs::postman)),

@@ -3,8 +3,9 @@
 use crate::time;
 use serde_json::{Value, json};
 use tpm_app::{
-    Accepted, ApiKey, AuditRow, ClusterView, HostUse, NetworkView, PlanView, PlannedServer,
-    RunLine, ServerView, ServiceState, Session, SystemStatus, TaskView, UserView, session_id,
+    Accepted, ApiKey, AuditRow, ClusterView, HostUse, NetworkView, NotificationView, PlanView,
+    PlannedServer, RunLine, ServerView, ServiceState, Session, SystemStatus, TaskView, UserView,
+    session_id,
 };
 use tpm_domain::{
     Failure, Nic, Notification, Placement, PlannedField, Project, Role, RungReached, Server,
@@ -468,6 +469,14 @@ pub(crate) fn notification(lang: Lang, notification: &Notification) -> Value {
         "server_id": notification.event.server,
         "task_id": notification.event.task,
     })
+}
+
+/// A notification, as its reader has it.
+pub(crate) fn notification_view(lang: Lang, view: &NotificationView) -> Value {
+    let mut shown = notification(lang, &view.notification);
+    shown["read"] = json!(view.read_at.is_some());
+    shown["read_at"] = json!(view.read_at.map(time::text));
+    shown
 }
 
 fn service_state(state: ServiceState) -> &'static str {

@@ -3,6 +3,7 @@
 use crate::{App, AppError, Ctx, Origin, Result};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +35,15 @@ impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionToken(***)")
     }
+}
+
+/// By what somebody is known.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A session.
+    Session(SessionToken),
+    /// A key.
+    Key(SecretString),
 }
 
 /// Somebody wants in.
@@ -117,6 +127,7 @@ impl App {
             actor,
             key: None,
             origin,
+            language: user.language,
         };
         let about = AuditTarget::new("user", user.id);
         self.commit(&ctx, tx, about).await?;
@@ -182,20 +193,35 @@ impl App {
             actor: self.actor_of(&*tx, &session.user).await?,
             key: None,
             origin,
+            language: None,
         };
         let about = AuditTarget::new("user", session.user.id);
         self.commit(&ctx, tx, about).await
     }
 
-    /// Who a session's secret belongs to, and the language the person reads.
+    /// Who a session's secret belongs to.
     ///
     /// # Errors
     /// Unauthenticated when the session is unknown or over, or the person is kept out; or the store does not
     /// answer.
-    pub async fn authenticate(&self, token: &SessionToken, mut origin: Origin) -> Result<Ctx> {
-        let key = digest(&token.0);
+    pub async fn authenticate(&self, token: &SessionToken, origin: Origin) -> Result<Ctx> {
+        let (ctx, seen) = self.session_holds(token, origin).await?;
+        if self.now().since(seen) > TOUCH_EVERY {
+            let tx = self.store().begin().await?;
+            tx.touch_session(&digest(&token.0)).await?;
+            tx.commit().await?;
+        }
+        Ok(ctx)
+    }
+
+    /// Whose a session is, and when it was used last; this is no use of it.
+    async fn session_holds(
+        &self,
+        token: &SessionToken,
+        mut origin: Origin,
+    ) -> Result<(Ctx, Timestamp)> {
         let reads = self.store().reads();
-        let session = reads.session(&key).await?;
+        let session = reads.session(&digest(&token.0)).await?;
         let session = session.filter(|session| !session.user.disabled);
         let session = session.ok_or(Error::Unauthenticated)?;
         let now = self.now();
@@ -205,18 +231,26 @@ impl App {
             return Err(AppError::Refused(Error::Unauthenticated));
         }
         let actor = self.actor_of(&*reads, &session.user).await?;
-        drop(reads);
-        if now.since(session.last_seen_at) > TOUCH_EVERY {
-            let tx = self.store().begin().await?;
-            tx.touch_session(&key).await?;
-            tx.commit().await?;
-        }
         "session".clone_into(&mut origin.via);
-        Ok(Ctx {
+        let ctx = Ctx {
             actor,
             key: None,
             origin,
-        })
+            language: session.user.language,
+        };
+        Ok((ctx, session.last_seen_at))
+    }
+
+    /// What somebody may do who was known by this before. It counts as no use: what is only open in front of
+    /// nobody ends as if it were not.
+    ///
+    /// # Errors
+    /// Unauthenticated when it does not hold any more, or the store does not answer.
+    pub async fn still_holds(&self, credential: &Credential, origin: Origin) -> Result<Ctx> {
+        match credential {
+            Credential::Session(token) => Ok(self.session_holds(token, origin).await?.0),
+            Credential::Key(text) => Ok(self.key_holds(text, origin).await?.0),
+        }
     }
 
     /// Makes the first person, `admin`, when there is nobody. Returns the password when it was made up:

@@ -1,5 +1,6 @@
 //! What every use case is given: on whose behalf, and with which parts.
 
+use crate::live::Live;
 use crate::policy::Policy;
 use crate::system::{HostResources, ServiceProbe};
 use crate::turn::Turns;
@@ -15,7 +16,7 @@ use tpm_domain::{
     Actor, Clock, Error, Permission, Reach, ResourceKind, Server, ServerId, TaskToken, Timestamp,
 };
 use tpm_provisioner::ServerCode;
-use tpm_store::{Remembered, Store, UnitOfWork};
+use tpm_store::{KeyId, Remembered, Store, UnitOfWork};
 
 /// Fills a buffer with random bytes fit for tokens.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -48,6 +49,7 @@ pub struct App {
     parts: Arc<AppParts>,
     /// At most so many password hashes at once: each takes 19 MiB and a core.
     pub(crate) hashing: Arc<Semaphore>,
+    pub(crate) live: Arc<Live>,
     /// Who reserves waits here, not in the database: there each would hold a connection while it waits.
     reserving: Turns,
 }
@@ -68,6 +70,7 @@ impl App {
         Self {
             parts: Arc::new(parts),
             hashing: Arc::new(Semaphore::new(cores)),
+            live: Arc::new(Live::new()),
             reserving: Turns::new(),
         }
     }
@@ -122,6 +125,9 @@ pub struct IdempotencyKey {
     pub request_hash: String,
 }
 
+/// What [`Origin::via`] begins with when it is a key.
+const KEY: &str = "key ";
+
 /// Where a request comes from and what it asks for: what the audit says of it beside the person.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -149,6 +155,18 @@ impl Origin {
         }
     }
 
+    /// Whether the person is known by one of its keys.
+    #[must_use]
+    pub fn is_key(&self) -> bool {
+        self.via.starts_with(KEY)
+    }
+
+    /// The same request, by this key.
+    pub(crate) fn by_key(mut self, id: KeyId) -> Self {
+        self.via = format!("{KEY}{}", id.0);
+        self
+    }
+
     /// Whether the audit says it already.
     #[must_use]
     pub fn is_told(&self) -> bool {
@@ -169,6 +187,8 @@ pub struct Ctx {
     pub key: Option<IdempotencyKey>,
     /// Where the request comes from.
     pub origin: Origin,
+    /// The language the person chose, `ko` or `en`.
+    pub language: Option<String>,
 }
 
 impl Ctx {
@@ -179,7 +199,20 @@ impl Ctx {
             actor,
             key: None,
             origin: Origin::default(),
+            language: None,
         }
+    }
+
+    /// Asked first by what only the person itself may do: a key that is lost must not beget others, nor keep
+    /// its owner out.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a key.
+    pub(crate) fn in_person(&self) -> Result<()> {
+        if self.origin.is_key() {
+            return Err(AppError::Refused(Error::Forbidden));
+        }
+        Ok(())
     }
 
     /// What this request came to when it was sent before, if it was. Asked first in the transaction that

@@ -97,13 +97,14 @@ impl App {
     /// Makes a key for the person.
     ///
     /// # Errors
-    /// Invalid with every wrong field, or the store does not answer.
+    /// Forbidden for a key, invalid with every wrong field, or the store does not answer.
     pub async fn create_key(
         &self,
         ctx: &Ctx,
         draft: &KeyDraft,
         mut errors: FieldErrors,
     ) -> Result<MadeKey> {
+        ctx.in_person()?;
         let now = self.now();
         let name = draft.name.clone().unwrap_or_default().trim().to_owned();
         if name.is_empty() && errors.is_empty() {
@@ -164,16 +165,18 @@ impl App {
     /// The person's keys, the latest first.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// Forbidden for a key, or the store does not answer.
     pub async fn keys(&self, ctx: &Ctx) -> Result<Vec<ApiKey>> {
+        ctx.in_person()?;
         Ok(self.store().reads().api_keys_of(ctx.actor.id).await?)
     }
 
     /// Removes a key of the person's; it is refused from then on.
     ///
     /// # Errors
-    /// Not found, or the store does not answer.
+    /// Forbidden for a key, not found, or the store does not answer.
     pub async fn delete_key(&self, ctx: &Ctx, id: KeyId) -> Result<()> {
+        ctx.in_person()?;
         let tx = self.store().begin().await?;
         if !tx.delete_api_key(ctx.actor.id, id).await? {
             let missing = Error::not_found(ResourceKind::Key, id.0);
@@ -187,7 +190,24 @@ impl App {
     /// # Errors
     /// Unauthenticated when it is unknown, over, or used from elsewhere, or its owner is kept out; or the
     /// store does not answer.
-    pub async fn authenticate_key(&self, text: &SecretString, mut origin: Origin) -> Result<Ctx> {
+    pub async fn authenticate_key(&self, text: &SecretString, origin: Origin) -> Result<Ctx> {
+        let (ctx, key) = self.key_holds(text, origin).await?;
+        let now = self.now();
+        let fresh = |at: Timestamp| now.since(at) <= TOUCH_EVERY;
+        if !key.last_used_at.is_some_and(fresh) {
+            let tx = self.store().begin().await?;
+            tx.touch_api_key(key.id, &ctx.origin.address).await?;
+            tx.commit().await?;
+        }
+        Ok(ctx)
+    }
+
+    /// Whose a key is, and the key; this is no use of it.
+    pub(crate) async fn key_holds(
+        &self,
+        text: &SecretString,
+        origin: Origin,
+    ) -> Result<(Ctx, ApiKey)> {
         let refused = || AppError::Refused(Error::Unauthenticated);
         if !is_key(text.expose_secret()) {
             return Err(refused());
@@ -195,27 +215,18 @@ impl App {
         let digest = digest(text.expose_secret());
         let reads = self.store().reads();
         let (key, user) = reads.api_key(&digest).await?.ok_or_else(refused)?;
-        let now = self.now();
-        let over = key.expires_at.is_some_and(|end| end <= now);
+        let over = key.expires_at.is_some_and(|end| end <= self.now());
         if over || user.disabled || !is_from(&key.networks, &origin.address) {
             return Err(refused());
         }
         let actor = self.actor_of(&*reads, &user).await?.within(&key.scopes);
-        drop(reads);
-        if key
-            .last_used_at
-            .is_none_or(|at| now.since(at) > TOUCH_EVERY)
-        {
-            let tx = self.store().begin().await?;
-            tx.touch_api_key(key.id, &origin.address).await?;
-            tx.commit().await?;
-        }
-        origin.via = format!("key {}", key.id.0);
-        Ok(Ctx {
+        let ctx = Ctx {
             actor,
             key: None,
-            origin,
-        })
+            origin: origin.by_key(key.id),
+            language: user.language,
+        };
+        Ok((ctx, key))
     }
 }
 

@@ -9,6 +9,7 @@ mod cluster;
 mod ctx;
 mod error;
 mod key;
+mod live;
 mod network;
 mod notification;
 mod policy;
@@ -19,12 +20,13 @@ mod task;
 mod turn;
 mod user;
 
-pub use account::{LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken};
+pub use account::{Credential, LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken};
 pub use audit::AuditCheck;
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
 pub use error::{AppError, Result};
 pub use key::{KeyDraft, MadeKey, is_key};
+pub use live::{Following, LiveEvent, LiveThing};
 pub use network::{NetworkChange, NetworkView};
 pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
@@ -39,7 +41,7 @@ pub use task::TaskView;
 pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
-    ApiKey, AuditQuery, AuditRow, KeyId, NotificationQuery, Page, ServerOrder, ServerQuery,
-    Session, TaskQuery,
+    ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, NotificationQuery, NotificationView, Page,
+    ServerOrder, ServerQuery, Session, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

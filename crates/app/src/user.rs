@@ -434,13 +434,14 @@ impl App {
     /// Changes the language the person of the request reads.
     ///
     /// # Errors
-    /// Invalid, or the store does not answer.
+    /// Forbidden for a key, invalid, or the store does not answer.
     pub async fn change_me(
         &self,
         ctx: &Ctx,
         language: Option<Option<String>>,
         errors: FieldErrors,
     ) -> Result<()> {
+        ctx.in_person()?;
         errors.into_result(())?;
         let tx = self.store().begin().await?;
         let user = tx.user_by_id(ctx.actor.id).await?;
@@ -453,7 +454,7 @@ impl App {
     /// Changes the password of the person of the request; every other session ends.
     ///
     /// # Errors
-    /// Invalid (also when the present password is another one), throttled after wrong ones, or the store does
+    /// Forbidden for a key, invalid (also when the present password is another one), throttled after wrong ones, or the store does
     /// not answer.
     pub async fn change_password(
         &self,
@@ -463,6 +464,7 @@ impl App {
         session: Option<&SessionToken>,
         mut errors: FieldErrors,
     ) -> Result<()> {
+        ctx.in_person()?;
         if errors.is_empty() {
             for (field, missing) in [
                 ("current_password", present.is_none()),
@@ -505,16 +507,18 @@ impl App {
     /// The sessions of the person of the request, the latest first.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// Forbidden for a key, or the store does not answer.
     pub async fn sessions(&self, ctx: &Ctx) -> Result<Vec<Session>> {
+        ctx.in_person()?;
         Ok(self.store().reads().sessions_of(ctx.actor.id).await?)
     }
 
     /// Ends a session of the person of the request, by the beginning of its digest.
     ///
     /// # Errors
-    /// Not found, or the store does not answer.
+    /// Forbidden for a key, not found, or the store does not answer.
     pub async fn end_session(&self, ctx: &Ctx, id: &str) -> Result<()> {
+        ctx.in_person()?;
         let tx = self.store().begin().await?;
         let all = tx.sessions_of(ctx.actor.id).await?;
         let found = all.iter().find(|session| session_id(session) == id);

@@ -166,7 +166,7 @@ impl Service {
         let public = public_url(&self.settings.api.public_url, address)?;
         let leaving = Leaving::default();
         let router = tpm_api::router(
-            app,
+            app.clone(),
             ApiSettings {
                 origins: origins(&public, address),
                 secure_cookie: !is_loopback(&public),
@@ -178,6 +178,7 @@ impl Service {
         );
         Ok(Api {
             listener,
+            app,
             router,
             address,
             made_up: made_up.map(Into::into),
@@ -212,6 +213,7 @@ impl Service {
 #[derive(Debug)]
 pub struct Api {
     listener: TcpListener,
+    app: App,
     router: axum::Router,
     address: SocketAddr,
     made_up: Option<SecretString>,
@@ -262,6 +264,7 @@ impl Api {
         tokio::select! {
             done = serving.into_future() => done.context("api"),
             () = over => Ok(()),
+            () = self.app.run_live() => Ok(()),
         }
     }
 }

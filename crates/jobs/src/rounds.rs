@@ -49,6 +49,8 @@ pub enum LookError {
     Store(#[from] StoreError),
 }
 
+/// What changed is told again to who comes back within this time.
+const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How often expiry and old answers are looked at.
 const SELDOM: Duration = Duration::from_secs(20);
 
@@ -129,14 +131,18 @@ impl Worker {
         Ok(seen)
     }
 
-    /// Forgets answers that nobody will ask for again.
-    async fn forget(&self) -> Result<u64, StoreError> {
+    /// Forgets answers that nobody will ask for again, and what changed long ago.
+    async fn forget(&self) -> Result<(u64, u64), StoreError> {
         let tx = self.store().begin().await?;
-        let keep = self.settings().rounds.remember;
-        let before =
-            Timestamp(tx.now().0 - i64::try_from(keep.as_millis()).unwrap_or(i64::MAX / 2));
-        let gone = tx.forget_remembered(before).await?;
+        let now = tx.now();
+        let ago = |time: Duration| {
+            Timestamp(now.0 - i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2))
+        };
+        let answers = tx
+            .forget_remembered(ago(self.settings().rounds.remember))
+            .await?;
+        let changes = tx.trim_feed(ago(FEED_KEPT)).await?;
         tx.commit().await?;
-        Ok(gone)
+        Ok((answers, changes))
     }
 }

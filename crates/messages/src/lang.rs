@@ -11,6 +11,16 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// The language of that short name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "ko" => Some(Self::Ko),
+            "en" => Some(Self::En),
+            _ => None,
+        }
+    }
+
     /// The best language for an `Accept-Language` header: the one with the highest weight, the first of
     /// equals, Korean when neither is wanted.
     #[must_use]

@@ -6,9 +6,11 @@ use tpm_domain::job::Width;
 use tpm_domain::{
     DEFAULT_PROJECT, Event, ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId,
     Permissions, Project, ProjectId, Quota, Server, ServerId, ServerName, Severity, StepRecord,
-    StorageView, Task, TaskId, TemplateView, Timestamp, Usage, Vmid,
+    StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
 };
-use tpm_store::{ApiKey, AuditHead, AuditRow, Remembered, Result, StoreError, Throttle, User};
+use tpm_store::{
+    ApiKey, AuditHead, AuditRow, Changed, Remembered, Result, StoreError, Throttle, User,
+};
 
 /// A constraint that was about to be broken.
 pub(crate) fn constraint(what: impl std::fmt::Display) -> StoreError {
@@ -131,6 +133,12 @@ pub(crate) struct Tables {
     pub(crate) foreign_addresses: Table<(Vmid, Ipv4Addr), ForeignAddress>,
     pub(crate) sightings: Table<Vmid, (String, Timestamp)>,
     pub(crate) remembered: Table<(i64, String), (Remembered, Timestamp)>,
+    /// When somebody read a notification, and whether it is removed from what they have.
+    pub(crate) marks: Table<(UserId, NotificationId), (Option<Timestamp>, bool)>,
+    /// What changed, and when, by its place.
+    pub(crate) feed: Table<i64, (Timestamp, Changed)>,
+    pub(crate) feed_last: i64,
+    pub(crate) feed_floor: i64,
     /// The latest version of each server's state.
     pub(crate) serials: Table<ServerId, u64>,
 }
@@ -158,6 +166,25 @@ impl Tables {
     /// Whose a server is or was.
     pub(crate) fn project_of(&self, server: ServerId) -> Option<ProjectId> {
         self.servers.get(&server).map(|row| row.server.project)
+    }
+
+    /// Writes down what differs from before, as people see it.
+    pub(crate) fn feed_changes_since(&mut self, before: &Self, at: Timestamp) {
+        let servers = self.servers.changed_since(&before.servers);
+        let mut changed: Vec<Changed> = servers.map(|(id, ..)| Changed::Server(*id)).collect();
+        let tasks = self.tasks.changed_since(&before.tasks);
+        let seen = |row: &TaskRow| (row.task.clone(), row.undoing);
+        changed.extend(
+            tasks
+                .filter(|(_, old, new)| old.is_none_or(|old| seen(old) != seen(new)))
+                .map(|(id, ..)| Changed::Task(*id)),
+        );
+        let notifications = self.notifications.changed_since(&before.notifications);
+        changed.extend(notifications.map(|(id, ..)| Changed::Notification(*id)));
+        for one in changed {
+            self.feed_last += 1;
+            self.feed.set(self.feed_last, (at, one));
+        }
     }
 
     pub(crate) fn next_id(&mut self) -> i64 {

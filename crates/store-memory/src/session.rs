@@ -140,7 +140,7 @@ impl Transaction {
 
     /// Makes it visible to all, at once.
     pub(crate) fn apply(self) -> Result<()> {
-        let work = self
+        let mut work = self
             .work
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
@@ -149,6 +149,7 @@ impl Transaction {
         }
         let at = self.shared.clock.now();
         let mut committed = self.shared.committed();
+        work.tables.feed_changes_since(&committed, at);
         let commit = Commit::between(&committed, &work.tables, at, work.fences, work.in_lease);
         *committed = work.tables;
         drop(committed);

@@ -9,6 +9,7 @@ mod audit;
 mod cluster;
 mod error;
 mod event;
+mod feed;
 mod idempotency;
 mod network;
 mod project;
@@ -24,7 +25,8 @@ pub use account::{
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
-pub use event::{EventWrites, NotificationQuery, NotificationReads};
+pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
+pub use feed::{Changed, FeedPlace, FeedReads, FeedRow, FeedWrites};
 pub use idempotency::{IdempotencyWrites, Remembered};
 pub use network::{NetworkReads, NetworkWrites};
 pub use project::{ProjectReads, ProjectWrites};
@@ -51,6 +53,7 @@ pub trait Reads:
     ServerReads
     + TaskReads
     + NotificationReads
+    + FeedReads
     + AccountReads
     + AuditReads
     + ProjectReads
@@ -63,6 +66,8 @@ impl<T> Reads for T where
     T: ServerReads
         + TaskReads
         + NotificationReads
+        + FeedReads
+        + FeedReads
         + AccountReads
         + AuditReads
         + ProjectReads
@@ -78,6 +83,7 @@ pub trait UnitOfWork:
     + ServerWrites
     + TaskWrites
     + EventWrites
+    + FeedWrites
     + AccountWrites
     + AuditWrites
     + ReservationWrites

@@ -38,6 +38,25 @@ async fn a_key_does_what_its_scopes_and_its_owner_may() -> anyhow::Result<()> {
             && !list.to_string().contains(&text),
         "{list:#}"
     );
+    // It begets no other key, and does not keep its owner out.
+    let more = json!({ "name": "more", "scopes": ["*"] });
+    let passwords = json!({ "current_password": "x", "new_password": "correct horse battery" });
+    for (method, path, body) in [
+        (Method::POST, "/api/auth/keys", Some(more)),
+        (Method::GET, "/api/auth/keys", None),
+        (Method::DELETE, "/api/auth/keys/1", None),
+        (Method::GET, "/api/auth/sessions", None),
+        (Method::DELETE, "/api/auth/sessions/0", None),
+        (Method::POST, "/api/auth/password", Some(passwords)),
+        (
+            Method::PATCH,
+            "/api/auth/me",
+            Some(json!({ "language": "en" })),
+        ),
+    ] {
+        let answer = by_key(&base, &text, method, path, body).await?;
+        refused(answer, 403, "FORBIDDEN").context(path)?;
+    }
     // A viewer's key for everything is a viewer's.
     let (_, viewer) = person(&stack, "viewer", json!(["viewer"])).await?;
     let (_, theirs) = key(&viewer, json!({})).await?;

@@ -13,7 +13,11 @@ use tpm_test_support::{Client, Reply, Stack};
 const GOOD: &str = "seven green bicycles";
 
 /// Adds a person with these roles, and logs in as them.
-async fn person(stack: &Stack, name: &str, roles: Value) -> anyhow::Result<(i64, Client)> {
+pub(crate) async fn person(
+    stack: &Stack,
+    name: &str,
+    roles: Value,
+) -> anyhow::Result<(i64, Client)> {
     let body = json!({ "username": name, "password": GOOD, "roles": roles });
     let made = is(stack.client.post("/api/users", &body).await?, 201)?;
     let id = made["user_id"].as_i64().context("user_id")?;
@@ -28,7 +32,7 @@ async fn log_in(client: &Client, name: &str, password: &str) -> anyhow::Result<R
 }
 
 /// Makes a key; its number and its text.
-async fn key(client: &Client, more: Value) -> anyhow::Result<(i64, String)> {
+pub(crate) async fn key(client: &Client, more: Value) -> anyhow::Result<(i64, String)> {
     let mut body = json!({ "name": "ci", "scopes": ["*"] });
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);
@@ -39,7 +43,7 @@ async fn key(client: &Client, more: Value) -> anyhow::Result<(i64, String)> {
 }
 
 /// A request by a key.
-async fn by_key(
+pub(crate) async fn by_key(
     base: &str,
     key: &str,
     method: reqwest::Method,
@@ -57,7 +61,7 @@ async fn by_key(
 }
 
 /// A project; its number.
-async fn project(stack: &Stack, name: &str) -> anyhow::Result<i64> {
+pub(crate) async fn project(stack: &Stack, name: &str) -> anyhow::Result<i64> {
     let made = is(
         stack
             .client

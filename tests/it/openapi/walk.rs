@@ -7,10 +7,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tpm_pve_simulator::{Fault, FaultKind};
-use tpm_test_support::Stack;
+use tpm_test_support::{Client, Stack};
 
-/// Operations of servers as code, which are walked through where Terraform is.
-const CODE: [&str; 5] = [
+/// Operations that are not walked through here: of servers as code, which need Terraform.
+const CODE: [&str; 6] = [
+    // Answered for as long as somebody reads.
+    "followEvents",
     "ejectServer",
     "listStates",
     "getState",
@@ -27,12 +29,21 @@ async fn read_everything(checked: &Checked<'_>) -> anyhow::Result<()> {
         "/api/tasks",
         "/api/tasks?limit=1&offset=1&kind=create_server&status=completed&server_id=1",
         "/api/notifications",
-        "/api/notifications?limit=1",
+        "/api/notifications?limit=1&type=success&unread=true",
         "/api/notifications/latest",
         "/api/projects",
         "/api/networks",
         "/api/nodes",
         "/api/system/status",
+        "/api/auth/me",
+        "/api/auth/sessions",
+        "/api/auth/keys",
+        "/api/users",
+        "/api/roles",
+        "/api/audit",
+        "/api/audit?actor_id=1&action=x&target_kind=server&target=1&result=done&limit=1",
+        "/api/audit?from=2024-01-15T00:00:00Z&to=2024-01-16T00:00:00Z&format=jsonl",
+        "/api/audit/verify",
         "/api/openapi.json",
         "/api/postman_collection.json",
         "/api/docs",
@@ -248,6 +259,56 @@ async fn projects_and_networks(checked: &Checked<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// People, roles, keys and sessions, on the examples.
+async fn accounts(checked: &Checked<'_>) -> anyhow::Result<()> {
+    for path in ["/api/roles", "/api/users", "/api/auth/keys"] {
+        checked.example(Method::POST, path).await?;
+        // Names that are taken are told; a key's need not be its own.
+        checked.example(Method::POST, path).await?;
+        checked.get(path).await?;
+    }
+    for path in [
+        "/api/roles/deployer",
+        "/api/roles/admin",
+        "/api/roles/none",
+        "/api/users/2",
+        "/api/users/1",
+        "/api/users/99",
+        "/api/auth/me",
+    ] {
+        checked.example(Method::PATCH, path).await?;
+    }
+    let given = json!({ "roles": ["deployer"] });
+    checked
+        .send(Method::PATCH, "/api/users/2", Some(&given))
+        .await?;
+    for path in [
+        "/api/roles/deployer",
+        "/api/users/1",
+        "/api/users/2",
+        "/api/users/2",
+        "/api/roles/deployer",
+        "/api/roles/admin",
+        "/api/auth/keys/1",
+        "/api/auth/keys/1",
+        "/api/auth/sessions/0123456789abcdef",
+    ] {
+        checked.send(Method::DELETE, path, None).await?;
+    }
+    // Two sessions: the other one is ended.
+    checked.example(Method::POST, "/api/auth/login").await?;
+    let other = Client::new(checked.client.base())?;
+    other.login("password").await?;
+    let sessions = checked.get("/api/auth/sessions").await?;
+    let session = sessions["sessions"][0]["id"].as_str().unwrap_or_default();
+    let path = format!("/api/auth/sessions/{session}");
+    checked.send(Method::DELETE, &path, None).await?;
+    let wrong = json!({ "current_password": "no", "new_password": "seven green bicycles" });
+    checked.post("/api/auth/password", &wrong).await?;
+    checked.example(Method::POST, "/api/auth/password").await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_as_documented() -> anyhow::Result<()> {
     // The reference's password is `password`.
@@ -268,12 +329,14 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
         .await?;
     checked.send(Method::DELETE, "/api/servers/1", None).await?;
     hand(&stack)?.drain().await?;
-    checked
-        .send(Method::DELETE, "/api/notifications/1", None)
-        .await?;
-    checked
-        .send(Method::DELETE, "/api/notifications/1", None)
-        .await?;
+    for _ in 0..2 {
+        let path = "/api/notifications/1";
+        checked.example(Method::PATCH, path).await?;
+        checked.send(Method::DELETE, path, None).await?;
+        let all = "/api/notifications/read";
+        checked.send(Method::POST, all, None).await?;
+    }
+    accounts(&checked).await?;
     checked.send(Method::POST, "/api/auth/logout", None).await?;
     read_everything(&checked).await?;
     for path in [

@@ -72,6 +72,11 @@ fn of_transport() -> Vec<Known> {
             &none,
         ),
         failed(
+            "Both the session cookie and an API key were sent.",
+            ApiError::TwoCredentials,
+            &none,
+        ),
+        failed(
             "The `Idempotency-Key` is empty, longer than 200 characters, or has other than visible ASCII.",
             ApiError::BadIdempotencyKey,
             &none,
@@ -106,7 +111,7 @@ fn of_use_cases() -> Vec<Known> {
             }]),
         ),
         refused(
-            "Nobody is logged in, or the session has ended.",
+            "Nobody is logged in, the session has ended, or the API key is not known, over, or used from elsewhere.",
             &Error::Unauthenticated,
         ),
         refused("Name or password is wrong.", &Error::BadCredentials),
@@ -202,6 +207,12 @@ fn of_conflicts() -> Vec<Known> {
                 }],
             }),
         ),
+        conflict(
+            "Nobody would be left who may do everything.",
+            Conflict::LastAdmin,
+        ),
+        conflict("The role is always there as it is.", Conflict::BuiltIn),
+        conflict("People have the role.", Conflict::RoleInUse { users: 2 }),
         conflict("Nothing of the task failed.", Conflict::NothingToRetry),
         conflict(
             "Another network has some of these addresses.",
@@ -257,7 +268,7 @@ pub(super) fn by_status(codes: &[&str]) -> BTreeMap<u16, Vec<Known>> {
 }
 
 /// What may be wrong with a field.
-pub(super) const FIELD_CODES: [&str; 21] = [
+pub(super) const FIELD_CODES: [&str; 24] = [
     "REQUIRED",
     "UNKNOWN_FIELD",
     "WRONG_TYPE",
@@ -275,6 +286,9 @@ pub(super) const FIELD_CODES: [&str; 21] = [
     "RANGE_TOO_LARGE",
     "INVALID_TIME",
     "IN_THE_PAST",
+    "TOO_FAR",
+    "WEAK_PASSWORD",
+    "WRONG_PASSWORD",
     "NO_SUCH",
     "NOT_ITS_NAME",
     "SHRINKS",
@@ -380,6 +394,9 @@ struct ErrorDetails {
     /// `QUOTA_BELOW_USE`: how much it has, in the quota's unit.
     #[schema(nullable = false)]
     used: Option<u64>,
+    /// `ROLE_IN_USE`: how many people have it.
+    #[schema(nullable = false)]
+    users: Option<u64>,
     /// `SERVER_BUSY`: the task at work.
     #[schema(nullable = false)]
     task_id: Option<String>,

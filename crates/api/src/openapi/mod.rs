@@ -4,9 +4,11 @@
 //! The document is held against the route table (every route stands here and nothing else does), against
 //! a golden file, and against answers of a running service.
 
+mod audit;
 mod auth;
 mod code;
 mod errors;
+mod events;
 mod examples;
 mod networks;
 mod nodes;
@@ -18,6 +20,7 @@ mod shapes;
 mod system;
 mod tasks;
 mod text;
+mod users;
 mod words;
 
 #[cfg(test)]
@@ -49,8 +52,12 @@ pub(crate) static DOCUMENT: LazyLock<String> =
 type Group = (&'static str, &'static str, fn() -> Vec<Op>);
 
 /// In the order a reader meets them.
-const GROUPS: [Group; 10] = [
-    ("Session", "Logging in and out.", auth::operations),
+const GROUPS: [Group; 13] = [
+    (
+        "Session",
+        "Logging in and out; one's own sessions, keys and password.",
+        auth::operations,
+    ),
     (
         "Servers",
         "Servers, and what is done with them.",
@@ -82,6 +89,9 @@ const GROUPS: [Group; 10] = [
         nodes::operations,
     ),
     ("Notifications", "What happened.", notifications::operations),
+    ("Events", "What changes, as it changes.", events::operations),
+    ("People", "People, and what they may do.", users::operations),
+    ("Audit", "Who did what.", audit::operations),
     ("System", "How the service is doing.", system::operations),
     (
         "Public",
@@ -174,7 +184,7 @@ fn components(schemas: Vec<Named>) -> Components {
         ));
     let session = ApiKeyValue::with_description(
         COOKIE,
-        "The session cookie that logging in answers with: HttpOnly, SameSite=Lax, and Secure unless on \
+        "The session cookie that logging in answers with: HttpOnly, SameSite=Strict, and Secure unless on \
          loopback. A browser's writes must come from the service's own origin.",
     );
     let bearer = HttpBuilder::new()

@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "these types only describe the wire")]
 
 use super::examples;
-use super::operation::{Op, id, paging};
+use super::operation::{Op, id, paging, query_word};
 use super::servers::Done;
 use super::words::words;
 use serde_json::{Value, json};
@@ -14,12 +14,7 @@ use utoipa::ToSchema;
 words!(
     SeverityWord,
     "How a notification is meant.",
-    [
-        Severity::Success,
-        Severity::Info,
-        Severity::Warning,
-        Severity::Error,
-    ],
+    Severity::ALL,
     Severity::as_str
 );
 
@@ -82,7 +77,7 @@ words!(
     |word| word
 );
 
-/// A notification.
+/// A notification, as its reader has it.
 #[derive(ToSchema)]
 struct Notification {
     /// Its number.
@@ -101,6 +96,29 @@ struct Notification {
     server_id: Option<i64>,
     /// The task it came of; `null` when it came of none.
     task_id: Option<String>,
+    /// Whether the reader has read it.
+    read: bool,
+    /// When.
+    #[schema(format = "date-time")]
+    read_at: Option<String>,
+}
+
+/// Whether a notification is read.
+#[derive(ToSchema)]
+struct MarkNotification {
+    /// `true` when it is, `false` when it is to be as if it were not.
+    read: bool,
+}
+
+/// That all notifications are read.
+#[derive(ToSchema)]
+struct AllRead {
+    /// Always `true`.
+    success: bool,
+    /// The same in words, in the language asked for.
+    message: String,
+    /// How many were not read before.
+    count: u64,
 }
 
 /// A page of notifications, the newest first.
@@ -128,6 +146,8 @@ fn example() -> Value {
         "created_at": "2024-01-15T10:30:00Z",
         "server_id": 1,
         "task_id": examples::TASK,
+        "read": false,
+        "read_at": null,
     })
 }
 
@@ -138,6 +158,21 @@ pub(super) fn operations() -> Vec<Op> {
             "listNotifications",
             "List notifications",
         )
+        .about("Everybody has them separately: what one reads or deletes, others still have.")
+        .queries([
+            query_word(
+                "type",
+                "Of this type.",
+                Severity::ALL.map(Severity::as_str),
+                None,
+            ),
+            query_word(
+                "unread",
+                "Only those that the reader has not read, or only those that are read.",
+                ["true", "false"],
+                None,
+            ),
+        ])
         .queries(paging("notifications"))
         .answers::<NotificationList>(
             200,
@@ -154,6 +189,31 @@ pub(super) fn operations() -> Vec<Op> {
             "The newest one.",
             json!({ "notification": example() }),
         ),
+        Op::post(
+            "/api/notifications/read",
+            "readAllNotifications",
+            "Note that all notifications are read",
+        )
+        .asks_nothing()
+        .answers::<AllRead>(
+            200,
+            "Noted.",
+            json!({ "success": true, "message": answer(Lang::En, Answer::Saved), "count": 3 }),
+        )
+        .refuses(&["INVALID_IDEMPOTENCY_KEY"]),
+        Op::patch(
+            "/api/notifications/{notification_id}",
+            "markNotification",
+            "Note that a notification is read, or is not",
+        )
+        .takes(id("notification_id", "The notification's number.", 1))
+        .asks::<MarkNotification>(json!({ "read": true }))
+        .answers::<Done>(
+            200,
+            "Noted.",
+            json!({ "success": true, "message": answer(Lang::En, Answer::Saved) }),
+        )
+        .refuses(&["INVALID_IDEMPOTENCY_KEY", "NOT_FOUND"]),
         Op::delete(
             "/api/notifications/{notification_id}",
             "deleteNotification",

@@ -92,6 +92,14 @@ impl Op {
         self
     }
 
+    /// The person has to be there: no key does it.
+    pub(super) fn in_person(mut self) -> Self {
+        self.builder = self
+            .builder
+            .security(SecurityRequirement::new("session", Vec::<String>::new()));
+        self
+    }
+
     /// Nobody has to be logged in.
     pub(super) fn open(mut self) -> Self {
         self.open = true;
@@ -198,6 +206,17 @@ impl Op {
         self.answer(status, response)
     }
 
+    /// The same answer in another media type as well.
+    pub(super) fn also_as(mut self, status: u16, media: &str, schema: Schema) -> Self {
+        let found = self.answers.iter_mut().find(|answer| answer.0 == status);
+        debug_assert!(found.is_some(), "{status} is answered");
+        if let Some((_, response)) = found {
+            let content = Content::new(Some(schema));
+            response.content.insert(media.to_owned(), content.into());
+        }
+        self
+    }
+
     /// Error codes it may answer; their statuses are known by the codes.
     pub(super) fn refuses(mut self, codes: &[&'static str]) -> Self {
         self.errors.extend(codes);
@@ -219,8 +238,12 @@ impl Op {
                 .builder
                 .securities(Some(std::iter::empty::<SecurityRequirement>()));
         } else {
-            self.errors
-                .extend(["UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE"]);
+            self.errors.extend([
+                "UNAUTHENTICATED",
+                "TWO_CREDENTIALS",
+                "FORBIDDEN",
+                "UNAVAILABLE",
+            ]);
         }
         for (status, response) in self.answers {
             self.builder = self.builder.response(status.to_string(), response);

@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod cluster;
 mod event;
+mod feed;
 mod idempotency;
 mod lease;
 mod network;

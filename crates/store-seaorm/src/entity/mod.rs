@@ -8,6 +8,7 @@ pub(crate) mod foreign_addresses;
 pub(crate) mod login_throttle;
 pub(crate) mod networks;
 pub(crate) mod nodes;
+pub(crate) mod notification_marks;
 pub(crate) mod notifications;
 pub(crate) mod projects;
 pub(crate) mod reservations;

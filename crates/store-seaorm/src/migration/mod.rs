@@ -5,6 +5,7 @@ mod m0002_fleet;
 mod m0003_terraform;
 mod m0004_kept;
 mod m0005_access;
+mod m0006_live;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_terraform::Migration),
             Box::new(m0004_kept::Migration),
             Box::new(m0005_access::Migration),
+            Box::new(m0006_live::Migration),
         ]
     }
 }

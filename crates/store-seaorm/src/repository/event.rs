@@ -1,17 +1,59 @@
 //! Events and notifications.
 
-use crate::entity::{events, notifications};
+use crate::entity::{events, notification_marks, notifications};
 use crate::error::{broken, store_error};
 use crate::repository::servers_of;
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
+use sea_orm::sea_query::{Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
-use tpm_domain::{Event, Notification, NotificationId};
-use tpm_store::{EventWrites, NotificationQuery, NotificationReads, Page, Result};
+use std::collections::BTreeMap;
+use tpm_domain::{Event, Notification, NotificationId, Timestamp, UserId};
+use tpm_store::{
+    EventWrites, NotificationQuery, NotificationReads, NotificationView, Page, Result,
+};
+
+/// Notifications that somebody marked so.
+fn marked(reader: UserId, how: SimpleExpr) -> SelectStatement {
+    Query::select()
+        .column(notification_marks::Column::NotificationId)
+        .from(notification_marks::Entity)
+        .and_where(notification_marks::Column::UserId.eq(reader.0))
+        .and_where(how)
+        .to_owned()
+}
+
+impl<C: ConnectionTrait + Send + Sync> Session<C> {
+    /// When somebody read these.
+    async fn read_at(
+        &self,
+        reader: UserId,
+        found: Vec<Notification>,
+    ) -> Result<Vec<NotificationView>> {
+        let ids = found.iter().map(|one| one.id.0);
+        let marks = notification_marks::Entity::find()
+            .filter(notification_marks::Column::UserId.eq(reader.0))
+            .filter(notification_marks::Column::NotificationId.is_in(ids))
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        let read: BTreeMap<i64, Timestamp> = marks
+            .into_iter()
+            .filter_map(|mark| Some((mark.notification_id, Timestamp(mark.read_ms?))))
+            .collect();
+        Ok(found
+            .into_iter()
+            .map(|notification| NotificationView {
+                read_at: read.get(&notification.id.0).copied(),
+                notification,
+            })
+            .collect())
+    }
+}
 
 #[async_trait]
 impl<C: ConnectionTrait + Send + Sync> NotificationReads for Session<C> {
@@ -27,13 +69,25 @@ impl<C: ConnectionTrait + Send + Sync> NotificationReads for Session<C> {
         }
     }
 
-    async fn notifications(&self, query: &NotificationQuery) -> Result<Page<Notification>> {
-        let mut select = notifications::Entity::find().find_also_related(events::Entity);
+    async fn notifications(&self, query: &NotificationQuery) -> Result<Page<NotificationView>> {
+        let hidden = marked(query.reader, notification_marks::Column::Hidden.eq(true));
+        let mut select = notifications::Entity::find()
+            .find_also_related(events::Entity)
+            .filter(notifications::Column::Id.not_in_subquery(hidden));
         if let Some(projects) = &query.within {
             select = select.filter(events::Column::ServerId.in_subquery(servers_of(projects)));
         }
         if let Some(severity) = query.severity {
             select = select.filter(notifications::Column::Severity.eq(severity.as_str()));
+        }
+        if let Some(unread) = query.unread {
+            let read = notification_marks::Column::ReadMs.is_not_null();
+            let read = marked(query.reader, read);
+            select = select.filter(if unread {
+                notifications::Column::Id.not_in_subquery(read)
+            } else {
+                notifications::Column::Id.in_subquery(read)
+            });
         }
         let total = select.clone().count(&self.db).await.map_err(store_error)?;
         let found = select
@@ -43,7 +97,7 @@ impl<C: ConnectionTrait + Send + Sync> NotificationReads for Session<C> {
             .all(&self.db)
             .await
             .map_err(store_error)?;
-        let items = found
+        let found = found
             .into_iter()
             .map(|(row, event)| {
                 rows::notification(
@@ -52,7 +106,27 @@ impl<C: ConnectionTrait + Send + Sync> NotificationReads for Session<C> {
                 )
             })
             .collect::<Result<_>>()?;
+        let items = self.read_at(query.reader, found).await?;
         Ok(Page { items, total })
+    }
+
+    async fn notification_of(
+        &self,
+        reader: UserId,
+        id: NotificationId,
+    ) -> Result<Option<NotificationView>> {
+        let mark = notification_marks::Entity::find_by_id((reader.0, id.0))
+            .one(&self.db)
+            .await
+            .map_err(store_error)?;
+        if mark.as_ref().is_some_and(|mark| mark.hidden) {
+            return Ok(None);
+        }
+        let found = self.notification(id).await?;
+        Ok(found.map(|notification| NotificationView {
+            notification,
+            read_at: mark.and_then(|mark| mark.read_ms).map(Timestamp),
+        }))
     }
 }
 
@@ -90,11 +164,33 @@ impl EventWrites for Session<DatabaseTransaction> {
             .map_err(store_error)
     }
 
-    async fn delete_notification(&self, id: NotificationId) -> Result<bool> {
-        let done = notifications::Entity::delete_by_id(id.0)
-            .exec(&self.db)
-            .await
-            .map_err(store_error)?;
-        Ok(done.rows_affected > 0)
+    async fn mark_notifications(
+        &self,
+        reader: UserId,
+        ids: &[NotificationId],
+        read: bool,
+    ) -> Result<()> {
+        let read_ms = read.then_some(self.now_ms);
+        for id in ids {
+            self.run(
+                "INSERT INTO notification_marks (user_id, notification_id, read_ms, hidden)
+                 VALUES ($1, $2, $3, FALSE)
+                 ON CONFLICT (user_id, notification_id) DO UPDATE SET read_ms = $3",
+                [reader.0.into(), id.0.into(), read_ms.into()],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn hide_notification(&self, reader: UserId, id: NotificationId) -> Result<()> {
+        self.run(
+            "INSERT INTO notification_marks (user_id, notification_id, read_ms, hidden)
+             VALUES ($1, $2, $3, TRUE)
+             ON CONFLICT (user_id, notification_id) DO UPDATE SET hidden = TRUE",
+            [reader.0.into(), id.0.into(), self.now_ms.into()],
+        )
+        .await
+        .map(|_| ())
     }
 }

@@ -1,0 +1,498 @@
+//! Live events: what changed, told to everybody who follows and may see it.
+//!
+//! The store's feed is the truth. One reader per process follows it, reads each thing that changed once for
+//! all followers of the process, and hands it on. Who comes back tells the place of the last event it had and
+//! goes on from there, at whichever process; who falls behind, or was away for too long, is told to look at
+//! everything anew. A slow follower holds up nobody.
+
+use crate::{App, AppError, Ctx, Result, ServerView};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify, broadcast};
+use tpm_domain::{
+    Actor, Error, Notification, Permission, ProjectId, Reach, ServerId, Task, TaskId, UserId,
+};
+use tpm_store::{Changed, FeedPlace, FeedRow, Reads, TaskQuery};
+
+/// The feed is looked at this often while anybody follows.
+const EVERY: Duration = Duration::from_millis(50);
+/// After a fault of the database it is asked again after this long.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
+/// Rows read at once.
+const PORTION: u64 = 500;
+/// Events that are kept for who comes back, and how far a follower may fall behind.
+const KEPT: usize = 4096;
+/// Bulks whose projects are remembered.
+const BULKS: usize = 1024;
+
+/// What changed, as it stands now.
+#[derive(Clone, Debug)]
+pub enum LiveThing {
+    /// A server.
+    Server(Box<ServerView>),
+    /// A server that is deleted.
+    ServerGone(ServerId),
+    /// A task.
+    Task(Box<Task>),
+    /// A notification.
+    Notification(Box<Notification>),
+    /// Something was missed: everything has to be looked at anew.
+    Resync,
+}
+
+/// A change, told.
+pub struct LiveEvent {
+    /// Its place; going on from there nothing is lost and nothing comes twice.
+    pub place: FeedPlace,
+    /// What changed.
+    pub thing: LiveThing,
+    sight: Sight,
+    shown: [OnceLock<Bytes>; 2],
+}
+
+impl fmt::Debug for LiveEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveEvent")
+            .field("place", &self.place)
+            .field("thing", &self.thing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LiveEvent {
+    /// The event as it goes over the wire in one of two ways, made once for all followers.
+    pub fn shown(&self, way: bool, make: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        let slot = &self.shown[usize::from(way)];
+        slot.get_or_init(|| make(self)).clone()
+    }
+
+    fn new(place: FeedPlace, thing: LiveThing, sight: Sight) -> Arc<Self> {
+        Arc::new(Self {
+            place,
+            thing,
+            sight,
+            shown: Default::default(),
+        })
+    }
+
+    fn resync(place: FeedPlace) -> Arc<Self> {
+        Self::new(place, LiveThing::Resync, Sight::default())
+    }
+}
+
+/// Who may see a thing: who may see these projects; of what belongs to none, whoever asked for it.
+#[derive(Clone, Debug, Default)]
+struct Sight {
+    projects: BTreeSet<ProjectId>,
+    asked_by: Option<UserId>,
+}
+
+impl Sight {
+    fn of(project: Option<ProjectId>) -> Self {
+        Self {
+            projects: project.into_iter().collect(),
+            asked_by: None,
+        }
+    }
+
+    fn is_open_to(&self, reach: &Reach, person: UserId) -> bool {
+        let Some(bound) = reach.bound() else {
+            return true;
+        };
+        let theirs = self.projects.is_empty() && self.asked_by == Some(person);
+        !bound.is_empty() && (theirs || !self.projects.is_disjoint(bound))
+    }
+}
+
+/// What a follower may see.
+#[derive(Clone, Debug)]
+struct Reader {
+    person: UserId,
+    servers: Reach,
+    tasks: Reach,
+    notifications: Reach,
+}
+
+impl Reader {
+    fn new(actor: &Actor) -> Result<Self> {
+        let reader = Self {
+            person: actor.id,
+            servers: actor.reach(Permission::ReadServers),
+            tasks: actor.reach(Permission::ReadTasks),
+            notifications: actor.reach(Permission::ReadNotifications),
+        };
+        let all = [&reader.servers, &reader.tasks, &reader.notifications];
+        if all.iter().all(|reach| reach.is_nothing()) {
+            return Err(AppError::Refused(Error::Forbidden));
+        }
+        Ok(reader)
+    }
+
+    fn sees(&self, event: &LiveEvent) -> bool {
+        let reach = match event.thing {
+            LiveThing::Server(_) | LiveThing::ServerGone(_) => &self.servers,
+            LiveThing::Task(_) => &self.tasks,
+            LiveThing::Notification(_) => &self.notifications,
+            LiveThing::Resync => return true,
+        };
+        event.sight.is_open_to(reach, self.person)
+    }
+}
+
+/// What was told last.
+#[derive(Default)]
+struct Ring {
+    /// Up to where the feed was read; `None` while nobody follows.
+    at: Option<FeedPlace>,
+    /// Everything after this place is in `events`.
+    from: FeedPlace,
+    events: VecDeque<Arc<LiveEvent>>,
+}
+
+/// What the followers of a process share.
+pub(crate) struct Live {
+    ring: Mutex<Ring>,
+    sender: broadcast::Sender<Arc<LiveEvent>>,
+    /// Somebody follows.
+    wanted: Notify,
+}
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        Self {
+            ring: Mutex::default(),
+            sender: broadcast::Sender::new(KEPT),
+            wanted: Notify::new(),
+        }
+    }
+}
+
+/// One follower's view.
+pub struct Following {
+    app: App,
+    reader: Reader,
+    receiver: broadcast::Receiver<Arc<LiveEvent>>,
+    /// What comes before anything of the receiver.
+    backlog: VecDeque<Arc<LiveEvent>>,
+    /// Whether the feed itself has to be read up to now.
+    behind: bool,
+    last: FeedPlace,
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Following")
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Following {
+    /// The place of the last event that was looked at.
+    #[must_use]
+    pub fn place(&self) -> FeedPlace {
+        self.last
+    }
+
+    /// Goes on with what the person may see now.
+    ///
+    /// # Errors
+    /// Forbidden when that is nothing.
+    pub fn read_as(&mut self, ctx: &Ctx) -> Result<()> {
+        self.reader = Reader::new(&ctx.actor)?;
+        Ok(())
+    }
+
+    /// The next event that the follower may see. Nothing is lost when it is dropped before it is ready.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn next(&mut self) -> Result<Arc<LiveEvent>> {
+        loop {
+            while let Some(event) = self.backlog.pop_front() {
+                if self.takes(&event) {
+                    return Ok(event);
+                }
+            }
+            if self.behind {
+                self.catch_up().await?;
+                continue;
+            }
+            match self.receiver.recv().await {
+                Ok(event) if self.takes(&event) => return Ok(event),
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => self.start_anew().await?,
+                // The use cases are gone, and so is the service.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    fn takes(&mut self, event: &LiveEvent) -> bool {
+        if event.place <= self.last {
+            return false;
+        }
+        self.last = event.place;
+        self.reader.sees(event)
+    }
+
+    async fn catch_up(&mut self) -> Result<()> {
+        let rows = {
+            let reads = self.app.store().reads();
+            reads.feed_after(self.last, PORTION).await?
+        };
+        match rows {
+            Some(rows) if rows.is_empty() => self.behind = false,
+            Some(rows) => self.backlog = self.app.told(&rows, &mut BTreeMap::new()).await?.into(),
+            None => self.start_anew().await?,
+        }
+        Ok(())
+    }
+
+    /// Leaves out what was missed, and tells so.
+    async fn start_anew(&mut self) -> Result<()> {
+        let receiver = self.receiver.resubscribe();
+        let place = self.app.store().reads().feed_end().await?;
+        self.receiver = receiver;
+        self.behind = false;
+        self.backlog = [LiveEvent::resync(place)].into();
+        // So that the event itself is not passed over.
+        self.last = FeedPlace {
+            row: place.row - 1,
+            ..place
+        };
+        Ok(())
+    }
+}
+
+impl App {
+    /// Follows what changes from now on, or from after a place on.
+    ///
+    /// # Errors
+    /// Forbidden when the person may see nothing of it, or the store does not answer.
+    pub async fn follow(&self, ctx: &Ctx, after: Option<FeedPlace>) -> Result<Following> {
+        let reader = Reader::new(&ctx.actor)?;
+        let mut ring = self.live.ring.lock().await;
+        let receiver = self.live.sender.subscribe();
+        let at = match ring.at {
+            Some(at) => at,
+            None => {
+                let end = self.store().reads().feed_end().await?;
+                (ring.at, ring.from) = (Some(end), end);
+                self.live.wanted.notify_one();
+                end
+            }
+        };
+        let last = after.unwrap_or(at);
+        let kept = ring.from <= last && last <= at;
+        let missed = ring.events.iter().filter(|event| event.place > last);
+        let backlog = if kept {
+            missed.cloned().collect()
+        } else {
+            VecDeque::new()
+        };
+        Ok(Following {
+            app: self.clone(),
+            reader,
+            receiver,
+            backlog,
+            behind: !kept,
+            last,
+        })
+    }
+
+    /// Hands on what changes for as long as it is polled; a process that lets people follow runs it once.
+    pub async fn run_live(&self) {
+        let mut bulks = BTreeMap::new();
+        loop {
+            match self.look_at_feed(&mut bulks).await {
+                Ok(true) => {}
+                Ok(false) => tokio::time::sleep(EVERY).await,
+                Err(error) => {
+                    tracing::warn!(?error, "live events");
+                    tokio::time::sleep(AFTER_FAULT).await;
+                }
+            }
+        }
+    }
+
+    /// Hands on a portion; whether there may be more.
+    async fn look_at_feed(&self, bulks: &mut BTreeMap<TaskId, Sight>) -> Result<bool> {
+        let at = {
+            let mut ring = self.live.ring.lock().await;
+            if self.live.sender.receiver_count() == 0 {
+                *ring = Ring::default();
+            }
+            ring.at
+        };
+        let Some(at) = at else {
+            self.live.wanted.notified().await;
+            return Ok(true);
+        };
+        let rows = self.store().reads().feed_after(at, PORTION).await?;
+        let more = rows
+            .as_ref()
+            .is_none_or(|rows| rows.len() as u64 == PORTION);
+        let events = match rows {
+            Some(rows) => self.told(&rows, bulks).await?,
+            None => vec![LiveEvent::resync(self.store().reads().feed_end().await?)],
+        };
+        let mut ring = self.live.ring.lock().await;
+        for event in events {
+            ring.at = Some(event.place);
+            if matches!(event.thing, LiveThing::Resync) {
+                ring.events.clear();
+                ring.from = event.place;
+            }
+            if ring.events.len() == KEPT
+                && let Some(oldest) = ring.events.pop_front()
+            {
+                ring.from = oldest.place;
+            }
+            ring.events.push_back(Arc::clone(&event));
+            // Nobody to hear it is no fault.
+            let _ = self.live.sender.send(event);
+        }
+        Ok(more)
+    }
+
+    /// Reads what changed; each thing once.
+    async fn told(
+        &self,
+        rows: &[FeedRow],
+        bulks: &mut BTreeMap<TaskId, Sight>,
+    ) -> Result<Vec<Arc<LiveEvent>>> {
+        let reads = self.store().reads();
+        let mut seen: BTreeMap<Changed, Option<(LiveThing, Sight)>> = BTreeMap::new();
+        let mut names: BTreeMap<ProjectId, String> = BTreeMap::new();
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let known = match seen.get(&row.changed) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = thing(&*reads, row.changed, &mut names, bulks).await?;
+                    seen.entry(row.changed).or_insert(found).clone()
+                }
+            };
+            if let Some((thing, sight)) = known {
+                events.push(LiveEvent::new(row.place, thing, sight));
+            }
+        }
+        Ok(events)
+    }
+}
+
+async fn project_of(
+    reads: &(dyn Reads + Send + Sync),
+    server: Option<ServerId>,
+) -> Result<Option<ProjectId>> {
+    let Some(id) = server else {
+        return Ok(None);
+    };
+    Ok(reads.server_ever(id).await?.map(|server| server.project))
+}
+
+async fn thing(
+    reads: &(dyn Reads + Send + Sync),
+    changed: Changed,
+    names: &mut BTreeMap<ProjectId, String>,
+    bulks: &mut BTreeMap<TaskId, Sight>,
+) -> Result<Option<(LiveThing, Sight)>> {
+    Ok(match changed {
+        Changed::Server(id) => {
+            let project = project_of(reads, Some(id)).await?;
+            let thing = match reads.server(id).await? {
+                Some(server) => {
+                    let project = match names.get(&server.project) {
+                        Some(name) => name.clone(),
+                        None => {
+                            let found = reads.project(server.project).await?;
+                            let name = found.map(|it| it.name.to_string()).unwrap_or_default();
+                            names.entry(server.project).or_insert(name).clone()
+                        }
+                    };
+                    LiveThing::Server(Box::new(ServerView {
+                        server,
+                        project,
+                        task: None,
+                    }))
+                }
+                None => LiveThing::ServerGone(id),
+            };
+            Some((thing, Sight::of(project)))
+        }
+        Changed::Task(id) => match reads.task_by_id(id).await? {
+            Some(task) => {
+                let sight = sight_of(reads, &task, bulks).await?;
+                Some((LiveThing::Task(Box::new(task)), sight))
+            }
+            None => None,
+        },
+        Changed::Notification(id) => match reads.notification(id).await? {
+            Some(found) => {
+                let project = project_of(reads, found.event.server).await?;
+                let thing = LiveThing::Notification(Box::new(found));
+                Some((thing, Sight::of(project)))
+            }
+            None => None,
+        },
+    })
+}
+
+/// As for who asks for the task itself: a bulk is seen by who sees one of its servers.
+async fn sight_of(
+    reads: &(dyn Reads + Send + Sync),
+    task: &Task,
+    bulks: &mut BTreeMap<TaskId, Sight>,
+) -> Result<Sight> {
+    if let Some(sight) = bulks.get(&task.id) {
+        return Ok(sight.clone());
+    }
+    let mut sight = Sight::of(project_of(reads, task.server).await?);
+    sight.asked_by = Some(task.requested_by);
+    if task.kind.is_bulk() {
+        // What a bulk consists of does not change.
+        let query = TaskQuery {
+            parent: Some(task.id),
+            ..TaskQuery::default()
+        };
+        for child in reads.tasks(&query).await?.items {
+            sight
+                .projects
+                .extend(project_of(reads, child.server).await?);
+        }
+        if bulks.len() == BULKS {
+            bulks.pop_first();
+        }
+        bulks.insert(task.id, sight.clone());
+    }
+    Ok(sight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_no_project_is_seen_by_who_asked_for_it() {
+        let mine = Reach::Projects([ProjectId(1)].into());
+        let (me, other) = (UserId(1), UserId(2));
+        let unborn = Sight {
+            projects: BTreeSet::new(),
+            asked_by: Some(me),
+        };
+        assert!(unborn.is_open_to(&mine, me) && !unborn.is_open_to(&mine, other));
+        assert!(unborn.is_open_to(&Reach::Everywhere, other));
+        let theirs = Sight {
+            projects: [ProjectId(2)].into(),
+            asked_by: Some(me),
+        };
+        assert!(!theirs.is_open_to(&mine, me) && theirs.is_open_to(&Reach::Everywhere, me));
+        let nothing = Reach::Projects(BTreeSet::new());
+        assert!(!unborn.is_open_to(&nothing, me));
+        assert!(Sight::of(Some(ProjectId(1))).is_open_to(&mine, other));
+    }
+}
