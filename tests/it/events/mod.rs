@@ -233,7 +233,7 @@ async fn places_that_are_none_are_told() -> anyhow::Result<()> {
         .await?;
     let wrong = refused(wrong, 400, "INVALID_REQUEST")?;
     ensure!(
-        wrong["error"]["details"]["field"] == "last_event_id",
+        wrong["field"] == "last_event_id",
         "{wrong:#}"
     );
     // Of another database, or from a time that is over: look at everything anew, and go on from now.

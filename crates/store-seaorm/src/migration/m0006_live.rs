@@ -103,7 +103,7 @@ fn postgres() -> Vec<String> {
          BEGIN
              INSERT INTO feed (xid, at_ms, kind, ref)
              VALUES (pg_current_xact_id()::text::bigint,
-                 (extract(epoch FROM now()) * 1000)::bigint, TG_ARGV[0], NEW.id);
+                 (extract(epoch FROM clock_timestamp()) * 1000)::bigint, TG_ARGV[0], NEW.id);
              RETURN NULL;
          END $$"
             .to_owned(),
