@@ -17,4 +17,5 @@ mod reference;
 mod several;
 mod simulation;
 mod store;
+mod system;
 mod terraform;

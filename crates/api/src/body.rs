@@ -4,9 +4,9 @@ use crate::fields::Fields;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tpm_app::{
-    AssignmentDraft, DriftChoice, ExpiryDraft, ImportDraft, KeyDraft, NetworkChange, NetworkDraft,
-    PlacementDraft, ProjectChange, QuotaChange, ServerChange, ServerDraft, SharedNetwork,
-    UserDraft,
+    AssignmentDraft, DriftChoice, ExpiryDraft, ImportDraft, KeyDraft, LogLevel, NetworkChange,
+    NetworkDraft, PlacementDraft, ProjectChange, QuotaChange, ServerChange, ServerDraft,
+    SharedNetwork, UserDraft,
 };
 use tpm_domain::{BulkPolicy, Error, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Spread};
 
@@ -419,6 +419,16 @@ pub(crate) fn me(body: Map<String, Value>) -> (Option<Option<String>>, FieldErro
         errors.add("", Reason::OneNeeded { of: &["language"] });
     }
     (language, errors)
+}
+
+/// The level of the logs; `null` is as configured.
+pub(crate) fn log_level(body: Map<String, Value>) -> (Option<Option<LogLevel>>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let word = |fields: &mut Fields<'_>| fields.one_of("level", &LogLevel::ALL, LogLevel::as_str);
+    let level = fields.nullable("level", word);
+    fields.finish();
+    (level, errors)
 }
 
 /// Whether a notification is read.

@@ -2,10 +2,13 @@
 
 use crate::error::Fault;
 use crate::time;
+use serde_json::json;
 use std::collections::BTreeMap;
-use tpm_app::{AuditQuery, NotificationQuery, ServerOrder, ServerQuery, TaskQuery};
+use tpm_app::{
+    AuditQuery, LogLevel, LogQuery, NotificationQuery, ServerOrder, ServerQuery, TaskQuery,
+};
 use tpm_domain::{
-    FieldErrors, Reason, ServerId, ServerState, Severity, TaskKind, TaskState, UserId,
+    FieldErrors, Reason, ServerId, ServerState, Severity, TaskKind, TaskState, Timestamp, UserId,
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -61,6 +64,15 @@ impl Query {
 
     fn offset(&mut self) -> u64 {
         self.number("offset", 0, 0, i64::MAX as u64)
+    }
+
+    fn moment(&mut self, name: &str) -> Option<Timestamp> {
+        let text = self.take(name)?;
+        let moment = time::parse(&text);
+        if moment.is_none() {
+            self.errors.add(name, Reason::Moment);
+        }
+        moment
     }
 
     fn one_of<T: Copy>(
@@ -159,15 +171,7 @@ pub(crate) fn audit(text: Option<&str>) -> Result<(AuditQuery, bool), Fault> {
             None
         }
     });
-    let mut moment = |name: &str| {
-        let text = query.take(name)?;
-        let moment = time::parse(&text);
-        if moment.is_none() {
-            query.errors.add(name, Reason::Moment);
-        }
-        moment
-    };
-    let (from, to) = (moment("from"), moment("to"));
+    let (from, to) = (query.moment("from"), query.moment("to"));
     let found = AuditQuery {
         actor,
         action: query.take("action"),
@@ -197,6 +201,46 @@ pub(crate) fn notifications(text: Option<&str>) -> Result<NotificationQuery, Fau
         unread: unread.map(|word| word == "true"),
         severity: query.one_of("type", &Severity::ALL, Severity::as_str),
         limit: query.limit(),
+        offset: query.offset(),
+    };
+    query.finish(found)
+}
+
+/// `level`, `process`, `target`, `text`, `field`, `from`, `to`, `limit`, `offset`.
+pub(crate) fn logs(text: Option<&str>) -> Result<LogQuery, Fault> {
+    let mut query = Query::new(text);
+    let level = query.one_of("level", &LogLevel::ALL, LogLevel::as_str);
+    let field = query.take("field").and_then(|pair| {
+        let written = pair.split_once('=').map(|(name, value)| {
+            // As it stands in JSON; a number or a word is written without quotes there.
+            let plain = value.parse::<f64>().is_ok() || matches!(value, "true" | "false" | "null");
+            let value = if plain {
+                value.to_owned()
+            } else {
+                json!(value).to_string()
+            };
+            format!("{}:{value}", json!(name))
+        });
+        if written.is_none() {
+            query.errors.add(
+                "field",
+                Reason::Type {
+                    expected: "NAME=VALUE",
+                },
+            );
+        }
+        written
+    });
+    let (from, to) = (query.moment("from"), query.moment("to"));
+    let found = LogQuery {
+        level: level.unwrap_or(LogLevel::Trace),
+        process: query.take("process"),
+        target: query.take("target"),
+        text: query.take("text"),
+        field,
+        from,
+        to,
+        limit: query.limit().unwrap_or(DEFAULT_LIMIT),
         offset: query.offset(),
     };
     query.finish(found)

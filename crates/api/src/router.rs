@@ -24,6 +24,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::trace::TraceLayer;
 use tpm_app::App;
 use tpm_messages::{ApiError, Lang};
+use tracing::Span;
 
 /// What the HTTP side is set to.
 #[derive(Clone, Debug)]
@@ -86,13 +87,20 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
                     leaving::close_after,
                 ))
                 .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
-                .layer(TraceLayer::new_for_http())
+                .layer(TraceLayer::new_for_http().make_span_with(span_of))
                 .layer(PropagateRequestIdLayer::new(request_id))
                 .layer(middleware::from_fn(move |request, next| {
                     told_to_browsers(secure, request, next)
                 }))
                 .layer(CatchPanicLayer::custom(panicked)),
         )
+}
+
+/// Every line that is logged for a request has its id. The query is not logged: it may say more than a log should.
+fn span_of(request: &Request) -> Span {
+    let id = request.headers().get("x-request-id");
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", request_id = id, method = %request.method(), path = request.uri().path())
 }
 
 /// What browsers are told about every answer; an answer may say it otherwise for itself.
@@ -204,6 +212,9 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ),
         ("/api/events", get(events::follow)),
         ("/api/system/status", get(system::status)),
+        ("/api/system/logs", get(system::logs)),
+        ("/api/system/config", get(system::config)),
+        ("/api/system/log-level", put(system::log_level)),
         ("/api/openapi.json", get(docs::document)),
         ("/api/postman_collection.json", get(docs::postman)),
         ("/api/docs", get(docs::page)),

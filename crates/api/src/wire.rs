@@ -3,9 +3,9 @@
 use crate::time;
 use serde_json::{Value, json};
 use tpm_app::{
-    Accepted, ApiKey, AuditRow, ClusterView, HostUse, NetworkView, NotificationView, PlanView,
-    PlannedServer, RunLine, ServerView, ServiceState, Session, SystemStatus, TaskView, UserView,
-    session_id,
+    Accepted, ApiKey, AuditRow, ClusterView, ConfigView, HostUse, LogLevel, LogLine, NetworkView,
+    NotificationView, PlanView, PlannedServer, ProcessView, RunLine, ServerView, ServiceState,
+    Session, SettingValue, SettingView, SystemStatus, TaskView, UserView, session_id,
 };
 use tpm_domain::{
     Failure, Nic, Notification, Placement, PlannedField, Project, Role, RungReached, Server,
@@ -496,17 +496,77 @@ fn host(host: &HostUse) -> Value {
     })
 }
 
+fn process(view: &ProcessView) -> Value {
+    let process = &view.process;
+    json!({
+        "name": process.name,
+        "host": process.host,
+        "pid": process.pid,
+        "version": process.version,
+        "started_at": time::text(process.started_at),
+        "last_heartbeat": time::text(process.seen_at),
+        "alive": view.alive,
+    })
+}
+
+/// Something that was logged.
+pub(crate) fn log_line(line: &LogLine) -> Value {
+    let fields: Option<Value> = serde_json::from_str(&line.fields).ok();
+    json!({
+        "timestamp": time::fine(line.at),
+        "level": line.level.as_str(),
+        "process": line.process,
+        "target": line.target,
+        "message": line.message,
+        "fields": fields.unwrap_or_else(|| json!({})),
+    })
+}
+
+/// The settings.
+pub(crate) fn config(view: &ConfigView) -> Value {
+    let setting = |one: &SettingView| {
+        let value = match &one.value {
+            SettingValue::Text(text) => json!(text),
+            SettingValue::List(all) => json!(all),
+            SettingValue::Secret(is_set) => json!(if *is_set { "set" } else { "unset" }),
+        };
+        json!({
+            "key": one.key,
+            "value": value,
+            "secret": matches!(one.value, SettingValue::Secret(_)),
+            "source": one.source,
+        })
+    };
+    let settings: Vec<Value> = view.settings.iter().map(setting).collect();
+    json!({
+        "config": settings,
+        "total": view.settings.len(),
+        "log_level": view.log_level.map(LogLevel::as_str),
+    })
+}
+
 /// How everything is doing.
 pub(crate) fn system_status(lang: Lang, status: &SystemStatus) -> Value {
     // The reference names the api process `flask`; readers of it find it there too.
     let mut services = json!({ "flask": "running", "api": "running" });
-    let mut reasons = json!({});
+    let (mut reasons, mut latencies) = (json!({}), json!({}));
     for service in &status.services {
-        services[service.name] = json!(service_state(service.state));
-        if let Some(reason) = &service.reason {
+        let probed = &service.probed;
+        services[service.name] = json!(service_state(probed.state));
+        if let Some(reason) = &probed.reason {
             reasons[service.name] = json!(reason);
         }
+        if let Some(latency) = probed.latency {
+            // To the tenth: most answer within a millisecond.
+            latencies[service.name] = json!((latency.as_secs_f64() * 10_000.0).round() / 10.0);
+        }
     }
+    let of_kind = |kind: &str| -> Vec<Value> {
+        let all = status.processes.iter();
+        all.filter(|view| view.process.kind == kind)
+            .map(process)
+            .collect()
+    };
     json!({
         "system": {
             "status": if status.healthy { "healthy" } else { "degraded" },
@@ -517,6 +577,9 @@ pub(crate) fn system_status(lang: Lang, status: &SystemStatus) -> Value {
         },
         "services": services,
         "reasons": reasons,
+        "latency_ms": latencies,
+        "apis": of_kind("api"),
+        "workers": of_kind("worker"),
         "resources": host(&status.host),
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::live::Live;
 use crate::policy::Policy;
-use crate::system::{HostResources, ServiceProbe};
+use crate::system::{HostResources, ServiceProbe, SettingView};
 use crate::turn::Turns;
 use crate::{AppError, Result};
 use secrecy::SecretSlice;
@@ -37,6 +37,8 @@ pub struct AppParts {
     pub code: Option<Arc<dyn ServerCode>>,
     /// The machine it runs on.
     pub host: Arc<dyn HostResources>,
+    /// The settings, as they may be shown.
+    pub settings: Vec<SettingView>,
     /// Binds the rows of the audit to each other; who holds it can rewrite them.
     pub audit_key: SecretSlice<u8>,
     /// When the process began.

@@ -35,13 +35,16 @@ pub use server::{
     NetworkDraft, PlacementDraft, PlannedServer, PowerOutcome, ServerChange, ServerDraft,
     ServerView, SharedNetwork,
 };
-pub use system::{HostResources, HostUse, ServiceProbe, ServiceState, ServiceStatus, SystemStatus};
+pub use system::{
+    ConfigView, HostResources, HostUse, LOG_LEVEL, Probed, ProcessView, ServiceProbe, ServiceState,
+    ServiceStatus, SettingValue, SettingView, SystemStatus,
+};
 pub use task::TaskView;
 /// Servers as code, and what was planned; re-exported so that callers need not know the port.
 pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
-    ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, NotificationQuery, NotificationView, Page,
-    ServerOrder, ServerQuery, Session, TaskQuery,
+    ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, LogLevel, LogLine, LogQuery, NotificationQuery,
+    NotificationView, Page, ServerOrder, ServerQuery, Session, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

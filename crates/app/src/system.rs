@@ -2,8 +2,14 @@
 
 use crate::{App, Ctx, Result};
 use async_trait::async_trait;
-use std::time::Duration;
-use tpm_domain::{Permission, Timestamp};
+use std::time::{Duration, Instant};
+use tpm_domain::{AuditTarget, FieldErrors, Permission, Reason, Timestamp};
+use tpm_store::{LogLevel, LogLine, LogQuery, Page, Process};
+
+/// Under what the level of the logs is set for all processes.
+pub const LOG_LEVEL: &str = "log_level";
+/// A process that was heard of within this time is alive.
+const ALIVE: Duration = Duration::from_secs(15);
 
 /// How something the service depends on is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +22,24 @@ pub enum ServiceState {
     NotConfigured,
 }
 
+/// What a service said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// How it is doing.
+    pub state: ServiceState,
+    /// Why it is down. For people: no secrets, no addresses with credentials.
+    pub reason: Option<String>,
+    /// How long it took to answer.
+    pub latency: Option<Duration>,
+}
+
 /// Something the service depends on.
 #[async_trait]
 pub trait ServiceProbe: Send + Sync {
     /// Its name in the answer.
     fn name(&self) -> &'static str;
-    /// Asks it, in bounded time. The reason is for people: no secrets, no addresses with credentials.
-    async fn probe(&self) -> (ServiceState, Option<String>);
+    /// Asks it, in bounded time.
+    async fn probe(&self) -> Probed;
 }
 
 /// How much of the machine is in use, each 0 to 100; `None` is "not measured".
@@ -48,10 +65,48 @@ pub trait HostResources: Send + Sync {
 pub struct ServiceStatus {
     /// Its name.
     pub name: &'static str,
-    /// How it is doing.
-    pub state: ServiceState,
-    /// Why it is down.
-    pub reason: Option<String>,
+    /// What it said.
+    pub probed: Probed,
+}
+
+/// A process of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessView {
+    /// The process.
+    pub process: Process,
+    /// Whether it was heard of lately.
+    pub alive: bool,
+}
+
+/// A setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingView {
+    /// Its path: `api.listen`.
+    pub key: String,
+    /// What holds.
+    pub value: SettingValue,
+    /// Where it came from: `default`, `file`, `environment`.
+    pub source: &'static str,
+}
+
+/// What of a setting's value may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// All of it.
+    Text(String),
+    /// A list.
+    List(Vec<String>),
+    /// That there is a secret, or none.
+    Secret(bool),
+}
+
+/// The settings of a process, and what was set for all of them while they run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigView {
+    /// Each setting, by key.
+    pub settings: Vec<SettingView>,
+    /// The level that is logged from on; `None` is as configured.
+    pub log_level: Option<LogLevel>,
 }
 
 /// Everything.
@@ -67,6 +122,8 @@ pub struct SystemStatus {
     pub measured_at: Timestamp,
     /// The services.
     pub services: Vec<ServiceStatus>,
+    /// The processes of the service, apis first.
+    pub processes: Vec<ProcessView>,
     /// The machine.
     pub host: HostUse,
 }
@@ -80,33 +137,110 @@ impl App {
         ctx.authorize(Permission::ReadSystem)?;
         let mut services = Vec::new();
         for probe in &self.parts().services {
-            let (state, reason) = probe.probe().await;
             services.push(ServiceStatus {
                 name: probe.name(),
-                state,
-                reason,
+                probed: probe.probe().await,
             });
         }
-        let database = match self.store().ping().await {
-            Ok(()) => (ServiceState::Running, None),
-            Err(error) => (ServiceState::Down, Some(error.to_string())),
-        };
+        let asked = Instant::now();
+        let database = self.store().ping().await;
         services.push(ServiceStatus {
             name: "database",
-            state: database.0,
-            reason: database.1,
+            probed: match database {
+                Ok(()) => Probed {
+                    state: ServiceState::Running,
+                    reason: None,
+                    latency: Some(asked.elapsed()),
+                },
+                Err(error) => Probed {
+                    state: ServiceState::Down,
+                    reason: Some(error.to_string()),
+                    latency: None,
+                },
+            },
         });
         let now = self.now();
+        // The database's own state is told above.
+        let processes = self.store().reads().processes().await.unwrap_or_default();
+        let processes: Vec<ProcessView> = processes
+            .into_iter()
+            .map(|process| ProcessView {
+                alive: now.since(process.seen_at) < ALIVE,
+                process,
+            })
+            .collect();
+        let works = |view: &ProcessView| view.alive && view.process.kind == "worker";
+        let worker = processes.iter().any(works);
+        services.push(ServiceStatus {
+            name: "worker",
+            probed: Probed {
+                state: if worker {
+                    ServiceState::Running
+                } else {
+                    ServiceState::Down
+                },
+                reason: (!worker).then(|| "no worker was heard of lately".to_owned()),
+                latency: None,
+            },
+        });
         Ok(SystemStatus {
             healthy: services
                 .iter()
-                .all(|service| service.state != ServiceState::Down),
+                .all(|service| service.probed.state != ServiceState::Down),
             uptime: now.since(self.parts().started_at),
             version: env!("CARGO_PKG_VERSION"),
             measured_at: now,
             services,
+            processes,
             host: self.parts().host.measure().await,
         })
+    }
+
+    /// A page of what the processes logged, newest first.
+    ///
+    /// # Errors
+    /// Forbidden, or the store does not answer.
+    pub async fn logs(&self, ctx: &Ctx, query: &LogQuery) -> Result<Page<LogLine>> {
+        ctx.authorize(Permission::ReadLogs)?;
+        Ok(self.store().reads().logs(query).await?)
+    }
+
+    /// The settings of this process, and what is set for all.
+    ///
+    /// # Errors
+    /// Forbidden, or the store does not answer.
+    pub async fn system_config(&self, ctx: &Ctx) -> Result<ConfigView> {
+        ctx.authorize(Permission::ReadConfig)?;
+        let set = self.store().reads().run_time_setting(LOG_LEVEL).await?;
+        let word = |level: &LogLevel| set.as_deref() == Some(level.as_str());
+        Ok(ConfigView {
+            settings: self.parts().settings.clone(),
+            log_level: LogLevel::ALL.into_iter().find(word),
+        })
+    }
+
+    /// Sets the level that every process logs from on; as configured when it is `None`. They take it up within
+    /// seconds.
+    ///
+    /// # Errors
+    /// Forbidden, invalid, or the store does not answer.
+    pub async fn set_log_level(
+        &self,
+        ctx: &Ctx,
+        level: Option<Option<LogLevel>>,
+        mut errors: FieldErrors,
+    ) -> Result<()> {
+        ctx.authorize(Permission::WriteSystem)?;
+        if level.is_none() && errors.is_empty() {
+            errors.add("level", Reason::Required);
+        }
+        errors.into_result(())?;
+        let level = level.flatten();
+        let tx = self.store().begin().await?;
+        tx.set_run_time_setting(LOG_LEVEL, level.map(LogLevel::as_str))
+            .await?;
+        self.commit(ctx, tx, AuditTarget::new("setting", LOG_LEVEL))
+            .await
     }
 
     /// Whether the service can do its work: its database answers.

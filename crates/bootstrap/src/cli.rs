@@ -100,8 +100,8 @@ pub async fn run_worker_with(hook: Arc<dyn PointHook>) -> anyhow::Result<()> {
 
 async fn open(arguments: &Arguments) -> anyhow::Result<Service> {
     let settings = tpm_settings::load(arguments.config.as_deref())?;
-    init_telemetry(&settings.log)?;
-    Service::open(settings).await
+    let logs = init_telemetry(&settings.log)?;
+    Ok(Service::open(settings).await?.with_logs(logs))
 }
 
 /// Cancelled by SIGTERM or SIGINT.

@@ -8,6 +8,7 @@ mod clock;
 mod engine;
 mod host;
 mod keys;
+mod life;
 mod policy;
 mod probes;
 mod service;
@@ -17,7 +18,7 @@ mod worker;
 
 pub use clock::SystemClock;
 pub use service::{Api, Service};
-pub use telemetry::init_telemetry;
+pub use telemetry::{Logs, init_telemetry};
 pub use worker::WorkerProcess;
 
 /// What embedding programs need of the lower crates.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
-use tpm_app::{ServiceProbe, ServiceState};
+use tpm_app::{Probed, ServiceProbe, ServiceState};
 use tpm_pve_client::Client;
 
 /// An answer is good for this long, however many ask.
@@ -11,12 +11,10 @@ const REMEMBER: Duration = Duration::from_secs(5);
 /// A cluster that does not answer within this time is down.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-type Answer = (ServiceState, Option<String>);
-
 /// The cluster.
 pub(crate) struct ProxmoxProbe {
     client: Client,
-    last: Mutex<Option<(Instant, Answer)>>,
+    last: Mutex<Option<(Instant, Probed)>>,
 }
 
 impl ProxmoxProbe {
@@ -34,17 +32,23 @@ impl ServiceProbe for ProxmoxProbe {
         "proxmox"
     }
 
-    async fn probe(&self) -> Answer {
+    async fn probe(&self) -> Probed {
         let mut last = self.last.lock().await;
         if let Some((at, answer)) = &*last
             && at.elapsed() < REMEMBER
         {
             return answer.clone();
         }
-        let answer = match tokio::time::timeout(PATIENCE, self.client.version()).await {
+        let asked = Instant::now();
+        let (state, reason) = match tokio::time::timeout(PATIENCE, self.client.version()).await {
             Ok(Ok(_)) => (ServiceState::Running, None),
             Ok(Err(error)) => (ServiceState::Down, Some(error.text().to_owned())),
             Err(_) => (ServiceState::Down, Some("no answer in time".to_owned())),
+        };
+        let answer = Probed {
+            state,
+            reason,
+            latency: (state == ServiceState::Running).then(|| asked.elapsed()),
         };
         *last = Some((Instant::now(), answer.clone()));
         answer
@@ -60,7 +64,11 @@ impl ServiceProbe for NotConfigured {
         self.0
     }
 
-    async fn probe(&self) -> Answer {
-        (ServiceState::NotConfigured, None)
+    async fn probe(&self) -> Probed {
+        Probed {
+            state: ServiceState::NotConfigured,
+            reason: None,
+            latency: None,
+        }
     }
 }

@@ -3,25 +3,26 @@
 use crate::clock::SystemClock;
 use crate::host::Machine;
 use crate::keys::audit_key;
+use crate::life::{self, Life};
 use crate::probes::{NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
-use crate::{engine, policy, terraform};
+use crate::{Logs, engine, policy, terraform};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tpm_api::{ApiSettings, Leaving};
-use tpm_app::{App, AppParts, ServiceProbe};
+use tpm_app::{App, AppParts, ServiceProbe, SettingValue, SettingView};
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_provisioner::Provisioner;
 use tpm_provisioner_terraform::{StateRoom, TerraformCode};
 use tpm_pve_client::Client;
-use tpm_settings::Settings;
+use tpm_settings::{Settings, Shown, ShownValue};
 use tpm_store::Store;
 use tpm_store_seaorm::SeaStore;
 
@@ -37,6 +38,7 @@ pub struct Service {
     engines: BTreeMap<String, Arc<dyn Provisioner>>,
     client: Option<Client>,
     room: StateRoom,
+    logs: life::Given,
 }
 
 impl std::fmt::Debug for Service {
@@ -80,7 +82,18 @@ impl Service {
             engines,
             client,
             room,
+            logs: life::Given::default(),
         })
+    }
+
+    /// Stores what this process logs in the database; its api or its worker does it.
+    #[must_use]
+    pub fn with_logs(self, logs: Logs) -> Self {
+        let given = Arc::new(Mutex::new(Some(logs)));
+        Self {
+            logs: given,
+            ..self
+        }
     }
 
     /// Adds an engine of the caller's, under its own name; one of the same name is replaced.
@@ -137,6 +150,7 @@ impl Service {
             ],
             code: Some(Arc::new(TerraformCode::new(self.room.clone()))),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
+            settings: self.settings.shown.iter().map(setting).collect(),
             audit_key: audit_key(&self.settings)?,
             started_at: SystemClock.now(),
         }))
@@ -176,7 +190,10 @@ impl Service {
                 leaving: leaving.clone(),
             },
         );
+        let name = format!("api-{}", hex::encode(rand::random::<[u8; 8]>()));
+        let log = &self.settings.log;
         Ok(Api {
+            life: Life::new(self.store.clone(), ("api", name), &self.logs, log),
             listener,
             app,
             router,
@@ -205,13 +222,20 @@ impl Service {
             .iter()
             .map(|(name, e)| (name.clone(), Arc::clone(e)))
             .collect();
-        WorkerProcess::new(&self.settings, self.store.clone(), engines, hook)
+        WorkerProcess::new(
+            &self.settings,
+            self.store.clone(),
+            engines,
+            hook,
+            &self.logs,
+        )
     }
 }
 
 /// A listening api.
 #[derive(Debug)]
 pub struct Api {
+    life: Life,
     listener: TcpListener,
     app: App,
     router: axum::Router,
@@ -261,11 +285,28 @@ impl Api {
             tokio::time::sleep(rest).await;
             tracing::warn!("requests were still in flight at the end");
         };
-        tokio::select! {
+        let ended = CancellationToken::new();
+        let life = tokio::spawn(self.life.live(ended.clone()));
+        let done = tokio::select! {
             done = serving.into_future() => done.context("api"),
             () = over => Ok(()),
             () = self.app.run_live() => Ok(()),
-        }
+        };
+        ended.cancel();
+        life.await.context("the log")?;
+        done
+    }
+}
+
+fn setting(shown: &Shown) -> SettingView {
+    SettingView {
+        key: shown.key.clone(),
+        value: match &shown.value {
+            ShownValue::Text(text) => SettingValue::Text(text.clone()),
+            ShownValue::List(all) => SettingValue::List(all.clone()),
+            ShownValue::Secret(is_set) => SettingValue::Secret(*is_set),
+        },
+        source: shown.origin.as_str(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A worker process: the loop, and beside it a thread that keeps its leases.
 
 use crate::engine::database_url;
+use crate::life::{self, Life};
 use crate::policy::{placement, rounds, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +23,7 @@ pub struct WorkerProcess {
     worker: Worker,
     heartbeat: Arc<Heartbeat>,
     owner: String,
+    life: Life,
     /// May hold a password.
     database: SecretString,
 }
@@ -32,10 +34,13 @@ impl WorkerProcess {
         store: Arc<SeaStore>,
         engines: Engines,
         hook: Arc<dyn PointHook>,
+        logs: &life::Given,
     ) -> anyhow::Result<Self> {
         let lease = Duration::from_millis(settings.worker.lease_ms);
         let heartbeat = Heartbeat::new(lease);
         let owner = format!("worker-{}", hex::encode(rand::random::<[u8; 8]>()));
+        let me = ("worker", owner.clone());
+        let life = Life::new(store.clone(), me, logs, &settings.log);
         let worker = Worker::new(WorkerParts {
             store,
             engines,
@@ -60,6 +65,7 @@ impl WorkerProcess {
             worker,
             heartbeat,
             owner,
+            life,
             database: database_url(settings).into(),
         })
     }
@@ -118,8 +124,12 @@ impl WorkerProcess {
                 return Ok(());
             }
         };
+        let ended = CancellationToken::new();
+        let life = tokio::spawn(self.life.live(ended.clone()));
         tokio::join!(self.worker.run(stop.clone()), self.worker.make_rounds(stop));
         beat.cancel();
+        ended.cancel();
+        life.await?;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
         ended.map_err(|_| anyhow::anyhow!("the heartbeat's thread panicked"))
     }

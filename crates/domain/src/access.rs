@@ -63,8 +63,12 @@ permissions! {
     WriteNetworks = "networks:write",
     /// See how the service and what it depends on are doing.
     ReadSystem = "system:read",
-    /// See the settings, change the log level.
+    /// Change the log level.
     WriteSystem = "system:write",
+    /// See the settings.
+    ReadConfig = "config:read",
+    /// See what the processes log.
+    ReadLogs = "logs:read",
     /// See people and roles.
     ReadUsers = "users:read",
     /// Create, change and remove people and roles.
@@ -216,7 +220,13 @@ impl Role {
             ReadNetworks,
             ReadSystem,
         ];
-        let writes = [WriteServers, WriteTasks, WriteNotifications, WriteNetworks];
+        let more = [
+            WriteServers,
+            WriteTasks,
+            WriteNotifications,
+            WriteNetworks,
+            ReadLogs,
+        ];
         let role = |name: &str, permissions| Self {
             name: name.to_owned(),
             permissions,
@@ -224,7 +234,7 @@ impl Role {
         };
         vec![
             role(Self::ADMIN, Permissions::all()),
-            role(Self::OPERATOR, reads.into_iter().chain(writes).collect()),
+            role(Self::OPERATOR, reads.into_iter().chain(more).collect()),
             role(Self::VIEWER, reads.into_iter().collect()),
         ]
     }

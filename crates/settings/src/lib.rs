@@ -5,6 +5,7 @@
 
 mod load;
 mod sections;
+mod shown;
 mod validate;
 
 pub use load::{DEFAULTS, LoadError, load, load_from};
@@ -12,4 +13,5 @@ pub use sections::{
     Api, Auth, CloneMode, Database, Limits, Log, Network, Proxmox, Role, Security, Settings,
     Spread, Terraform, TerraformMode, Worker,
 };
+pub use shown::{Origin, Shown, ShownValue};
 pub use validate::Problem;

@@ -1,6 +1,6 @@
 //! The layers.
 
-use crate::{Problem, Settings};
+use crate::{Problem, Settings, shown};
 use config::{Config, Environment, File, FileFormat};
 use std::collections::HashMap;
 use std::fmt;
@@ -63,13 +63,20 @@ pub fn load_from(
         .prefix_separator("__")
         .separator("__")
         .source(Some(environment));
-    let settings: Settings = Config::builder()
-        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
-        .add_source(source)
-        .add_source(variables)
-        .build()
-        .and_then(Config::try_deserialize)
-        .map_err(LoadError::Unreadable)?;
+    let read = || {
+        let from_file = Config::builder().add_source(source.clone()).build()?;
+        let from_environment = Config::builder().add_source(variables.clone()).build()?;
+        let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
+        let whole = Config::builder()
+            .add_source(defaults)
+            .add_source(source)
+            .add_source(variables)
+            .build()?;
+        let shown = shown::shown(&whole, &from_file, &from_environment)?;
+        let settings: Settings = whole.try_deserialize()?;
+        Ok(Settings { shown, ..settings })
+    };
+    let settings = read().map_err(LoadError::Unreadable)?;
     let problems = settings.problems();
     if problems.is_empty() {
         Ok(settings)
@@ -81,6 +88,7 @@ pub fn load_from(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Origin, ShownValue};
     use secrecy::ExposeSecret;
 
     fn with(pairs: &[(&str, &str)]) -> Result<Settings, LoadError> {
@@ -126,6 +134,18 @@ mod tests {
         );
         assert_eq!(settings.auth.admin_password.expose_secret(), "00000007");
         assert!(!format!("{settings:?}").contains("s3cret"));
+        let shown = |key: &str| {
+            let one = settings.shown.iter().find(|one| one.key == key);
+            one.map(|one| (one.value.clone(), one.origin)).unwrap()
+        };
+        let secret = ShownValue::Secret(true);
+        assert_eq!(shown("proxmox.token_secret"), (secret, Origin::Environment));
+        assert_eq!(
+            shown("security.mark_key"),
+            (ShownValue::Secret(false), Origin::Default)
+        );
+        let format = ShownValue::Text("text".into());
+        assert_eq!(shown("log.format"), (format, Origin::Default));
 
         let mut bad = good.clone();
         bad.extend([

@@ -55,6 +55,9 @@ pub struct Settings {
     pub roles: BTreeMap<String, Role>,
     /// Logs.
     pub log: Log,
+    /// Each setting as it may be shown, by key.
+    #[serde(skip)]
+    pub shown: Vec<crate::Shown>,
 }
 
 /// The HTTP side.
@@ -308,4 +311,8 @@ pub struct Log {
     pub format: String,
     /// What is logged, as `tracing` directives: `info,tpm_jobs=debug`.
     pub filter: String,
+    /// Days for which lines are stored in the database.
+    pub stored_days: u32,
+    /// Most lines that are stored in the database.
+    pub stored_lines: u64,
 }

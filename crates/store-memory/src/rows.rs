@@ -9,7 +9,8 @@ use tpm_domain::{
     StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
 };
 use tpm_store::{
-    ApiKey, AuditHead, AuditRow, Changed, Remembered, Result, StoreError, Throttle, User,
+    ApiKey, AuditHead, AuditRow, Changed, LogLine, Process, Remembered, Result, StoreError,
+    Throttle, User,
 };
 
 /// A constraint that was about to be broken.
@@ -139,6 +140,9 @@ pub(crate) struct Tables {
     pub(crate) feed: Table<i64, (Timestamp, Changed)>,
     pub(crate) feed_last: i64,
     pub(crate) feed_floor: i64,
+    pub(crate) processes: Table<String, Process>,
+    pub(crate) logs: Table<i64, LogLine>,
+    pub(crate) run_time_settings: Table<String, String>,
     /// The latest version of each server's state.
     pub(crate) serials: Table<ServerId, u64>,
 }

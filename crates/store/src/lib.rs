@@ -12,6 +12,7 @@ mod event;
 mod feed;
 mod idempotency;
 mod network;
+mod process;
 mod project;
 pub mod queue;
 mod reservation;
@@ -29,6 +30,7 @@ pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationV
 pub use feed::{Changed, FeedPlace, FeedReads, FeedRow, FeedWrites};
 pub use idempotency::{IdempotencyWrites, Remembered};
 pub use network::{NetworkReads, NetworkWrites};
+pub use process::{Alive, LogLevel, LogLine, LogQuery, Process, ProcessReads, ProcessWrites};
 pub use project::{ProjectReads, ProjectWrites};
 pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, SlotNeed};
 pub use reservation::{ReservationWrites, VmidRange};
@@ -54,6 +56,7 @@ pub trait Reads:
     + TaskReads
     + NotificationReads
     + FeedReads
+    + ProcessReads
     + AccountReads
     + AuditReads
     + ProjectReads
@@ -67,7 +70,9 @@ impl<T> Reads for T where
         + TaskReads
         + NotificationReads
         + FeedReads
+        + ProcessReads
         + FeedReads
+        + ProcessReads
         + AccountReads
         + AuditReads
         + ProjectReads
@@ -84,6 +89,7 @@ pub trait UnitOfWork:
     + TaskWrites
     + EventWrites
     + FeedWrites
+    + ProcessWrites
     + AccountWrites
     + AuditWrites
     + ReservationWrites

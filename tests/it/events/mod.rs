@@ -232,10 +232,7 @@ async fn places_that_are_none_are_told() -> anyhow::Result<()> {
         .get("/api/events?last_event_id=yesterday")
         .await?;
     let wrong = refused(wrong, 400, "INVALID_REQUEST")?;
-    ensure!(
-        wrong["field"] == "last_event_id",
-        "{wrong:#}"
-    );
+    ensure!(wrong["field"] == "last_event_id", "{wrong:#}");
     // Of another database, or from a time that is over: look at everything anew, and go on from now.
     let mut events = follow(&stack.client, Some("0-999999")).await?;
     ensure!(events.next().await?.kind == "open");

@@ -35,6 +35,9 @@ async fn read_everything(checked: &Checked<'_>) -> anyhow::Result<()> {
         "/api/networks",
         "/api/nodes",
         "/api/system/status",
+        "/api/system/config",
+        "/api/system/logs",
+        "/api/system/logs?level=error&process=api&target=tpm&text=x&field=a=b&limit=1&offset=1",
         "/api/auth/me",
         "/api/auth/sessions",
         "/api/auth/keys",
@@ -336,6 +339,9 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
         let all = "/api/notifications/read";
         checked.send(Method::POST, all, None).await?;
     }
+    checked
+        .example(Method::PUT, "/api/system/log-level")
+        .await?;
     accounts(&checked).await?;
     checked.send(Method::POST, "/api/auth/logout", None).await?;
     read_everything(&checked).await?;

@@ -1,7 +1,7 @@
 //! Several apis and several workers, as processes of their own, on one database: what clients see while
 //! they come, go and lose their database.
 
-mod fleet;
+pub(crate) mod fleet;
 mod guesses;
 mod outage;
 mod proxy;

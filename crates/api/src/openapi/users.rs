@@ -35,6 +35,8 @@ pub(super) fn scopes() -> Vec<&'static str> {
     let group = |name: &&str| -> &'static str {
         match *name {
             "audit" => "audit:*",
+            "config" => "config:*",
+            "logs" => "logs:*",
             "networks" => "networks:*",
             "notifications" => "notifications:*",
             "projects" => "projects:*",

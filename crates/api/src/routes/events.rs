@@ -110,7 +110,7 @@ fn place(headers: &HeaderMap, asked: Option<String>) -> Result<Option<FeedPlace>
     if place.is_none() {
         errors.add("last_event_id", Reason::NoSuch);
     }
-    Ok(errors.into_result(place).map_err(Error::from)?)
+    Ok(errors.into_result(place)?)
 }
 
 pub(crate) async fn follow(

@@ -8,6 +8,7 @@ mod feed;
 mod idempotency;
 mod lease;
 mod network;
+mod process;
 mod project;
 mod reservation;
 mod server;

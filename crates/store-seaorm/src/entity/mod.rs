@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod foreign_addresses;
 pub(crate) mod login_throttle;
+pub(crate) mod logs;
 pub(crate) mod networks;
 pub(crate) mod nodes;
 pub(crate) mod notification_marks;

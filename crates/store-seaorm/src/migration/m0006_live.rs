@@ -1,4 +1,5 @@
-//! What changed, in the order of the commits; who read which notification; the log of all processes.
+//! What changed, in the order of the commits; who read which notification; the
+//! processes and their log.
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -37,6 +38,15 @@ const TABLES: &[&str] = &[
         read_ms BIGINT,
         hidden BOOLEAN NOT NULL,
         PRIMARY KEY (user_id, notification_id)
+    )",
+    "CREATE TABLE processes (
+        name TEXT PRIMARY KEY,
+        kind TEXT NOT NULL CHECK (kind IN ('api', 'worker')),
+        host TEXT NOT NULL,
+        pid BIGINT NOT NULL,
+        version TEXT NOT NULL,
+        started_ms BIGINT NOT NULL,
+        seen_ms BIGINT NOT NULL
     )",
     "CREATE TABLE logs (
         id @PK@,

@@ -8,6 +8,7 @@ mod feed;
 mod idempotency;
 mod lease;
 mod network;
+mod process;
 mod project;
 mod reservation;
 mod server;
@@ -31,6 +32,13 @@ pub(crate) fn servers_of(projects: &BTreeSet<ProjectId>) -> SelectStatement {
         .from(servers::Entity)
         .and_where(servers::Column::ProjectId.is_in(projects.iter().map(|id| id.0)))
         .to_owned()
+}
+
+/// For `LIKE`, escaped with a backslash: what is asked for means itself.
+pub(crate) fn literally(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_")
 }
 
 /// Gives this installation a name, unless it has one.

@@ -2,6 +2,7 @@
 
 use crate::entity::servers::{ActiveModel, Column, Entity};
 use crate::error::store_error;
+use crate::repository::literally;
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
@@ -43,11 +44,7 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
             select = select.filter(Column::Role.eq(role));
         }
         if let Some(text) = &query.name_contains {
-            let escaped = text
-                .replace('\\', "\\\\")
-                .replace('%', "\\%")
-                .replace('_', "\\_");
-            let like = LikeExpr::new(format!("%{escaped}%")).escape('\\');
+            let like = LikeExpr::new(format!("%{}%", literally(text))).escape('\\');
             select = select.filter(Expr::col(Column::Name).like(like));
         }
         let column = match query.order {
