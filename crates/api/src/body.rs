@@ -336,7 +336,7 @@ pub(crate) fn power(body: Map<String, Value>) -> (Option<PowerTarget>, FieldErro
     (target, errors)
 }
 
-/// Name and password of somebody who wants in.
+/// Roles that a person is given.
 fn assignments(fields: &mut Fields<'_>) -> Option<Vec<AssignmentDraft>> {
     const NAME: &str = "roles";
     let path = fields.path(NAME);
@@ -440,6 +440,7 @@ pub(crate) fn mark(body: Map<String, Value>) -> (Option<bool>, FieldErrors) {
     (read, errors)
 }
 
+/// The present password and a new one.
 pub(crate) fn password(body: Map<String, Value>) -> (Option<String>, Option<String>, FieldErrors) {
     let mut errors = FieldErrors::default();
     let mut fields = Fields::new(body, "", &mut errors);
@@ -475,6 +476,7 @@ pub(crate) fn key(body: Map<String, Value>) -> (KeyDraft, FieldErrors) {
     (draft, errors)
 }
 
+/// Name and password of somebody who wants in.
 pub(crate) fn login(body: Map<String, Value>) -> (Option<(String, String)>, FieldErrors) {
     let mut errors = FieldErrors::default();
     let mut fields = Fields::new(body, "", &mut errors);

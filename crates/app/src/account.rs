@@ -176,27 +176,16 @@ impl App {
         Ok(())
     }
 
-    /// Ends a session; a token that is none is no fault.
+    /// Ends the session of the request.
     ///
     /// # Errors
-    /// The store does not answer.
-    pub async fn logout(&self, token: &SessionToken, mut origin: Origin) -> Result<()> {
-        let key = digest(&token.0);
+    /// Forbidden for a key, or the store does not answer.
+    pub async fn logout(&self, ctx: &Ctx, token: &SessionToken) -> Result<()> {
+        ctx.in_person()?;
         let tx = self.store().begin().await?;
-        let session = tx.session(&key).await?;
-        tx.delete_session(&key).await?;
-        "session".clone_into(&mut origin.via);
-        let Some(session) = session else {
-            return Ok(());
-        };
-        let ctx = Ctx {
-            actor: self.actor_of(&*tx, &session.user).await?,
-            key: None,
-            origin,
-            language: None,
-        };
-        let about = AuditTarget::new("user", session.user.id);
-        self.commit(&ctx, tx, about).await
+        tx.delete_session(&digest(&token.0)).await?;
+        let about = AuditTarget::new("user", ctx.actor.id);
+        self.commit(ctx, tx, about).await
     }
 
     /// Who a session's secret belongs to.

@@ -288,13 +288,17 @@ impl Ctx {
     /// one that is not there.
     ///
     /// # Errors
-    /// Not found, or [`Error::Forbidden`] when it may be seen and no more.
+    /// Not found, or [`Error::Forbidden`] when it may be seen and no more, or nothing of the kind may be done
+    /// anywhere.
     pub(crate) fn may(
         &self,
         permission: Permission,
         id: ServerId,
         server: Option<Server>,
     ) -> std::result::Result<Server, Error> {
+        if self.actor.reach(permission).is_nothing() {
+            return Err(Error::Forbidden);
+        }
         let missing = || Error::not_found(ResourceKind::Server, id);
         let server = server.ok_or_else(missing)?;
         if self.actor.may_on(permission, &server) {

@@ -9,7 +9,7 @@ use tpm_domain::{
     MAX_NETWORK_SIZE, Network, NetworkId, NetworkSpec, Permission, Reason, ResourceKind, ServerId,
     ServerName,
 };
-use tpm_store::{StoreError, UnitOfWork};
+use tpm_store::{Reads, StoreError, UnitOfWork};
 
 fn target(id: NetworkId) -> AuditTarget {
     AuditTarget::new("network", id)
@@ -245,6 +245,14 @@ impl App {
     pub async fn network(&self, ctx: &Ctx, id: NetworkId) -> Result<NetworkView> {
         ctx.authorize(Permission::ReadNetworks)?;
         let reads = self.store().reads();
+        self.network_view(&*reads, id).await
+    }
+
+    async fn network_view(
+        &self,
+        reads: &(dyn Reads + Send + Sync),
+        id: NetworkId,
+    ) -> Result<NetworkView> {
         let found = reads.network(id).await?;
         let network = found.ok_or_else(|| Error::not_found(ResourceKind::Network, id))?;
         let held = reads.address_holders().await?;
@@ -314,7 +322,7 @@ impl App {
         id: NetworkId,
         change: &NetworkChange,
         mut errors: FieldErrors,
-    ) -> Result<()> {
+    ) -> Result<NetworkView> {
         ctx.authorize(Permission::WriteNetworks)?;
         let (_turn, tx) = self.begin_in_turn().await?;
         tx.lock_reservations().await?;
@@ -332,8 +340,10 @@ impl App {
             Err(StoreError::Constraint(_)) => return Err(label_taken(&network.name)),
             done => done?,
         }
+        // Who may change it is shown what it is now, also without the right to look at others.
+        let view = self.network_view(&*tx, id).await?;
         self.commit(ctx, tx, target(id)).await?;
-        Ok(())
+        Ok(view)
     }
 
     /// Removes a network that no server holds an address of.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod keys;
+mod matrix;
 mod people;
 
 use super::fleet::is;

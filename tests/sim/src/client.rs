@@ -179,7 +179,7 @@ impl Person {
                 Ok(vec![self.app.delete_server(ctx, server).await?.task])
             }
             (Wish::Power(target), Some(server)) => {
-                self.app.set_power(ctx, server, *target).await?;
+                self.app.set_power(ctx, server, Some(*target), none).await?;
                 Ok(Vec::new())
             }
             (Wish::PowerOfAll(target), _) => {

@@ -240,8 +240,8 @@ fn sessions() -> Vec<Op> {
             )
             .refuses(&["INVALID_CREDENTIALS", "TOO_MANY_ATTEMPTS"]),
         Op::post("/api/auth/logout", "logout", "Log out")
-            .about("Ends the session of the cookie. Also fine without one.")
-            .open()
+            .about("Ends the session of the cookie.")
+            .in_person()
             .answers::<Done>(
                 200,
                 "Logged out; the cookie is taken away.",

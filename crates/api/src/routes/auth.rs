@@ -15,7 +15,7 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::convert::Infallible;
-use tpm_app::{KeyId, LoginAttempt, Origin};
+use tpm_app::{KeyId, LoginAttempt, Origin, SessionToken};
 use tpm_domain::{Error, ResourceKind};
 use tpm_messages::{Answer, answer};
 
@@ -71,20 +71,18 @@ pub(crate) async fn login(
     answered(lang, result.await)
 }
 
-/// Also without a session: who is out is out.
 pub(crate) async fn logout(
     State(state): State<ApiState>,
     Reader(lang): Reader,
-    Asking(origin, _): Asking,
+    Person(ctx): Person,
     headers: HeaderMap,
 ) -> Response {
     let result = async {
-        if let Some(token) = session_token(&headers) {
-            state.app.logout(&token, origin).await?;
-        }
+        let token = session_token(&headers).unwrap_or_else(|| SessionToken(String::new()));
+        state.app.logout(&ctx, &token).await?;
         let gone = cookie(String::new(), state.settings.secure_cookie);
         let jar = CookieJar::from_headers(&headers).remove(gone);
-        let body = json!({ "success": true, "message": answer(lang, Answer::LoggedOut) });
+        let body = users::done(answer(lang, Answer::LoggedOut));
         Ok::<_, Fault>((jar, Json(body)).into_response())
     };
     answered(lang, result.await)

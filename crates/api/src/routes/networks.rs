@@ -74,8 +74,7 @@ pub(crate) async fn change(
     let result = async {
         let (change, errors) = body::address_network(body);
         let id = id(&text)?;
-        state.app.change_network(&ctx, id, &change, errors).await?;
-        let network = state.app.network(&ctx, id).await?;
+        let network = state.app.change_network(&ctx, id, &change, errors).await?;
         Ok(Json(wire::network_view(&network)).into_response())
     };
     answered(lang, result.await)

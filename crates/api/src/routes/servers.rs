@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use tpm_app::{ChangeOutcome, Ctx, PowerOutcome};
-use tpm_domain::{Error, PowerTarget, ResourceKind, ServerId};
+use tpm_domain::{Error, ResourceKind, ServerId};
 use tpm_messages::{Answer, Lang, answer};
 
 /// An id that is no number belongs to no server.
@@ -223,8 +223,9 @@ pub(crate) async fn set_status(
 ) -> Response {
     let result = async {
         let (target, errors) = body::power(body);
-        let target = errors.into_result(target)?.unwrap_or(PowerTarget::Running);
-        let (said, task) = match state.app.set_power(&ctx, id(&text)?, target).await? {
+        let id = id(&text)?;
+        let done = state.app.set_power(&ctx, id, target, errors).await?;
+        let (said, task) = match done {
             PowerOutcome::AlreadyThere => (Answer::PowerAlreadyThere, None),
             PowerOutcome::Started(task) => (Answer::PowerStarted, Some(task)),
         };

@@ -31,7 +31,7 @@ impl App {
     /// Forbidden, not found, conflict when the task has not ended, nothing of it failed, or what it needs
     /// cannot be had; or the store does not answer. Nothing is tried then.
     pub async fn retry_task(&self, ctx: &Ctx, token: &TaskToken) -> Result<BulkAccepted> {
-        ctx.reach(Permission::WriteServers)?;
+        ctx.reach(Permission::WriteTasks)?;
         let mut crossings = Crossings::default();
         let done = loop {
             match self.try_again(ctx, token).await {

@@ -41,9 +41,11 @@ impl App {
         &self,
         ctx: &Ctx,
         id: ServerId,
-        target: PowerTarget,
+        target: Option<PowerTarget>,
+        errors: FieldErrors,
     ) -> Result<PowerOutcome> {
         ctx.reach(Permission::WriteServers)?;
+        let target = errors.into_result(target)?.ok_or_else(incomplete)?;
         let tx = self.store().begin().await?;
         if let Some(done) = ctx.replay(&*tx).await? {
             return Ok(done);
