@@ -183,6 +183,7 @@ pub(crate) fn audit(text: Option<&str>) -> Result<(AuditQuery, bool), Fault> {
             .map(|word| word == "refused"),
         from,
         to,
+        below: None,
         limit: query.limit(),
         offset: query.offset(),
     };

@@ -47,6 +47,8 @@ pub struct AuditQuery {
     pub from: Option<Timestamp>,
     /// Before.
     pub to: Option<Timestamp>,
+    /// Only rows with a lower place.
+    pub below: Option<i64>,
     /// Most rows; all when `None`.
     pub limit: Option<u64>,
     /// Rows to pass over.

@@ -105,7 +105,7 @@ pub(super) fn operations() -> Vec<Op> {
             )
             .queries([
                 query_number("actor_id", "Of this person.", (i64::MIN, i64::MAX), None, 1),
-                query_text("action", "This method and path.", "POST /api/servers/create"),
+                query_text("action", "With this text in the method and path.", "POST /api/servers/create"),
                 query_text("target_kind", "Done to a thing of this kind.", "server"),
                 query_text("target", "Done to this thing.", "1"),
                 query_word("result", "How it came out.", ["done", "refused"], None),

@@ -36,14 +36,13 @@ pub(crate) async fn list(
     answered(lang, result.await)
 }
 
-/// Every row that was asked for, one JSON object a line, newest first.
+/// Every row that was asked for, one JSON object a line, newest first. What is written meanwhile is left out.
 fn exported(app: App, ctx: Ctx, query: AuditQuery) -> Response {
-    let rows = stream::unfold(Some(0), move |from| {
-        let (app, ctx, mut query) = (app.clone(), ctx.clone(), query.clone());
+    let rows = stream::unfold(Some(query), move |query| {
+        let (app, ctx) = (app.clone(), ctx.clone());
         async move {
-            let from = from?;
-            query.limit = Some(PORTION);
-            query.offset = from;
+            let mut query = query?;
+            (query.limit, query.offset) = (Some(PORTION), 0);
             // An export that cannot go on ends in the middle of a line, so that nobody takes it for whole.
             let Ok(page) = app.audit(&ctx, &query).await else {
                 return Some((Ok::<_, Infallible>(Bytes::from_static(b"{")), None));
@@ -53,8 +52,9 @@ fn exported(app: App, ctx: Ctx, query: AuditQuery) -> Response {
                 .iter()
                 .map(|row| format!("{}\n", wire::audit(row)))
                 .collect();
-            let more = page.items.len() as u64 == PORTION;
-            Some((Ok(Bytes::from(lines)), more.then_some(from + PORTION)))
+            let whole = page.items.len() as u64 == PORTION;
+            query.below = page.items.last().map(|row| row.seq);
+            Some((Ok(Bytes::from(lines)), whole.then_some(query)))
         }
     });
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];

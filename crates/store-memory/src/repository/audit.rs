@@ -21,6 +21,7 @@ fn matches(query: &AuditQuery, row: &AuditRow) -> bool {
         && is(query.refused.as_ref(), &entry.refused.is_some())
         && query.from.is_none_or(|from| row.at >= from)
         && query.to.is_none_or(|to| row.at < to)
+        && query.below.is_none_or(|below| row.seq < below)
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 
 use crate::entity::audit::{ActiveModel, Column, Entity};
 use crate::error::{broken, store_error};
+use crate::repository::literally;
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
@@ -33,11 +34,7 @@ impl<C: ConnectionTrait + Send + Sync> AuditReads for Session<C> {
             select = select.filter(Column::ActorId.eq(actor.0));
         }
         if let Some(text) = &query.action {
-            let escaped = text
-                .replace('\\', "\\\\")
-                .replace('%', "\\%")
-                .replace('_', "\\_");
-            let like = LikeExpr::new(format!("%{escaped}%")).escape('\\');
+            let like = LikeExpr::new(format!("%{}%", literally(text))).escape('\\');
             select = select.filter(Expr::col(Column::Action).like(like));
         }
         if let Some(kind) = &query.target_kind {
@@ -59,6 +56,9 @@ impl<C: ConnectionTrait + Send + Sync> AuditReads for Session<C> {
         }
         if let Some(to) = query.to {
             select = select.filter(Column::AtMs.lt(to.0));
+        }
+        if let Some(below) = query.below {
+            select = select.filter(Column::Seq.lt(below));
         }
         let total = select.clone().count(&self.db).await.map_err(store_error)?;
         let found = select
