@@ -334,6 +334,18 @@ impl Storm {
         Ok(())
     }
 
+    /// Who did what is written down without a gap, and nothing of it was changed.
+    ///
+    /// # Errors
+    /// When the apis give no definite answers.
+    pub(crate) async fn verify_audit(&self) -> anyhow::Result<()> {
+        let found = self.caller.get("/api/audit/verify").await?;
+        if found["valid"] != true {
+            self.violate("I10", &format!("the audit is broken: {found}"), &[]);
+        }
+        Ok(())
+    }
+
     /// What the database says of itself, at the very end.
     ///
     /// # Errors

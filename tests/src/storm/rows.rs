@@ -212,6 +212,25 @@ const RULES: &[(&str, &str, &str)] = &[
          GROUP BY t.token HAVING COUNT(e.id) <> 1",
     ),
     (
+        "I10",
+        "a server whose create is not in the audit once",
+        "SELECT CAST(t.server_id AS TEXT) AS found FROM tasks t
+         LEFT JOIN audit a ON a.target_kind = 'server' AND a.target = CAST(t.server_id AS TEXT)
+            AND a.action = 'POST /api/servers/create' AND a.refused IS NULL
+         WHERE t.kind = 'create_server' AND t.parent_id IS NULL
+            AND NOT EXISTS (SELECT 1 FROM tasks b WHERE b.server_id = t.server_id
+                AND b.kind = 'create_server' AND b.id < t.id)
+         GROUP BY t.id, t.server_id HAVING COUNT(a.seq) <> 1",
+    ),
+    (
+        "I10",
+        "a bulk that is not in the audit",
+        "SELECT t.token AS found FROM tasks t
+         LEFT JOIN audit a ON a.target_kind = 'task' AND a.target = t.token AND a.refused IS NULL
+         WHERE t.kind IN ('bulk_create', 'bulk_delete', 'bulk_power')
+         GROUP BY t.token HAVING COUNT(a.seq) = 0",
+    ),
+    (
         "I9",
         "a request that was not noted once",
         "SELECT t.token AS found FROM tasks t

@@ -159,6 +159,7 @@ async fn judge(storm: &Storm) -> anyhow::Result<()> {
     if storm.is_violated() {
         return Ok(());
     }
+    storm.verify_audit().await?;
     storm.read_rows().await
 }
 
