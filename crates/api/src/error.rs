@@ -58,6 +58,11 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, "INVALID_REQUEST", None),
         Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", None),
         Error::BadCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", None),
+        Error::RateLimited { retry_after_secs } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "RATE_LIMITED",
+            Some(*retry_after_secs),
+        ),
         Error::Throttled { retry_after_secs } => (
             StatusCode::TOO_MANY_REQUESTS,
             "TOO_MANY_ATTEMPTS",
@@ -171,6 +176,7 @@ fn details(lang: Lang, error: &Error) -> Value {
         Error::Invalid(fields) => field_details(lang, fields),
         Error::NotFound { id, .. } => json!({ "id": id }),
         Error::Throttled { retry_after_secs }
+        | Error::RateLimited { retry_after_secs }
         | Error::Unavailable { retry_after_secs }
         | Error::ClusterUnseen { retry_after_secs }
         | Error::Overloaded { retry_after_secs } => {

@@ -100,7 +100,10 @@ impl FromRequestParts<ApiState> for Person {
             (Some(_), Some(_)) => Err(ApiError::TwoCredentials.into()),
             (Some(key), None) => {
                 let found = state.app.authenticate_key(&key, origin).await;
-                found.map_err(Fault::from)
+                found.map_err(Fault::from).and_then(|ctx| {
+                    state.pace.request(&ctx.origin.via)?;
+                    Ok(ctx)
+                })
             }
             (None, Some(token)) => {
                 let found = state.app.authenticate(&token, origin).await;

@@ -12,6 +12,7 @@ mod fields;
 mod guard;
 mod leaving;
 mod openapi;
+mod pace;
 mod peer;
 mod query;
 mod router;

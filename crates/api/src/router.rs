@@ -4,6 +4,7 @@ use crate::error::Fault;
 use crate::extract::language;
 use crate::guard;
 use crate::leaving::{self, Leaving};
+use crate::pace::Pace;
 use crate::routes::{
     audit, auth, code, docs, events, health, networks, nodes, notifications, projects, servers,
     system, tasks, users,
@@ -16,6 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use std::any::Any;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceBuilder;
@@ -39,6 +41,8 @@ pub struct ApiSettings {
     pub request_timeout: Duration,
     /// Proxies whose word about where a request comes from is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// Requests that one key may send in a second.
+    pub key_requests_per_second: NonZeroU32,
     /// Begun by whoever stops the process.
     pub leaving: Leaving,
 }
@@ -48,6 +52,7 @@ pub struct ApiSettings {
 pub(crate) struct ApiState {
     pub(crate) app: App,
     pub(crate) settings: Arc<ApiSettings>,
+    pub(crate) pace: Arc<Pace>,
 }
 
 /// The service's routes, every answer an error envelope or a documented shape.
@@ -58,6 +63,7 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
     let secure = settings.secure_cookie;
     let state = ApiState {
         app,
+        pace: Arc::new(Pace::new(settings.key_requests_per_second)),
         settings: Arc::new(settings),
     };
     let mut router = Router::new();

@@ -3,11 +3,12 @@
 use crate::{App, AppError, Ctx, Origin, Result};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use secrecy::SecretString;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
-use tpm_domain::{Assignment, AuditTarget, Error, Role, Timestamp};
+use tpm_domain::{Assignment, AuditTarget, Error, Role, Timestamp, UserId};
 use tpm_store::{NewSession, Throttle};
 
 /// A session ends this long after it was used last.
@@ -57,6 +58,30 @@ pub struct LoginAttempt {
     pub origin: Origin,
     /// The session that the client has so far: it ends when another one begins.
     pub before: Option<SessionToken>,
+    /// What the client was given when the person logged in with it before.
+    pub device: Option<DeviceToken>,
+}
+
+/// Tells a client that a person has logged in with before, so that those who guess elsewhere do not make the
+/// person wait. Nobody is logged in by it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeviceToken(pub String);
+
+impl fmt::Debug for DeviceToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceToken(***)")
+    }
+}
+
+/// A session that has begun.
+#[derive(Clone, Debug)]
+pub struct LoggedIn {
+    /// Its secret.
+    pub token: SessionToken,
+    /// Tells this client from others from now on.
+    pub device: DeviceToken,
+    /// The person.
+    pub ctx: Ctx,
 }
 
 impl fmt::Debug for LoginAttempt {
@@ -80,19 +105,38 @@ fn wait_after(failures: u32, free: u32) -> Duration {
     }
 }
 
+/// Under what wrong guesses are noted, and how many of each are free. A device that the person has logged in
+/// with before is counted by itself: whoever guesses elsewhere cannot lock the person out.
+fn guesses(username: &str, address: &str, device: Option<&str>) -> Vec<(String, u32)> {
+    match device {
+        Some(nonce) => vec![(format!("device:{nonce}"), FREE_PER_ACCOUNT)],
+        None => vec![
+            (format!("user:{username}"), FREE_PER_ACCOUNT),
+            (format!("ip:{address}"), FREE_PER_ADDRESS),
+        ],
+    }
+}
+
+/// The same for the present password of somebody who is in.
+pub(crate) fn guesses_within(person: UserId) -> Vec<(String, u32)> {
+    vec![(format!("password:{person}"), FREE_PER_ACCOUNT)]
+}
+
 impl App {
     /// Begins a session.
     ///
     /// # Errors
     /// Bad credentials, throttled, or the store does not answer.
-    pub async fn login(&self, attempt: LoginAttempt) -> Result<(SessionToken, Ctx)> {
+    pub async fn login(&self, attempt: LoginAttempt) -> Result<LoggedIn> {
         let LoginAttempt {
             username,
             password,
             mut origin,
             before,
+            device,
         } = attempt;
-        let guesses = self.guesses(&username, &origin.address);
+        let known = device.and_then(|device| self.known_device(&username, &device));
+        let guesses = guesses(&username, &origin.address, known.as_deref());
         self.may_guess(&guesses).await?;
         let user = self.store().reads().user(&username).await?;
         // An unknown name costs the same hash as a known one.
@@ -131,15 +175,31 @@ impl App {
         };
         let about = AuditTarget::new("user", user.id);
         self.commit(&ctx, tx, about).await?;
-        Ok((token, ctx))
+        let nonce = known.unwrap_or_else(|| self.random_hex(16));
+        let mac = self.device_mac(&username, &nonce).finalize().into_bytes();
+        Ok(LoggedIn {
+            token,
+            device: DeviceToken(format!("{nonce}.{}", hex::encode(mac))),
+            ctx,
+        })
     }
 
-    /// Under what wrong guesses are noted, and how many of each are free.
-    pub(crate) fn guesses(&self, username: &str, address: &str) -> [(String, u32); 2] {
-        [
-            (format!("user:{username}"), FREE_PER_ACCOUNT),
-            (format!("ip:{address}"), FREE_PER_ADDRESS),
-        ]
+    fn device_mac(&self, username: &str, nonce: &str) -> Hmac<Sha256> {
+        let key = self.parts().audit_key.expose_secret();
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+        for part in ["device", username, nonce] {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        }
+        mac
+    }
+
+    /// What tells a device from others, when the person has logged in with it before.
+    fn known_device(&self, username: &str, device: &DeviceToken) -> Option<String> {
+        let (nonce, mac) = device.0.split_once('.')?;
+        let mac = hex::decode(mac).ok()?;
+        self.device_mac(username, nonce).verify_slice(&mac).ok()?;
+        Some(nonce.to_owned())
     }
 
     /// Whether a guess counts now.
@@ -332,6 +392,7 @@ mod tests {
             password: "hunter2".into(),
             origin: Origin::default(),
             before: None,
+            device: None,
         };
         assert!(!format!("{attempt:?}").contains("hunter2"));
         assert!(!format!("{:?}", SessionToken("abc".into())).contains("abc"));

@@ -20,7 +20,9 @@ mod task;
 mod turn;
 mod user;
 
-pub use account::{Credential, LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken};
+pub use account::{
+    Credential, DeviceToken, LoggedIn, LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken,
+};
 pub use audit::AuditCheck;
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};

@@ -1,6 +1,6 @@
 //! People and roles. Nobody gives more than they have, and there is always somebody who may do everything.
 
-use crate::account::digest;
+use crate::account::{digest, guesses_within};
 use crate::{App, AppError, Ctx, Result, SessionToken};
 use std::collections::BTreeMap;
 use tpm_domain::{
@@ -480,7 +480,7 @@ impl App {
             check_password("new_password", &new, &[&ctx.actor.username], &mut errors);
         }
         errors.into_result(())?;
-        let guesses = self.guesses(&ctx.actor.username, &ctx.origin.address);
+        let guesses = guesses_within(ctx.actor.id);
         self.may_guess(&guesses).await?;
         let user = self.store().reads().user_by_id(ctx.actor.id).await?;
         let user = user.ok_or(Error::Unauthenticated)?;

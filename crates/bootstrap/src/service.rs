@@ -11,6 +11,7 @@ use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -187,6 +188,10 @@ impl Service {
                 max_body_bytes: self.settings.api.max_body_bytes,
                 request_timeout: Duration::from_secs(self.settings.api.request_timeout_secs),
                 trusted_proxies: self.settings.trusted_proxies(),
+                key_requests_per_second: NonZeroU32::new(
+                    self.settings.limits.key_requests_per_second,
+                )
+                .unwrap_or(NonZeroU32::MIN),
                 leaving: leaving.clone(),
             },
         );

@@ -297,6 +297,11 @@ pub enum Error {
         /// Seconds until the next one may succeed.
         retry_after_secs: u64,
     },
+    /// A key sends more requests than it may.
+    RateLimited {
+        /// When the next one is welcome.
+        retry_after_secs: u64,
+    },
     /// The person may not do this.
     Forbidden,
     /// There is no such thing.
@@ -347,6 +352,7 @@ impl fmt::Display for Error {
             Self::Unauthenticated => f.write_str("not authenticated"),
             Self::BadCredentials => f.write_str("bad credentials"),
             Self::Throttled { .. } => f.write_str("too many attempts"),
+            Self::RateLimited { .. } => f.write_str("too many requests"),
             Self::Forbidden => f.write_str("forbidden"),
             Self::NotFound { kind, id } => write!(f, "{kind:?} {id} not found"),
             Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),

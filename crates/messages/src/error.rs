@@ -295,6 +295,12 @@ pub fn error(lang: Lang, error: &Error) -> String {
                 "wrong user name or password",
             )
             .into(),
+        Error::RateLimited { retry_after_secs } => match lang {
+            Lang::Ko => {
+                format!("이 키의 요청이 너무 많습니다. {retry_after_secs}초 후에 다시 시도하십시오")
+            }
+            Lang::En => format!("too many requests by this key; try again in {retry_after_secs} s"),
+        },
         Error::Throttled { retry_after_secs } => match lang {
             Lang::Ko => {
                 format!("시도가 너무 많습니다. {retry_after_secs}초 후에 다시 시도하십시오")

@@ -264,6 +264,8 @@ pub struct Limits {
     pub expiry_grace_hours: u64,
     /// How long the answer to a request with an idempotency key is remembered, in hours.
     pub idempotency_hours: u64,
+    /// Requests that one API key may send in a second, over some seconds.
+    pub key_requests_per_second: u32,
 }
 
 /// Whether servers of one role keep away from each other.

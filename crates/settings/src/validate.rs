@@ -365,6 +365,11 @@ fn limits(limits: &Limits, problems: &mut Problems) {
         );
     }
     problems.within(1..=32, &limits.max_nics, "limits.max_nics");
+    problems.within(
+        1..=1_000_000,
+        &limits.key_requests_per_second,
+        "limits.key_requests_per_second",
+    );
 }
 
 fn role(name: &str, role: &Role, problems: &mut Problems) {

@@ -1,8 +1,9 @@
 //! Wrong passwords behind a proxy: counted by whom the proxy names, when it is one of ours.
 
+use crate::access::person;
 use anyhow::ensure;
 use serde_json::json;
-use tpm_test_support::Stack;
+use tpm_test_support::{Client, PASSWORD, Stack};
 
 /// More than one address may guess wrong.
 const GUESSES: usize = 25;
@@ -21,6 +22,46 @@ async fn second_address(stack: &Stack) -> anyhow::Result<u16> {
     }
     ensure!(slowed, "never slowed down");
     Ok(guess(0, "198.51.100.8").await?.status().as_u16())
+}
+
+/// Somebody who guesses makes everybody wait who was not there before, and nobody else: not the person, on a
+/// device the person has logged in with.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_cannot_lock_the_admin_out() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    person(&stack, "other", json!(["viewer"])).await?;
+    let log_in = async |client: &Client, name: &str, password: &str| -> anyhow::Result<u16> {
+        let body = json!({ "username": name, "password": password });
+        Ok(client.post("/api/auth/login", &body).await?.status)
+    };
+    let base = stack.client.base();
+    let stranger = Client::new(base)?;
+    let mut slowed = false;
+    for n in 0..GUESSES {
+        slowed |= log_in(&stranger, "admin", &format!("guess {n}")).await? == 429;
+    }
+    ensure!(slowed, "never slowed down");
+    ensure!(log_in(&stranger, "admin", PASSWORD).await? == 429);
+    // A device of somebody else is a stranger's, and so is a made-up one.
+    let sent = |device: String| {
+        let body = json!({ "username": "admin", "password": PASSWORD });
+        let url = format!("{base}/api/auth/login");
+        let request = stranger.http().post(url).json(&body);
+        request
+            .header("cookie", format!("tpm_device={device}"))
+            .send()
+    };
+    for made_up in ["", "a.b", &format!("{}.{}", "0".repeat(32), "0".repeat(64))] {
+        ensure!(sent(made_up.to_owned()).await?.status() == 429, "{made_up}");
+    }
+    ensure!(log_in(&stack.client, "admin", PASSWORD).await? == 200);
+    // Guesses on the device itself are slowed down as well.
+    let mut slowed = false;
+    for n in 0..GUESSES {
+        slowed |= log_in(&stack.client, "admin", &format!("guess {n}")).await? == 429;
+    }
+    ensure!(slowed, "a device may guess for ever");
+    stack.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

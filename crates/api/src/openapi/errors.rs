@@ -121,6 +121,12 @@ fn of_use_cases() -> Vec<Known> {
                 retry_after_secs: 30,
             },
         ),
+        refused(
+            "The API key sends more requests than `limits.key_requests_per_second`, 100 unless set otherwise.",
+            &Error::RateLimited {
+                retry_after_secs: 1,
+            },
+        ),
         refused("The person may not do this.", &Error::Forbidden),
         refused(
             "There is no such thing.",

@@ -241,6 +241,7 @@ impl Op {
             self.errors.extend([
                 "UNAUTHENTICATED",
                 "TWO_CREDENTIALS",
+                "RATE_LIMITED",
                 "FORBIDDEN",
                 "UNAVAILABLE",
             ]);

@@ -15,9 +15,12 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::convert::Infallible;
-use tpm_app::{KeyId, LoginAttempt, Origin, SessionToken};
+use tpm_app::{DeviceToken, KeyId, LoginAttempt, Origin, SessionToken};
 use tpm_domain::{Error, ResourceKind};
 use tpm_messages::{Answer, answer};
+
+/// The cookie that tells a device from others.
+const DEVICE: &str = "tpm_device";
 
 /// Where the request comes from, and what is written down of it.
 pub(crate) struct Asking(Origin, Told);
@@ -40,6 +43,23 @@ fn cookie(value: String, secure: bool) -> Cookie<'static> {
         .build()
 }
 
+/// Kept for good, and only sent when somebody logs in.
+fn device_cookie(device: DeviceToken, secure: bool) -> Cookie<'static> {
+    Cookie::build((DEVICE, device.0))
+        .path("/api/auth/login")
+        .permanent()
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(secure)
+        .build()
+}
+
+fn device_token(headers: &HeaderMap) -> Option<DeviceToken> {
+    let jar = CookieJar::from_headers(headers);
+    jar.get(DEVICE)
+        .map(|cookie| DeviceToken(cookie.value().to_owned()))
+}
+
 pub(crate) async fn login(
     State(state): State<ApiState>,
     Reader(lang): Reader,
@@ -57,10 +77,14 @@ pub(crate) async fn login(
             password,
             origin,
             before: session_token(&headers),
+            device: device_token(&headers),
         };
-        let (token, ctx) = state.app.login(attempt).await?;
-        let me = state.app.me(&ctx).await?;
-        let jar = CookieJar::new().add(cookie(token.0, state.settings.secure_cookie));
+        let begun = state.app.login(attempt).await?;
+        let me = state.app.me(&begun.ctx).await?;
+        let secure = state.settings.secure_cookie;
+        let jar = CookieJar::new()
+            .add(cookie(begun.token.0, secure))
+            .add(device_cookie(begun.device, secure));
         let body = json!({
             "success": true,
             "message": answer(lang, Answer::LoggedIn),
