@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod bad_inputs;
 mod bulk;
+mod connections;
 mod contract;
 mod events;
 mod examples;

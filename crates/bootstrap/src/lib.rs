@@ -9,6 +9,7 @@ mod engine;
 mod host;
 mod keys;
 mod life;
+mod listen;
 mod policy;
 mod probes;
 mod service;

@@ -4,10 +4,12 @@ use crate::clock::SystemClock;
 use crate::host::Machine;
 use crate::keys::audit_key;
 use crate::life::{self, Life};
+use crate::listen::Listening;
 use crate::probes::{NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
 use crate::{Logs, engine, policy, terraform};
 use anyhow::Context;
+use axum_server::Handle;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -178,13 +180,14 @@ impl Service {
         let listener = TcpListener::bind(listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
-        let public = public_url(&self.settings.api.public_url, address)?;
+        let listening = Listening::new(&self.settings.api).await?;
+        let public = public_url(&self.settings.api.public_url, listening.scheme(), address)?;
         let leaving = Leaving::default();
         let router = tpm_api::router(
             app.clone(),
             ApiSettings {
                 origins: origins(&public, address),
-                secure_cookie: !is_loopback(&public),
+                secure_cookie: !is_loopback(&public) || public.scheme() == "https",
                 max_body_bytes: self.settings.api.max_body_bytes,
                 request_timeout: Duration::from_secs(self.settings.api.request_timeout_secs),
                 trusted_proxies: self.settings.trusted_proxies(),
@@ -200,6 +203,7 @@ impl Service {
         Ok(Api {
             life: Life::new(self.store.clone(), ("api", name), &self.logs, log),
             listener,
+            listening,
             app,
             router,
             address,
@@ -242,6 +246,7 @@ impl Service {
 pub struct Api {
     life: Life,
     listener: TcpListener,
+    listening: Listening,
     app: App,
     router: axum::Router,
     address: SocketAddr,
@@ -254,7 +259,7 @@ impl Api {
     /// Where it listens.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.listening.scheme(), self.address)
     }
 
     /// The first person's password when it was made up just now. It is stored nowhere: show it.
@@ -274,26 +279,25 @@ impl Api {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let service = self
-            .router
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let closed = CancellationToken::new();
-        let serving = axum::serve(self.listener, service)
-            .with_graceful_shutdown(closed.clone().cancelled_owned());
+        let handle = Handle::new();
+        let serving = self
+            .listening
+            .serve(self.listener, self.router, handle.clone());
         let (leaving, drain) = (self.leaving, self.drain);
         let over = async {
             stop.cancelled().await;
             leaving.begin();
             tokio::time::sleep(drain).await;
-            closed.cancel();
             let rest = STOPPED_WITHIN.saturating_sub(drain).max(LAST_REQUESTS);
+            handle.graceful_shutdown(Some(rest));
+            // It is over then, whoever still waits for an answer.
             tokio::time::sleep(rest).await;
             tracing::warn!("requests were still in flight at the end");
         };
         let ended = CancellationToken::new();
         let life = tokio::spawn(self.life.live(ended.clone()));
         let done = tokio::select! {
-            done = serving.into_future() => done.context("api"),
+            done = serving => done.context("api"),
             () = over => Ok(()),
             () = self.app.run_live() => Ok(()),
         };
@@ -315,9 +319,9 @@ fn setting(shown: &Shown) -> SettingView {
     }
 }
 
-fn public_url(configured: &str, address: SocketAddr) -> anyhow::Result<url::Url> {
+fn public_url(configured: &str, scheme: &str, address: SocketAddr) -> anyhow::Result<url::Url> {
     let text = if configured.is_empty() {
-        format!("http://{address}")
+        format!("{scheme}://{address}")
     } else {
         configured.into()
     };
@@ -338,8 +342,9 @@ fn is_loopback(public: &url::Url) -> bool {
 fn origins(public: &url::Url, address: SocketAddr) -> Vec<String> {
     let mut origins = vec![public.origin().ascii_serialization()];
     if is_loopback(public) {
-        origins.push(format!("http://localhost:{}", address.port()));
-        origins.push(format!("http://{address}"));
+        let scheme = public.scheme();
+        origins.push(format!("{scheme}://localhost:{}", address.port()));
+        origins.push(format!("{scheme}://{address}"));
     }
     origins
 }

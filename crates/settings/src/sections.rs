@@ -78,6 +78,14 @@ pub struct Api {
     pub trusted_proxies: Vec<String>,
     /// How long requests are still accepted after being asked to stop, in seconds.
     pub drain_secs: u64,
+    /// Most connections at once; one more is closed.
+    pub max_connections: usize,
+    /// How long a client may take for the head of a request, and for a TLS handshake, in seconds.
+    pub header_timeout_secs: u64,
+    /// PEM file of the certificate and its chain; empty: no TLS. Read anew when it changes.
+    pub tls_certificate: PathBuf,
+    /// PEM file of the certificate's key.
+    pub tls_key: PathBuf,
 }
 
 /// Logging in.

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,22 @@ impl Settings {
             self.api.drain_secs <= 60,
             "api.drain_secs",
             "must be between 0 and 60",
+        );
+        problems.within(
+            1..=1_000_000,
+            &self.api.max_connections,
+            "api.max_connections",
+        );
+        problems.within(
+            1..=600,
+            &self.api.header_timeout_secs,
+            "api.header_timeout_secs",
+        );
+        let named = |file: &Path| !file.as_os_str().is_empty();
+        problems.unless(
+            named(&self.api.tls_certificate) == named(&self.api.tls_key),
+            "api.tls_key",
+            "must be set when api.tls_certificate is, and only then",
         );
         let password = self.auth.admin_password.expose_secret();
         problems.unless(

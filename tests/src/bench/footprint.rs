@@ -10,7 +10,7 @@ use tpm_test_support::{Program, Stack};
 const STARTS: usize = 10;
 
 /// A binary built beside this one.
-fn built(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn built(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(
         path.exists(),
@@ -21,7 +21,7 @@ fn built(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Resident memory in MiB.
-fn resident(id: u32) -> anyhow::Result<f64> {
+pub(crate) fn resident(id: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status
         .lines()

@@ -17,6 +17,9 @@ pub(crate) struct Size {
     /// How many requests whose first step is waited for
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) requests: u32,
+    /// How many followers of live events
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) followers: u32,
 }
 
 #[expect(

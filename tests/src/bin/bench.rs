@@ -1,6 +1,6 @@
 //! The benchmarks: ours beside a peer, interleaved rounds in one run, the median of the per-round ratios
 //! with their range. Arguments name the tables that are wanted: `reads`, `jobs`, `latency`, `fleet`,
-//! `engines`, `footprint`.
+//! `engines`, `events`, `footprint`.
 //!
 //! Absolute numbers are of this machine at this minute and are only printed beside them.
 
@@ -8,6 +8,8 @@
 mod crew;
 #[path = "../bench/engines.rs"]
 mod engines;
+#[path = "../bench/events.rs"]
+mod events;
 #[path = "../bench/fleet.rs"]
 mod fleet;
 #[path = "../bench/footprint.rs"]
@@ -38,6 +40,8 @@ enum Table {
     Fleet,
     /// Twenty servers by plain Terraform and by both engines
     Engines,
+    /// Ten thousand followers of live events
+    Events,
     /// Memory and start of the processes
     Footprint,
 }
@@ -82,6 +86,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if args.wants(Table::Engines) {
         engines::run(&args.size).await?;
+    }
+    if args.wants(Table::Events) {
+        events::run(&args.size).await?;
     }
     if args.wants(Table::Footprint) {
         footprint::run().await?;

@@ -1,0 +1,177 @@
+//! What the api's connections are bound to: TLS, time and number.
+
+use anyhow::{Context, ensure};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tpm_bootstrap::Service;
+use tpm_bootstrap::embed::settings;
+use tpm_test_support::Stack;
+
+/// How long something may take before it counts as stuck.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Writes a new certificate for this machine; its PEM.
+fn certificate(folder: &Path) -> anyhow::Result<String> {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;
+    // The key first: it is the certificate that is looked at last.
+    std::fs::write(folder.join("key.pem"), signing_key.serialize_pem())?;
+    std::fs::write(folder.join("cert.pem"), cert.pem())?;
+    Ok(cert.pem())
+}
+
+fn trusting(pem: &str) -> anyhow::Result<reqwest::Client> {
+    let root = reqwest::Certificate::from_pem(pem.as_bytes())?;
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([root])
+        .build()?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_speaks_tls_and_takes_up_a_new_certificate() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let first = certificate(folder.path())?;
+    let stack = Stack::builder().start().await?;
+    let mut environment = stack.environment.clone();
+    for (key, file) in [("CERTIFICATE", "cert.pem"), ("KEY", "key.pem")] {
+        let file = folder.path().join(file).display().to_string();
+        environment.insert(format!("TPM__API__TLS_{key}"), file);
+    }
+    let empty = tempfile::Builder::new().suffix(".toml").tempfile()?;
+    let settings = settings::load_from(Some(empty.path()), environment)?;
+    let api = Service::open(settings).await?.api().await?;
+    let base = api.url().to_owned();
+    ensure!(base.starts_with("https://"), "{base}");
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(api.serve(stop.clone()));
+    let alive = format!("{base}/healthz");
+    let answer = trusting(&first)?.get(&alive).send().await?;
+    ensure!(answer.status() == 200 && answer.version() == reqwest::Version::HTTP_2);
+    let told = &answer.headers()["strict-transport-security"];
+    ensure!(told == "max-age=31536000", "{told:?}");
+    // The cookie of a session is for HTTPS alone.
+    let body = serde_json::json!({ "username": "admin", "password": tpm_test_support::PASSWORD });
+    let login = trusting(&first)?
+        .post(format!("{base}/api/auth/login"))
+        .json(&body);
+    let login = login.send().await?;
+    let cookies = login.headers().get_all("set-cookie");
+    ensure!(
+        login.status() == 200
+            && cookies
+                .iter()
+                .all(|it| it.to_str().is_ok_and(|it| it.contains("Secure")))
+    );
+    // Not without TLS, and not with a certificate that nobody knows.
+    let plain = reqwest::Client::builder().no_proxy().build()?;
+    ensure!(
+        plain
+            .get(alive.replace("https", "http"))
+            .send()
+            .await
+            .is_err()
+    );
+    ensure!(plain.get(&alive).send().await.is_err());
+
+    // A broken file changes nothing; a good one is taken up.
+    std::fs::write(folder.path().join("cert.pem"), "no certificate")?;
+    ensure!(trusting(&first)?.get(&alive).send().await?.status() == 200);
+    let second = certificate(folder.path())?;
+    let since = Instant::now();
+    while trusting(&second)?.get(&alive).send().await.is_err() {
+        ensure!(
+            since.elapsed() < STUCK,
+            "the new certificate is not taken up"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    ensure!(trusting(&first)?.get(&alive).send().await.is_err());
+    stop.cancel();
+    serving.await??;
+    stack.stop().await
+}
+
+/// Reads until the other end closes; what came.
+async fn rest(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(STUCK, stream.read_to_end(&mut all));
+    // A reset is an end, too.
+    let _ = read.await.context("the connection stays open")?;
+    Ok(all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_slowly_or_too_often_is_cut_off() -> anyhow::Result<()> {
+    let stack = Stack::builder()
+        .set("API__HEADER_TIMEOUT_SECS", 1)
+        .set("API__MAX_CONNECTIONS", 8)
+        .start()
+        .await?;
+    let api = stack.service.api().await?;
+    let address = api.url().trim_start_matches("http://").to_owned();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(api.serve(stop.clone()));
+    // Nothing, half a head, and half of a second head after a first request.
+    for (before, half) in [
+        ("", ""),
+        ("", "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /healthz HTTP/1.1\r\n",
+        ),
+    ] {
+        let mut slow = TcpStream::connect(&address).await?;
+        slow.write_all(before.as_bytes()).await?;
+        if !before.is_empty() {
+            let mut head = [0; 12];
+            slow.read_exact(&mut head).await?;
+            ensure!(head == *b"HTTP/1.1 200", "{head:?}");
+        }
+        slow.write_all(half.as_bytes()).await?;
+        rest(&mut slow)
+            .await
+            .with_context(|| format!("{before}{half}"))?;
+    }
+    // As many as there are places stay; one more is closed without a word, and the others go on.
+    let mut open = Vec::new();
+    for n in 0..8 {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await?;
+        let mut head = [0; 12];
+        stream
+            .read_exact(&mut head)
+            .await
+            .with_context(|| n.to_string())?;
+        open.push(stream);
+    }
+    let mut more = TcpStream::connect(&address).await?;
+    more.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .ok();
+    ensure!(
+        rest(&mut more).await?.is_empty(),
+        "one too many was answered"
+    );
+    drop(open);
+    let since = Instant::now();
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    while client
+        .get(format!("http://{address}/healthz"))
+        .send()
+        .await
+        .is_err()
+    {
+        ensure!(since.elapsed() < STUCK, "places are not given back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    serving.await??;
+    stack.stop().await
+}
