@@ -13,6 +13,8 @@ use std::path::PathBuf;
 /// Where the service listens unless told otherwise.
 const BASE: &str = "http://127.0.0.1:5000";
 const SCHEMA: &str = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json";
+/// Sent first: everything else needs its session.
+const FIRST: &str = "login";
 /// Sent last: everything after it would be refused.
 const LAST: &str = "logout";
 
@@ -20,7 +22,7 @@ const LAST: &str = "logout";
 const KEEP_NUMBERS: &[&str] = &[
     "let body = {};",
     "try { body = pm.response.json(); } catch (error) { /* no JSON */ }",
-    "for (const name of ['server_id', 'task_id', 'project_id', 'network_id']) {",
+    "for (const name of ['server_id', 'task_id', 'project_id', 'network_id', 'user_id', 'key_id']) {",
     "  if (body && body[name]) pm.collectionVariables.set(name, String(body[name]));",
     "}",
 ];
@@ -74,7 +76,15 @@ fn operations(document: &Value) -> Vec<Operation<'_>> {
         }
     }
     // What makes comes before what reads, and what removes comes last.
-    all.sort_by_key(|one| (one.turn(), one.path.to_owned(), one.method.to_owned()));
+    all.sort_by_key(|one| {
+        let later = one.id() != FIRST;
+        (
+            later,
+            one.turn(),
+            one.path.to_owned(),
+            one.method.to_owned(),
+        )
+    });
     all
 }
 

@@ -41,6 +41,11 @@ struct Shared {
 }
 
 impl Shared {
+    fn note(&self, id: i64) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(id, Instant::now());
+    }
+
     fn written_at(&self, id: i64) -> Option<Instant> {
         let written = self.written.lock();
         written
@@ -76,7 +81,7 @@ struct Noted {
 
 /// Follows until the last event; the first event has the number `first`.
 async fn follow(shared: Arc<Shared>, n: usize, first: i64) -> anyhow::Result<Noted> {
-    let restless = n % RESTLESS == 0;
+    let restless = n.is_multiple_of(RESTLESS);
     let (mut api, mut place, mut expected) = (n % 2, String::new(), first);
     let mut noted = Noted::default();
     let mut lines = connect(&shared, api, &place).await?;
@@ -157,12 +162,7 @@ async fn write(store: &dyn Store, shared: &Shared, id: i64) -> anyhow::Result<()
         task: None,
     })
     .await?;
-    let mut written = shared
-        .written
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    written.insert(id, Instant::now());
-    drop(written);
+    shared.note(id);
     tx.commit().await?;
     Ok(())
 }
