@@ -299,18 +299,12 @@ async fn whatever_comes_is_answered_as_documented() -> anyhow::Result<()> {
         .clone()
         .oneshot(login.body(Body::from(body.to_string()))?)
         .await?;
-    let cookie = answer
-        .headers()
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .next()
-        .context("a cookie")?;
-    let cookie = cookie
-        .to_str()?
-        .split(';')
-        .next()
-        .context("a cookie")?
-        .to_owned();
+    let mut cookies = answer.headers().get_all(header::SET_COOKIE).iter();
+    let cookie = cookies.find_map(|it| {
+        let pair = it.to_str().ok()?.split(';').next()?;
+        pair.starts_with("tpm_session=").then(|| pair.to_owned())
+    });
+    let cookie = cookie.context("a session")?;
     let mut dice = Dice(StdRng::seed_from_u64(seed as u64));
     let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
     for n in 0..requests {
@@ -351,7 +345,7 @@ async fn whatever_comes_is_answered_as_documented() -> anyhow::Result<()> {
             hand(&stack)?.drain().await?;
         }
     }
-    println!("{requests} requests of seed {seed}: {counts:?}");
+    tpm_test_support::say(&format!("{requests} requests of seed {seed}: {counts:?}"));
     let done: usize = counts.range(200..300).map(|(_, count)| count).sum();
     ensure!(done * 10 > requests, "too little goes through: {counts:?}");
     stack.stop().await
