@@ -179,6 +179,8 @@ pub struct Following {
     backlog: VecDeque<Arc<LiveEvent>>,
     /// Whether the feed itself has to be read up to now.
     behind: bool,
+    /// Whether something was missed and has not been told of.
+    missed: bool,
     last: FeedPlace,
 }
 
@@ -217,6 +219,10 @@ impl Following {
                     return Ok(event);
                 }
             }
+            if self.missed {
+                self.start_anew().await?;
+                continue;
+            }
             if self.behind {
                 self.catch_up().await?;
                 continue;
@@ -224,7 +230,7 @@ impl Following {
             match self.receiver.recv().await {
                 Ok(event) if self.takes(&event) => return Ok(event),
                 Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => self.start_anew().await?,
+                Err(broadcast::error::RecvError::Lagged(_)) => self.missed = true,
                 // The use cases are gone, and so is the service.
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
@@ -245,9 +251,16 @@ impl Following {
             reads.feed_after(self.last, PORTION).await?
         };
         match rows {
-            Some(rows) if rows.is_empty() => self.behind = false,
-            Some(rows) => self.backlog = self.app.told(&rows, &mut BTreeMap::new()).await?.into(),
-            None => self.start_anew().await?,
+            Some(rows) => match rows.last() {
+                Some(end) => {
+                    self.backlog = self.app.told(&rows, &mut BTreeMap::new()).await?.into();
+                    if self.backlog.is_empty() {
+                        self.last = end.place;
+                    }
+                }
+                None => self.behind = false,
+            },
+            None => self.missed = true,
         }
         Ok(())
     }
@@ -257,7 +270,7 @@ impl Following {
         let receiver = self.receiver.resubscribe();
         let place = self.app.store().reads().feed_end().await?;
         self.receiver = receiver;
-        self.behind = false;
+        (self.behind, self.missed) = (false, false);
         self.backlog = [LiveEvent::resync(place)].into();
         // So that the event itself is not passed over.
         self.last = FeedPlace {
@@ -300,6 +313,7 @@ impl App {
             receiver,
             backlog,
             behind: !kept,
+            missed: false,
             last,
         })
     }
@@ -336,13 +350,18 @@ impl App {
         let more = rows
             .as_ref()
             .is_none_or(|rows| rows.len() as u64 == PORTION);
-        let events = match rows {
-            Some(rows) => self.told(&rows, bulks).await?,
-            None => vec![LiveEvent::resync(self.store().reads().feed_end().await?)],
+        let (events, end) = match rows {
+            Some(rows) => {
+                let end = rows.last().map_or(at, |row| row.place);
+                (self.told(&rows, bulks).await?, end)
+            }
+            None => {
+                let end = self.store().reads().feed_end().await?;
+                (vec![LiveEvent::resync(end)], end)
+            }
         };
         let mut ring = self.live.ring.lock().await;
         for event in events {
-            ring.at = Some(event.place);
             if matches!(event.thing, LiveThing::Resync) {
                 ring.events.clear();
                 ring.from = event.place;
@@ -356,6 +375,7 @@ impl App {
             // Nobody to hear it is no fault.
             let _ = self.live.sender.send(event);
         }
+        ring.at = Some(end);
         Ok(more)
     }
 
