@@ -8,9 +8,10 @@ use crate::routes::{answered, users};
 use crate::{body, time, wire};
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
+use axum::http::header::SET_COOKIE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -82,15 +83,17 @@ pub(crate) async fn login(
         let begun = state.app.login(attempt).await?;
         let me = state.app.me(&begun.ctx).await?;
         let secure = state.settings.secure_cookie;
-        let jar = CookieJar::new()
-            .add(cookie(begun.token.0, secure))
-            .add(device_cookie(begun.device, secure));
+        // The session comes first: simple clients take the first one.
+        let cookies = AppendHeaders([
+            (SET_COOKIE, cookie(begun.token.0, secure).to_string()),
+            (SET_COOKIE, device_cookie(begun.device, secure).to_string()),
+        ]);
         let body = json!({
             "success": true,
             "message": answer(lang, Answer::LoggedIn),
             "user": wire::user(&me),
         });
-        Ok((jar, Json(body)).into_response())
+        Ok((cookies, Json(body)).into_response())
     };
     answered(lang, result.await)
 }
