@@ -23,7 +23,7 @@ async fn twenty_in_one_bulk() -> anyhow::Result<()> {
         // A clone takes long enough to meet another one.
         .simulator(|config| {
             config.profile = Profile::Realistic;
-            config.time_scale = 0.1;
+            config.time_scale = 0.3;
         })
         .start()
         .await?;
