@@ -34,7 +34,7 @@ impl Rows {
         options
             .max_connections(1)
             .connect_timeout(Duration::from_secs(5))
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(Duration::from_secs(30))
             .sqlx_logging(false);
         Ok(Database::connect(options).await?)
     }

@@ -14,9 +14,9 @@ use std::process::Command;
 const SEED: &str = "1";
 /// Requests for each operation in each phase.
 const EXAMPLES: &str = "20";
-/// Logging out, and giving the admin another password, would end the session that all the others need; events are
-/// answered for as long as somebody reads.
-const NOT_ASKED: [&str; 3] = ["logout", "changeUser", "followEvents"];
+/// These may end the session that all the others need: logging out, ending one that was listed, giving the admin
+/// another password. Events are answered for as long as somebody reads.
+const NOT_ASKED: [&str; 4] = ["logout", "endSession", "changeUser", "followEvents"];
 /// Whether a request that the document allows is accepted depends on the installation too: on its roles, its
 /// bounds, and the room there is.
 const NOT_CHECKED: &str = "positive_data_acceptance";
