@@ -116,9 +116,10 @@ async fn who_sends_slowly_or_too_often_is_cut_off() -> anyhow::Result<()> {
     let address = api.url().trim_start_matches("http://").to_owned();
     let stop = CancellationToken::new();
     let serving = tokio::spawn(api.serve(stop.clone()));
-    // Nothing, half a head, and half of a second head after a first request.
+    // Nothing, nothing more after a first request, half a head, and half of a second one.
     for (before, half) in [
         ("", ""),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", ""),
         ("", "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "),
         (
             "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",

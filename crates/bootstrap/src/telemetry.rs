@@ -103,8 +103,9 @@ impl io::Write for Sink {
     }
 }
 
-fn cut(text: &str, most: usize) -> String {
-    text[..text.floor_char_boundary(most)].to_owned()
+/// What can be stored of a text: PostgreSQL takes no NUL, and one would keep all lines after it waiting.
+fn stored(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].replace('\0', "\u{fffd}")
 }
 
 /// A line, with the fields of the spans it was logged in.
@@ -145,8 +146,8 @@ fn line(at: Timestamp, process: &str, json: &[u8]) -> Option<LogLine> {
         at,
         level,
         process: process.to_owned(),
-        target: target.unwrap_or_default().to_owned(),
-        message: cut(&message, MESSAGE),
+        target: stored(target.unwrap_or_default(), MESSAGE),
+        message: stored(&message, MESSAGE),
         fields: if text.len() > FIELDS {
             r#"{"cut":true}"#.to_owned()
         } else {
@@ -208,6 +209,7 @@ mod tests {
             ("no turn", "tpm_jobs")
         );
         assert_eq!(line.fields, r#"{"task":"t1","what":"look"}"#);
-        assert_eq!(cut("가나다", 4), "가");
+        assert_eq!(stored("가나다", 4), "가");
+        assert_eq!(stored("a\0b", 4), "a\u{fffd}b");
     }
 }

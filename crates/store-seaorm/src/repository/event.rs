@@ -6,7 +6,7 @@ use crate::repository::servers_of;
 use crate::rows;
 use crate::session::Session;
 use async_trait::async_trait;
-use sea_orm::sea_query::{Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{OnConflict, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -16,6 +16,9 @@ use tpm_domain::{Event, Notification, NotificationId, Timestamp, UserId};
 use tpm_store::{
     EventWrites, NotificationQuery, NotificationReads, NotificationView, Page, Result,
 };
+
+/// Marks that are written by one statement.
+const AT_ONCE: usize = 500;
 
 /// Notifications that somebody marked so.
 fn marked(reader: UserId, how: SimpleExpr) -> SelectStatement {
@@ -170,15 +173,25 @@ impl EventWrites for Session<DatabaseTransaction> {
         ids: &[NotificationId],
         read: bool,
     ) -> Result<()> {
-        let read_ms = read.then_some(self.now_ms);
-        for id in ids {
-            self.run(
-                "INSERT INTO notification_marks (user_id, notification_id, read_ms, hidden)
-                 VALUES ($1, $2, $3, FALSE)
-                 ON CONFLICT (user_id, notification_id) DO UPDATE SET read_ms = $3",
-                [reader.0.into(), id.0.into(), read_ms.into()],
-            )
-            .await?;
+        for ids in ids.chunks(AT_ONCE) {
+            let marks = ids.iter().map(|id| notification_marks::ActiveModel {
+                user_id: Set(reader.0),
+                notification_id: Set(id.0),
+                read_ms: Set(read.then_some(self.now_ms)),
+                hidden: Set(false),
+            });
+            let key = [
+                notification_marks::Column::UserId,
+                notification_marks::Column::NotificationId,
+            ];
+            let known = OnConflict::columns(key)
+                .update_column(notification_marks::Column::ReadMs)
+                .to_owned();
+            notification_marks::Entity::insert_many(marks)
+                .on_conflict(known)
+                .exec_without_returning(&self.db)
+                .await
+                .map_err(store_error)?;
         }
         Ok(())
     }
