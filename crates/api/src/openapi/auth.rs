@@ -4,7 +4,8 @@
 
 use super::operation::{Op, id, word};
 use super::servers::Done;
-use super::users::{Language, PermissionWord, User, UserRole, user_example};
+use super::shapes::joined;
+use super::users::{Language, PermissionWord, User, user_example};
 use super::words::words;
 use serde_json::{Value, json};
 use tpm_messages::{Answer, Lang, answer};
@@ -39,32 +40,16 @@ struct LoggedIn {
     user: User,
 }
 
-/// The person of the request.
+/// What the request adds to its person.
 #[derive(ToSchema)]
-struct Me {
-    /// The person's number.
-    id: i64,
-    /// The name the person logs in with.
-    username: String,
-    /// The role everywhere, or else the first one; `null` when there is none.
-    role: Option<String>,
-    /// Every role, and where the person has it.
-    roles: Vec<UserRole>,
-    /// Always `false`: who is kept out does not get this far.
-    disabled: bool,
-    /// The language the person reads when a request does not say; `null` for the default.
-    language: Option<Language>,
-    /// RFC 3339, UTC, to the second.
-    #[schema(format = "date-time")]
-    created_at: String,
-    /// RFC 3339, UTC, to the second.
-    #[schema(format = "date-time")]
-    updated_at: String,
+struct KnownPerson {
     /// What the person may do everywhere, within what the key allows that was used.
     permissions: Vec<PermissionWord>,
     /// By what.
     known_by: KnownBy,
 }
+
+joined!(Me, "The person of the request.", User, KnownPerson);
 
 /// What the person changes of themselves.
 #[derive(ToSchema)]
