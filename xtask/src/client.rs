@@ -47,9 +47,9 @@ impl Client {
         Ok(client)
     }
 
-    /// What the session is known by, as a `Cookie` header.
-    pub(crate) fn cookie(&self) -> &str {
-        &self.cookie
+    /// The session's cookie: its name and its value.
+    pub(crate) fn session(&self) -> Option<(&str, &str)> {
+        self.cookie.split("; ").next()?.split_once('=')
     }
 
     /// # Errors

@@ -14,6 +14,8 @@ use std::process::Command;
 const SEED: &str = "1";
 /// Requests for each operation in each phase.
 const EXAMPLES: &str = "20";
+/// Tells it which of the document's ways of being known the session is, so that it knows where it leaves it out.
+const CONFIG: &str = "tests/peers/schemathesis/schemathesis.toml";
 /// These may end the session that all the others need: logging out, ending one that was listed, giving the admin
 /// another password. Events are answered for as long as somebody reads.
 const NOT_ASKED: [&str; 4] = ["logout", "endSession", "changeUser", "followEvents"];
@@ -72,8 +74,13 @@ fn tried(program: &Path, url: &str, plan: &Plan) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     // It writes what it remembers where it stands.
     command.current_dir(&plan.folder);
+    command
+        .arg("--config-file")
+        .arg(workspace::root().join(CONFIG));
     command.args(["run", &format!("{url}/api/openapi.json")]);
-    command.args(["--header", &format!("Cookie: {}", client.cookie())]);
+    let (name, session) = client.session().context("a session")?;
+    anyhow::ensure!(name == "tpm_session", "the session is called {name}");
+    command.env("TPM_SESSION", session);
     for operation in NOT_ASKED {
         command.args(["--exclude-operation-id", operation]);
     }

@@ -180,9 +180,10 @@ pub(crate) async fn end_session(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path(id): Path<String>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
+        body::nothing(body)?;
         let id: String = id.chars().take(64).collect();
         state.app.end_session(&ctx, &id).await?;
         Ok::<_, Fault>(Json(users::done(answer(lang, Answer::Deleted))).into_response())
@@ -229,9 +230,10 @@ pub(crate) async fn delete_key(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path(text): Path<String>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
+        body::nothing(body)?;
         let shown: String = text.chars().take(64).collect();
         let missing = |_| Fault::from(Error::not_found(ResourceKind::Key, shown));
         let id = text.parse().map(KeyId).map_err(missing)?;

@@ -73,9 +73,10 @@ pub(crate) async fn delete_one(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path(text): Path<String>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
+        body::nothing(body)?;
         state.app.delete_user(&ctx, id(&text)?).await?;
         Ok(Json(done(answer(lang, Answer::Deleted))).into_response())
     };
@@ -135,9 +136,10 @@ pub(crate) async fn delete_role(
     State(state): State<ApiState>,
     Reader(lang): Reader,
     Path(name): Path<String>,
-    Asked(ctx, _): Asked,
+    Asked(ctx, body): Asked,
 ) -> Response {
     let result = async {
+        body::nothing(body)?;
         let name: String = name.chars().take(64).collect();
         state.app.delete_role(&ctx, &name).await?;
         Ok(Json(done(answer(lang, Answer::Deleted))).into_response())
