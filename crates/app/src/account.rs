@@ -23,6 +23,8 @@ const FREE_PER_ACCOUNT: u32 = 5;
 const FREE_PER_ADDRESS: u32 = 20;
 /// Longest wait between two guesses.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// Wrong guesses are forgotten when nobody guessed for this long.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// What is kept of a client's name for itself.
 const MAX_AGENT: usize = 200;
 /// Longest password that is looked at; hashing more would only cost.
@@ -105,7 +107,7 @@ fn wait_after(failures: u32, free: u32) -> Duration {
     }
 }
 
-/// Under what wrong guesses are noted, and how many of each are free. A device that the person has logged in
+/// Under what wrong guesses are noted, and how many of each are free: first what a right one clears. A device that the person has logged in
 /// with before is counted by itself: whoever guesses elsewhere cannot lock the person out.
 fn guesses(username: &str, address: &str, device: Option<&str>) -> Vec<(String, u32)> {
     match device {
@@ -149,7 +151,8 @@ impl App {
         let now = self.now();
         let token = SessionToken(self.random_hex(32));
         let tx = self.store().begin().await?;
-        for (key, _) in &guesses {
+        // The address is not cleared: whoever has an account here could try others for ever.
+        if let Some((key, _)) = guesses.first() {
             tx.set_throttle(key, Throttle::default()).await?;
         }
         let begun = Timestamp(now.0 - millis(SESSION_ABSOLUTE));
@@ -220,6 +223,8 @@ impl App {
     pub(crate) async fn note_wrong_guess(&self, keys: &[(String, u32)]) -> Result<()> {
         let now = self.now();
         let tx = self.store().begin().await?;
+        tx.sweep_throttles(Timestamp(now.0 - millis(FORGOTTEN_AFTER)))
+            .await?;
         for (key, free) in keys {
             let failures = tx.throttle(key).await?.failures.saturating_add(1);
             let not_before_ms = now.plus(wait_after(failures, *free)).0;

@@ -183,4 +183,6 @@ pub trait AccountWrites: Send + Sync {
     async fn delete_api_key(&self, user: UserId, id: KeyId) -> Result<bool>;
     /// Notes wrong guesses under a key; zero failures forget the key.
     async fn set_throttle(&self, key: &str, throttle: Throttle) -> Result<()>;
+    /// Forgets the wrong guesses of all keys under which a guess counted again before this moment; how many.
+    async fn sweep_throttles(&self, before: Timestamp) -> Result<u64>;
 }

@@ -4,6 +4,7 @@ mod audit;
 mod keys;
 mod matrix;
 mod people;
+mod timing;
 
 use super::fleet::is;
 use anyhow::Context;

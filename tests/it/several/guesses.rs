@@ -24,6 +24,29 @@ async fn second_address(stack: &Stack) -> anyhow::Result<u16> {
     Ok(guess(0, "198.51.100.8").await?.status().as_u16())
 }
 
+/// Whoever has an account cannot try others for ever by logging in to it in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_does_not_clear_its_address() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    person(&stack, "mallory", json!(["viewer"])).await?;
+    let log_in = async |name: &str, password: &str| -> anyhow::Result<u16> {
+        let client = Client::new(stack.client.base())?;
+        let body = json!({ "username": name, "password": password });
+        Ok(client.post("/api/auth/login", &body).await?.status)
+    };
+    for n in 0..GUESSES {
+        let status = log_in(&format!("u{n}"), "nonsense").await?;
+        if status == 429 {
+            return stack.stop().await;
+        }
+        ensure!(status == 401, "{status}");
+        if n % 5 == 4 {
+            ensure!(log_in("mallory", "seven green bicycles").await? == 200);
+        }
+    }
+    anyhow::bail!("never slowed down")
+}
+
 /// Somebody who guesses makes everybody wait who was not there before, and nobody else: not the person, on a
 /// device the person has logged in with.
 #[tokio::test(flavor = "multi_thread")]

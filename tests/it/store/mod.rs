@@ -344,6 +344,15 @@ async fn sessions_and_throttles() -> anyhow::Result<()> {
                 }
         );
         let tx = store.begin().await?;
+        ensure!(tx.sweep_throttles(tpm_domain::Timestamp(78)).await? == 0);
+        let old = Throttle {
+            failures: 1,
+            not_before_ms: 77,
+        };
+        tx.set_throttle("ip:2", old).await?;
+        ensure!(tx.sweep_throttles(tpm_domain::Timestamp(78)).await? == 1);
+        ensure!(tx.throttle("ip:2").await? == Throttle::default());
+        ensure!(tx.throttle("ip:1").await?.failures == 4);
         tx.set_throttle("ip:1", Throttle::default()).await?;
         let later = tpm_domain::Timestamp(session.created_at.0 + 1);
         ensure!(tx.sweep_sessions(tpm_domain::Timestamp(0), later).await? == 1);

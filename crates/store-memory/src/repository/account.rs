@@ -273,6 +273,15 @@ impl AccountWrites for Db<Transaction> {
         })
     }
 
+    async fn sweep_throttles(&self, before: Timestamp) -> Result<u64> {
+        self.0.change(|tables| {
+            let gone = tables
+                .throttles
+                .retain(|_, row| row.not_before_ms >= before.0);
+            Ok(gone as u64)
+        })
+    }
+
     async fn set_throttle(&self, key: &str, throttle: Throttle) -> Result<()> {
         self.0.change(|tables| {
             if throttle.failures == 0 {

@@ -301,6 +301,16 @@ impl AccountWrites for Db<DatabaseTransaction> {
         Ok(done.rows_affected())
     }
 
+    async fn sweep_throttles(&self, before: Timestamp) -> Result<u64> {
+        let done = self
+            .run(
+                "DELETE FROM login_throttle WHERE not_before_ms < $1",
+                [before.0.into()],
+            )
+            .await?;
+        Ok(done.rows_affected())
+    }
+
     async fn set_throttle(&self, key: &str, throttle: Throttle) -> Result<()> {
         if throttle.failures == 0 {
             return self
