@@ -14,6 +14,7 @@ mod network;
 mod notification;
 mod policy;
 mod project;
+mod role;
 mod server;
 mod system;
 mod task;

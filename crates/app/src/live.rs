@@ -5,17 +5,20 @@
 //! goes on from there, at whichever process; who falls behind, or was away for too long, is told to look at
 //! everything anew. A slow follower holds up nobody.
 
-use crate::{App, AppError, Ctx, Result, ServerView};
+mod read;
+mod sight;
+
+use crate::{App, Ctx, Result, ServerView};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use read::thing;
+use sight::{Reader, Sight};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, broadcast};
-use tpm_domain::{
-    Actor, Error, Notification, Permission, ProjectId, Reach, ServerId, Task, TaskId, UserId,
-};
-use tpm_store::{Changed, FeedPlace, FeedRow, Reads, TaskQuery};
+use tpm_domain::{Notification, ProjectId, ServerId, Task, TaskId};
+use tpm_store::{Changed, FeedPlace, FeedRow};
 
 /// The feed is looked at this often while anybody follows.
 const EVERY: Duration = Duration::from_millis(50);
@@ -25,8 +28,6 @@ const AFTER_FAULT: Duration = Duration::from_secs(1);
 const PORTION: u64 = 500;
 /// Events that are kept for who comes back, and how far a follower may fall behind.
 const KEPT: usize = 4096;
-/// Bulks whose projects are remembered.
-const BULKS: usize = 1024;
 
 /// What changed, as it stands now.
 #[derive(Clone, Debug)]
@@ -80,65 +81,6 @@ impl LiveEvent {
 
     fn resync(place: FeedPlace) -> Arc<Self> {
         Self::new(place, LiveThing::Resync, Sight::default())
-    }
-}
-
-/// Who may see a thing: who may see these projects; of what belongs to none, whoever asked for it.
-#[derive(Clone, Debug, Default)]
-struct Sight {
-    projects: BTreeSet<ProjectId>,
-    asked_by: Option<UserId>,
-}
-
-impl Sight {
-    fn of(project: Option<ProjectId>) -> Self {
-        Self {
-            projects: project.into_iter().collect(),
-            asked_by: None,
-        }
-    }
-
-    fn is_open_to(&self, reach: &Reach, person: UserId) -> bool {
-        let Some(bound) = reach.bound() else {
-            return true;
-        };
-        let theirs = self.projects.is_empty() && self.asked_by == Some(person);
-        !bound.is_empty() && (theirs || !self.projects.is_disjoint(bound))
-    }
-}
-
-/// What a follower may see.
-#[derive(Clone, Debug)]
-struct Reader {
-    person: UserId,
-    servers: Reach,
-    tasks: Reach,
-    notifications: Reach,
-}
-
-impl Reader {
-    fn new(actor: &Actor) -> Result<Self> {
-        let reader = Self {
-            person: actor.id,
-            servers: actor.reach(Permission::ReadServers),
-            tasks: actor.reach(Permission::ReadTasks),
-            notifications: actor.reach(Permission::ReadNotifications),
-        };
-        let all = [&reader.servers, &reader.tasks, &reader.notifications];
-        if all.iter().all(|reach| reach.is_nothing()) {
-            return Err(AppError::Refused(Error::Forbidden));
-        }
-        Ok(reader)
-    }
-
-    fn sees(&self, event: &LiveEvent) -> bool {
-        let reach = match event.thing {
-            LiveThing::Server(_) | LiveThing::ServerGone(_) => &self.servers,
-            LiveThing::Task(_) => &self.tasks,
-            LiveThing::Notification(_) => &self.notifications,
-            LiveThing::Resync => return true,
-        };
-        event.sight.is_open_to(reach, self.person)
     }
 }
 
@@ -402,117 +344,5 @@ impl App {
             }
         }
         Ok(events)
-    }
-}
-
-async fn project_of(
-    reads: &(dyn Reads + Send + Sync),
-    server: Option<ServerId>,
-) -> Result<Option<ProjectId>> {
-    let Some(id) = server else {
-        return Ok(None);
-    };
-    Ok(reads.server_ever(id).await?.map(|server| server.project))
-}
-
-async fn thing(
-    reads: &(dyn Reads + Send + Sync),
-    changed: Changed,
-    names: &mut BTreeMap<ProjectId, String>,
-    bulks: &mut BTreeMap<TaskId, Sight>,
-) -> Result<Option<(LiveThing, Sight)>> {
-    Ok(match changed {
-        Changed::Server(id) => {
-            let project = project_of(reads, Some(id)).await?;
-            let thing = match reads.server(id).await? {
-                Some(server) => {
-                    let project = match names.get(&server.project) {
-                        Some(name) => name.clone(),
-                        None => {
-                            let found = reads.project(server.project).await?;
-                            let name = found.map(|it| it.name.to_string()).unwrap_or_default();
-                            names.entry(server.project).or_insert(name).clone()
-                        }
-                    };
-                    LiveThing::Server(Box::new(ServerView {
-                        server,
-                        project,
-                        task: None,
-                    }))
-                }
-                None => LiveThing::ServerGone(id),
-            };
-            Some((thing, Sight::of(project)))
-        }
-        Changed::Task(id) => match reads.task_by_id(id).await? {
-            Some(task) => {
-                let sight = sight_of(reads, &task, bulks).await?;
-                Some((LiveThing::Task(Box::new(task)), sight))
-            }
-            None => None,
-        },
-        Changed::Notification(id) => match reads.notification(id).await? {
-            Some(found) => {
-                let project = project_of(reads, found.event.server).await?;
-                let thing = LiveThing::Notification(Box::new(found));
-                Some((thing, Sight::of(project)))
-            }
-            None => None,
-        },
-    })
-}
-
-/// As for who asks for the task itself: a bulk is seen by who sees one of its servers.
-async fn sight_of(
-    reads: &(dyn Reads + Send + Sync),
-    task: &Task,
-    bulks: &mut BTreeMap<TaskId, Sight>,
-) -> Result<Sight> {
-    if let Some(sight) = bulks.get(&task.id) {
-        return Ok(sight.clone());
-    }
-    let mut sight = Sight::of(project_of(reads, task.server).await?);
-    sight.asked_by = Some(task.requested_by);
-    if task.kind.is_bulk() {
-        // What a bulk consists of does not change.
-        let query = TaskQuery {
-            parent: Some(task.id),
-            ..TaskQuery::default()
-        };
-        for child in reads.tasks(&query).await?.items {
-            sight
-                .projects
-                .extend(project_of(reads, child.server).await?);
-        }
-        if bulks.len() == BULKS {
-            bulks.pop_first();
-        }
-        bulks.insert(task.id, sight.clone());
-    }
-    Ok(sight)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_belongs_to_no_project_is_seen_by_who_asked_for_it() {
-        let mine = Reach::Projects([ProjectId(1)].into());
-        let (me, other) = (UserId(1), UserId(2));
-        let unborn = Sight {
-            projects: BTreeSet::new(),
-            asked_by: Some(me),
-        };
-        assert!(unborn.is_open_to(&mine, me) && !unborn.is_open_to(&mine, other));
-        assert!(unborn.is_open_to(&Reach::Everywhere, other));
-        let theirs = Sight {
-            projects: [ProjectId(2)].into(),
-            asked_by: Some(me),
-        };
-        assert!(!theirs.is_open_to(&mine, me) && theirs.is_open_to(&Reach::Everywhere, me));
-        let nothing = Reach::Projects(BTreeSet::new());
-        assert!(!unborn.is_open_to(&nothing, me));
-        assert!(Sight::of(Some(ProjectId(1))).is_open_to(&mine, other));
     }
 }

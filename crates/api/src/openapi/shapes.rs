@@ -24,11 +24,11 @@ pub(super) fn with_fields_of(
 macro_rules! joined {
     ($name:ident, $text:expr, $first:ty, $second:ty) => {
         #[doc = $text]
-        struct $name;
+        pub(crate) struct $name;
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                super::shapes::with_fields_of(
+                $crate::openapi::shapes::with_fields_of(
                     $text,
                     <$first as utoipa::PartialSchema>::schema(),
                     <$second as utoipa::PartialSchema>::schema(),
