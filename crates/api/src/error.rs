@@ -81,6 +81,11 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             "CLUSTER_UNSEEN",
             Some(*retry_after_secs),
         ),
+        Error::ClusterUnreachable { retry_after_secs } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "PROXMOX_UNREACHABLE",
+            Some(*retry_after_secs),
+        ),
         Error::Overloaded { retry_after_secs } => (
             StatusCode::SERVICE_UNAVAILABLE,
             "OVERLOADED",
@@ -108,6 +113,7 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::BuiltIn => "BUILT_IN",
         Conflict::RoleInUse { .. } => "ROLE_IN_USE",
         Conflict::NothingToRetry => "NOTHING_TO_RETRY",
+        Conflict::NotRenderable { .. } => "NOT_RENDERABLE",
         Conflict::LabelTaken { .. } => "NAME_TAKEN",
         Conflict::NetworkOverlaps { .. } => "NETWORK_OVERLAPS",
         Conflict::NetworkInUse { .. } => "NETWORK_IN_USE",
@@ -179,6 +185,7 @@ fn details(lang: Lang, error: &Error) -> Value {
         | Error::RateLimited { retry_after_secs }
         | Error::Unavailable { retry_after_secs }
         | Error::ClusterUnseen { retry_after_secs }
+        | Error::ClusterUnreachable { retry_after_secs }
         | Error::Overloaded { retry_after_secs } => {
             json!({ "retry_after_secs": retry_after_secs })
         }
@@ -217,6 +224,7 @@ fn details(lang: Lang, error: &Error) -> Value {
                 json!({ "project": project, "bounds": bounds })
             }
             Conflict::NothingToRetry | Conflict::LastAdmin | Conflict::BuiltIn => json!({}),
+            Conflict::NotRenderable { why } => json!({ "reason": why }),
             Conflict::RoleInUse { users } => json!({ "users": users }),
             Conflict::LabelTaken { name } => json!({ "field": "name", "name": name }),
             Conflict::NetworkOverlaps { network } => {

@@ -23,7 +23,7 @@ use tpm_app::{App, AppParts, ServiceProbe, SettingValue, SettingView};
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_provisioner::Provisioner;
-use tpm_provisioner_terraform::{StateRoom, TerraformCode};
+use tpm_provisioner_terraform::{Renderer, StateRoom, TerraformCode};
 use tpm_pve_client::Client;
 use tpm_settings::{Settings, Shown, ShownValue};
 use tpm_store::Store;
@@ -41,6 +41,8 @@ pub struct Service {
     engines: BTreeMap<String, Arc<dyn Provisioner>>,
     client: Option<Client>,
     room: StateRoom,
+    /// Tells guests as code, where there is a cluster.
+    renderer: Option<Renderer>,
     logs: life::Given,
 }
 
@@ -67,17 +69,19 @@ impl Service {
         let store = Arc::new(store);
         let room = terraform::room(&settings, store.clone())?;
         let mut engines: BTreeMap<String, Arc<dyn Provisioner>> = BTreeMap::new();
+        let mut renderer = None;
         let client = engine::client(&settings)?;
         if let Some(client) = &client {
             let instance = store.instance_id().await?;
             let direct = engine::direct(&settings, client.clone(), &instance)?;
             let direct: Arc<dyn Provisioner> = Arc::new(direct);
             engines.insert(direct.name().to_owned(), Arc::clone(&direct));
-            let room = room.clone();
-            let terraform = terraform::engine(&settings, direct, client.clone(), &instance, room)?;
+            let of_guests = terraform::renderer(&settings, direct, client.clone(), &instance)?;
+            let terraform = terraform::engine(&settings, of_guests.clone(), room.clone())?;
             if let Some(terraform) = terraform {
                 engines.insert(terraform.name().to_owned(), Arc::new(terraform));
             }
+            renderer = Some(of_guests);
         }
         Ok(Self {
             settings,
@@ -85,6 +89,7 @@ impl Service {
             engines,
             client,
             room,
+            renderer,
             logs: life::Given::default(),
         })
     }
@@ -151,7 +156,10 @@ impl Service {
                 Arc::new(NotConfigured("grafana")),
                 Arc::new(NotConfigured("vault")),
             ],
-            code: Some(Arc::new(TerraformCode::new(self.room.clone()))),
+            code: Some(Arc::new(TerraformCode::new(
+                self.room.clone(),
+                self.renderer.clone(),
+            ))),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             settings: self.settings.shown.iter().map(setting).collect(),
             audit_key: audit_key(&self.settings)?,

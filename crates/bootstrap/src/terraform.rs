@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tpm_provisioner::{MarkSigner, Provisioner};
 use tpm_provisioner_terraform::{
-    ProviderLogin, RoleCode, Seal, StateRoom, TerraformProvisioner, TerraformSettings,
+    GuestSettings, ProviderLogin, Renderer, RoleCode, Seal, StateRoom, TerraformProvisioner,
+    TerraformSettings,
 };
 use tpm_pve_client::Client;
 use tpm_settings::{CloneMode, Settings, TerraformMode};
@@ -46,12 +47,38 @@ pub(crate) fn room(
     Ok(StateRoom::new(store, seal))
 }
 
-/// The engine beside `direct`, which does for it what is not Terraform's; `None` without the program.
-pub(crate) fn engine(
+/// What tells guests of that cluster as code.
+pub(crate) fn renderer(
     settings: &Settings,
     direct: Arc<dyn Provisioner>,
     client: Client,
     instance: &str,
+) -> anyhow::Result<Renderer> {
+    let roles = settings.roles.iter().map(|(name, role)| {
+        let code = RoleCode {
+            user: role.user.clone(),
+            ssh_keys: role.ssh_keys.clone(),
+            tags: role.tags.clone(),
+        };
+        (name.clone(), code)
+    });
+    let dns = settings.network.dns.iter();
+    let dns = dns.map(|ip| ip.parse().context("network.dns"));
+    let search_domain = &settings.network.search_domain;
+    let guests = GuestSettings {
+        roles: roles.collect(),
+        full_clone: settings.proxmox.clone_mode == CloneMode::Full,
+        dns: dns.collect::<anyhow::Result<_>>()?,
+        search_domain: (!search_domain.is_empty()).then(|| search_domain.clone()),
+    };
+    let signer = MarkSigner::new(instance, &mark_key(settings)?)?;
+    Ok(Renderer::new(direct, client, signer, guests))
+}
+
+/// The engine on the renderer's cluster; `None` without the program.
+pub(crate) fn engine(
+    settings: &Settings,
+    renderer: Renderer,
     room: StateRoom,
 ) -> anyhow::Result<Option<TerraformProvisioner>> {
     let Some(binary) = program(settings)? else {
@@ -70,16 +97,6 @@ pub(crate) fn engine(
             secret: proxmox.token_secret.clone(),
         }
     };
-    let roles = settings.roles.iter().map(|(name, role)| {
-        let code = RoleCode {
-            user: role.user.clone(),
-            ssh_keys: role.ssh_keys.clone(),
-            tags: role.tags.clone(),
-        };
-        (name.clone(), code)
-    });
-    let dns = settings.network.dns.iter();
-    let dns = dns.map(|ip| ip.parse().context("network.dns"));
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let ca_file = std::path::absolute(&proxmox.ca_file).context("proxmox.ca_file")?;
     let terraform_settings = TerraformSettings {
@@ -93,16 +110,9 @@ pub(crate) fn engine(
         endpoints: proxmox.endpoints.clone(),
         login,
         ca_file,
-        roles: roles.collect(),
-        full_clone: proxmox.clone_mode == CloneMode::Full,
-        dns: dns.collect::<anyhow::Result<_>>()?,
-        search_domain: some(&settings.network.search_domain),
     };
-    let signer = MarkSigner::new(instance, &mark_key(settings)?)?;
     Ok(Some(TerraformProvisioner::new(
-        direct,
-        client,
-        signer,
+        renderer,
         room,
         terraform_settings,
     )))

@@ -241,6 +241,11 @@ pub enum Conflict {
         /// That task.
         task: TaskToken,
     },
+    /// The server's guest cannot be told as Terraform code.
+    NotRenderable {
+        /// Why.
+        why: String,
+    },
     /// The server's state does not allow it.
     WrongState {
         /// The state it is in, as on the wire.
@@ -323,6 +328,11 @@ pub enum Error {
         /// Seconds until it is worth trying again.
         retry_after_secs: u64,
     },
+    /// The cluster does not answer.
+    ClusterUnreachable {
+        /// Seconds until it is worth trying again.
+        retry_after_secs: u64,
+    },
     /// Too many requests wait to reserve; nothing was reserved for this one.
     Overloaded {
         /// Seconds until it is worth trying again.
@@ -358,6 +368,7 @@ impl fmt::Display for Error {
             Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),
             Self::Unavailable { .. } => f.write_str("store unavailable"),
             Self::ClusterUnseen { .. } => f.write_str("cluster not seen lately"),
+            Self::ClusterUnreachable { .. } => f.write_str("the cluster does not answer"),
             Self::Overloaded { .. } => f.write_str("too many requests wait to reserve"),
             Self::KeyReused => f.write_str("idempotency key used for another request"),
             Self::StorageFull => f.write_str("storage full"),

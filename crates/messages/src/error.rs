@@ -265,6 +265,12 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         (Lang::En, Conflict::ServerBusy { task }) => {
             format!("another task ({task}) is at work on the server")
         }
+        (Lang::Ko, Conflict::NotRenderable { why }) => {
+            format!("게스트를 Terraform 코드로 나타낼 수 없습니다: {why}")
+        }
+        (Lang::En, Conflict::NotRenderable { why }) => {
+            format!("the guest cannot be told as Terraform code: {why}")
+        }
         (Lang::Ko, Conflict::WrongState { state }) => {
             format!("서버가 {state} 상태이므로 요청을 수행할 수 없습니다")
         }
@@ -329,6 +335,14 @@ pub fn error(lang: Lang, error: &Error) -> String {
             ),
             Lang::En => format!(
                 "no worker saw the cluster lately, so no room can be reserved on it; try again in {retry_after_secs} seconds"
+            ),
+        },
+        Error::ClusterUnreachable { retry_after_secs } => match lang {
+            Lang::Ko => format!(
+                "Proxmox VE 클러스터가 응답하지 않습니다. {retry_after_secs}초 후에 다시 시도하십시오"
+            ),
+            Lang::En => format!(
+                "the Proxmox VE cluster does not answer; try again in {retry_after_secs} seconds"
             ),
         },
         Error::Overloaded { retry_after_secs } => match lang {

@@ -313,10 +313,6 @@ mod tests {
                 password: String::new().into(),
             },
             ca_file: "/nonexistent".into(),
-            roles: BTreeMap::new(),
-            full_clone: false,
-            dns: Vec::new(),
-            search_domain: None,
         }
     }
 

@@ -5,25 +5,55 @@ use crate::plan::StateView;
 use crate::render::{
     IMPORT_FILE, MODULE, MODULE_DIR, ROOT_FILE, VALUES_FILE, Values, import, pretty, root,
 };
+use crate::renderer::Renderer;
 use crate::room::{RoomError, StateRoom};
 use async_trait::async_trait;
 use tpm_domain::{Server, ServerId, TaskToken};
 use tpm_provisioner::{
-    CodeError, CodeFile, OlderState, PlanView, RunLine, ServerCode, StateVersion,
+    CodeError, CodeFile, Fate, OlderState, PlanView, ProvisionError, RunLine, ServerCode,
+    StateVersion,
 };
 use tpm_store::StoreError;
 
 const README: &str = include_str!("../../../terraform/EJECTED.md");
 
-/// Tells of servers that this engine made.
+/// The provider's own wait for an agent, which an import brings along. Another one would have the provider write
+/// the guest's agent option anew, in words of its own.
+const IMPORTED_TIMEOUT: &str = "15m";
+
+/// Tells of servers: from their states, and of guests that have none from looking at them.
 #[derive(Debug)]
-pub struct TerraformCode(StateRoom);
+pub struct TerraformCode {
+    room: StateRoom,
+    renderer: Option<Renderer>,
+}
 
 impl TerraformCode {
-    /// From this room.
+    /// From this room, and by these looks where there is a cluster.
     #[must_use]
-    pub fn new(room: StateRoom) -> Self {
-        Self(room)
+    pub fn new(room: StateRoom, renderer: Option<Renderer>) -> Self {
+        Self { room, renderer }
+    }
+
+    /// The values of a guest that Terraform did not make.
+    async fn seen(&self, server: &Server) -> Result<Option<Values>, CodeError> {
+        match &self.renderer {
+            Some(renderer) => {
+                let values = renderer.as_it_stands(server).await.map_err(not_seen)?;
+                Ok(values.map(|values| Values {
+                    agent_timeout: Some(IMPORTED_TIMEOUT.into()),
+                    ..values
+                }))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+fn not_seen(error: ProvisionError) -> CodeError {
+    match error.fate {
+        Fate::NotSent | Fate::Busy | Fate::Auth | Fate::Ask => CodeError::Unreachable(error.into()),
+        _ => CodeError::NotRenderable(error.failure.detail.unwrap_or_default()),
     }
 }
 
@@ -44,26 +74,22 @@ fn file(path: impl Into<String>, content: impl Into<Vec<u8>>) -> CodeFile {
 }
 
 /// The files of a server, from its values and its latest state.
-fn files(server: &Server, mut values: Values, state: Option<(&[u8], &StateView)>) -> Vec<CodeFile> {
-    // A guest that was moved is where it is now; its old state would look for it where it was.
-    let node = server.node.as_ref().map(|node| node.0.clone());
-    if let Some(node) = &node {
-        values.node_name.clone_from(node);
-    }
+fn files(values: &Values, state: Option<(&[u8], &StateView)>) -> Vec<CodeFile> {
     let mut files = vec![
         file("README.md", README),
-        file(ROOT_FILE, pretty(&root(&values, false))),
-        file(VALUES_FILE, pretty(&values)),
-        file(IMPORT_FILE, pretty(&import(&values))),
+        file(ROOT_FILE, pretty(&root(values, false))),
+        file(VALUES_FILE, pretty(values)),
+        file(IMPORT_FILE, pretty(&import(values))),
     ];
     for (name, text) in MODULE {
         files.push(file(format!("{MODULE_DIR}/{name}"), text));
     }
+    // The state of a guest that was moved would look for it where it was.
     if let Some((bytes, view)) = state
         && view
             .guest
             .as_ref()
-            .is_some_and(|guest| node.is_none_or(|node| guest.node_name == node))
+            .is_some_and(|guest| guest.node_name == values.node_name)
     {
         files.push(file("terraform.tfstate", bytes));
     }
@@ -73,18 +99,23 @@ fn files(server: &Server, mut values: Values, state: Option<(&[u8], &StateView)>
 #[async_trait]
 impl ServerCode for TerraformCode {
     async fn eject(&self, server: &Server) -> Result<Option<Vec<CodeFile>>, CodeError> {
-        let Some(values) = self.0.latest_values(server.id).await.map_err(told)? else {
-            return Ok(None);
+        let Some(values) = self.room.latest_values(server.id).await.map_err(told)? else {
+            let seen = self.seen(server).await?;
+            return Ok(seen.map(|values| files(&values, None)));
         };
-        let values =
+        let mut values: Values =
             serde_json::from_str(&values).map_err(|error| CodeError::Broken(error.into()))?;
-        let state = self.0.latest(server.id).await.map_err(told)?;
+        // A guest that was moved is where it is now.
+        if let Some(node) = &server.node {
+            values.node_name.clone_from(&node.0);
+        }
+        let state = self.room.latest(server.id).await.map_err(told)?;
         let state = state.as_ref().map(|state| (&*state.bytes, &state.view));
-        Ok(Some(files(server, values, state)))
+        Ok(Some(files(&values, state)))
     }
 
     async fn states(&self, server: ServerId) -> Result<Vec<StateVersion>, CodeError> {
-        let rows = self.0.store().states(server).await.map_err(told)?;
+        let rows = self.room.store().states(server).await.map_err(told)?;
         let version = |row: tpm_store::StateRow| StateVersion {
             serial: row.serial,
             task: row.task,
@@ -94,16 +125,16 @@ impl ServerCode for TerraformCode {
     }
 
     async fn state(&self, server: ServerId, serial: u64) -> Result<Option<String>, CodeError> {
-        let state = self.0.version(server, serial).await.map_err(told)?;
+        let state = self.room.version(server, serial).await.map_err(told)?;
         Ok(state.map(|state| String::from_utf8_lossy(&state.bytes).into_owned()))
     }
 
     async fn older(&self, server: ServerId, serial: u64) -> Result<Option<OlderState>, CodeError> {
-        self.0.older(server, serial).await.map_err(told)
+        self.room.older(server, serial).await.map_err(told)
     }
 
     async fn plan(&self, task: &TaskToken) -> Result<Option<PlanView>, CodeError> {
-        let Some(row) = self.0.store().plan(task).await.map_err(told)? else {
+        let Some(row) = self.room.store().plan(task).await.map_err(told)? else {
             return Ok(None);
         };
         let change =
@@ -116,7 +147,7 @@ impl ServerCode for TerraformCode {
     }
 
     async fn log(&self, task: &TaskToken) -> Result<Vec<RunLine>, CodeError> {
-        let lines = self.0.store().log(task).await.map_err(told)?;
+        let lines = self.room.store().log(task).await.map_err(told)?;
         let line = |(at, text)| RunLine { at, text };
         Ok(lines.into_iter().map(line).collect())
     }

@@ -13,6 +13,7 @@ mod eject;
 mod plan;
 mod progress;
 mod render;
+mod renderer;
 mod room;
 mod run;
 mod seal;
@@ -22,9 +23,10 @@ mod steps;
 
 pub use eject::TerraformCode;
 pub use render::PROVIDER_VERSION;
+pub use renderer::Renderer;
 pub use room::{RoomError, StateRoom};
 pub use seal::{KEY_BYTES, Seal, SealError};
-pub use settings::{ProviderLogin, RoleCode, TerraformSettings};
+pub use settings::{GuestSettings, ProviderLogin, RoleCode, TerraformSettings};
 
 use crate::room::OpenPlan;
 use crate::run::{Ready, RunError, Start};
@@ -37,10 +39,9 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 use tpm_domain::{FailureCode, GuestEntry, GuestView, PlanAction, PlannedField, Server};
 use tpm_provisioner::{
-    Acted, Fate, Inspection, Learned, MarkSigner, Observed, Operation, ProvisionError, Provisioner,
-    Slot, StepCall, StepSpec, Steps,
+    Acted, Fate, Inspection, Learned, Observed, Operation, ProvisionError, Provisioner, Slot,
+    StepCall, StepSpec, Steps,
 };
-use tpm_pve_client::Client;
 
 /// How long to wait before looking again at a disk that grows.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -50,9 +51,8 @@ pub const ENGINE: &str = "terraform";
 
 /// The engine on one cluster.
 pub struct TerraformProvisioner {
+    renderer: Renderer,
     direct: Arc<dyn Provisioner>,
-    client: Client,
-    signer: MarkSigner,
     room: StateRoom,
     settings: TerraformSettings,
     steps: Steps,
@@ -69,22 +69,16 @@ impl fmt::Debug for TerraformProvisioner {
 }
 
 impl TerraformProvisioner {
-    /// The engine on the cluster of `direct`, which `client` speaks to as well.
+    /// The engine on the renderer's cluster.
     #[must_use]
-    pub fn new(
-        direct: Arc<dyn Provisioner>,
-        client: Client,
-        signer: MarkSigner,
-        room: StateRoom,
-        settings: TerraformSettings,
-    ) -> Self {
+    pub fn new(renderer: Renderer, room: StateRoom, settings: TerraformSettings) -> Self {
+        let direct = Arc::clone(renderer.direct());
         Self {
             steps: steps::steps(&*direct, settings.step_timeout),
             runs: Semaphore::new(settings.max_runs.max(1)),
             ready: OnceCell::new(),
+            renderer,
             direct,
-            client,
-            signer,
             room,
             settings,
         }

@@ -97,6 +97,9 @@ pub(crate) struct CloudInitValues {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Values {
     pub(crate) agent: bool,
+    /// None for the module's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_timeout: Option<String>,
     /// None for a guest that others made without.
     pub(crate) cloud_init: Option<CloudInitValues>,
     pub(crate) cores: u32,
@@ -224,6 +227,7 @@ pub(crate) fn values(
             Some(config) => config.agent().ok().flatten().is_some_and(|a| a.enabled),
             None => true,
         },
+        agent_timeout: None,
         cloud_init: cloud_init(server, facts, around),
         cores,
         cpu_type: facts.cpu_type.clone(),
@@ -442,6 +446,7 @@ mod tests {
     fn values() -> Values {
         Values {
             agent: true,
+            agent_timeout: None,
             cloud_init: Some(CloudInitValues {
                 interface: Some("ide2".into()),
                 storage: "ceph".into(),

@@ -17,6 +17,19 @@ pub struct RoleCode {
     pub tags: Vec<String>,
 }
 
+/// What guests are given that is the installation's and not a server's own.
+#[derive(Clone, Debug, Default)]
+pub struct GuestSettings {
+    /// Roles by name.
+    pub roles: BTreeMap<String, RoleCode>,
+    /// Copy the template's disks instead of linking to them.
+    pub full_clone: bool,
+    /// DNS servers for cloud-init; the node's own when empty.
+    pub dns: Vec<IpAddr>,
+    /// DNS search domain for cloud-init.
+    pub search_domain: Option<String>,
+}
+
 /// How the provider logs in. Reaches it through its environment alone.
 #[derive(Clone, Debug)]
 pub enum ProviderLogin {
@@ -59,12 +72,4 @@ pub struct TerraformSettings {
     pub login: ProviderLogin,
     /// PEM file of the CA that signed the nodes' certificates.
     pub ca_file: PathBuf,
-    /// Roles by name.
-    pub roles: BTreeMap<String, RoleCode>,
-    /// Copy the template's disks instead of linking to them.
-    pub full_clone: bool,
-    /// DNS servers for cloud-init; the node's own when empty.
-    pub dns: Vec<IpAddr>,
-    /// DNS search domain for cloud-init.
-    pub search_domain: Option<String>,
 }

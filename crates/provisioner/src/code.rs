@@ -57,6 +57,12 @@ pub enum CodeError {
     /// The database does not answer.
     #[error("the store does not answer")]
     Unavailable(#[source] anyhow::Error),
+    /// The cluster does not answer.
+    #[error("the cluster does not answer")]
+    Unreachable(#[source] anyhow::Error),
+    /// The guest cannot be told as code.
+    #[error("{0}")]
+    NotRenderable(String),
     /// It cannot be opened or read.
     #[error("state or plan cannot be read")]
     Broken(#[source] anyhow::Error),
@@ -83,7 +89,8 @@ pub trait ServerCode: Send + Sync {
     /// Everything that a person needs to go on with a server alone; `None` for a server that has no code.
     ///
     /// # Errors
-    /// When the store does not answer or the state cannot be opened.
+    /// When the store or the cluster does not answer, the state cannot be opened, or the guest cannot be told
+    /// as code.
     async fn eject(&self, server: &Server) -> Result<Option<Vec<CodeFile>>, CodeError>;
 
     /// The versions of a server's state, the latest first.

@@ -5,6 +5,8 @@ use crate::fleet::{hand, is, refused, with};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use tpm_pve_simulator::{Fault, FaultKind};
+use tpm_test_support::{Stack, Terraform};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()> {
@@ -157,6 +159,99 @@ async fn an_ejected_server_can_be_imported() -> anyhow::Result<()> {
         );
         Ok(())
     })?;
+    stack.stop().await
+}
+
+/// What an import cannot know: how the provider is to go about the guest.
+const OF_THE_PROVIDER: [&str; 2] = ["reboot_after_update", "stop_on_destroy"];
+
+/// What plans of an ejected server without a state say: its guest is taken in, nothing of it is changed, and
+/// nothing is left to do then.
+fn is_only_imported(stack: &Stack, terraform: &Terraform, dir: &Path) -> anyhow::Result<()> {
+    tokio::task::block_in_place(|| {
+        let run = |args: &[&str]| terraform.by_hand(stack, dir, args);
+        run(&["init", "-no-color"])?;
+        let plan = run(&["plan", "-no-color"])?;
+        ensure!(
+            plan.contains("1 to import, 0 to add,") && plan.contains("0 to destroy"),
+            "{plan}"
+        );
+        for line in plan
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("~ "))
+        {
+            let name = line.split_whitespace().next().unwrap_or_default();
+            let expected =
+                OF_THE_PROVIDER.contains(&name) || ["update", "resource"].contains(&name);
+            ensure!(expected, "{line}: {plan}");
+        }
+        run(&["apply", "-no-color", "-auto-approve"])?;
+        let plan = run(&["plan", "-no-color"])?;
+        ensure!(plan.contains("No changes."), "{plan}");
+        Ok(())
+    })
+}
+
+/// A server that Terraform did not make is taken away by its block, whatever it was cloned like.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_the_direct_engine_is_taken_away() -> anyhow::Result<()> {
+    for clone_mode in ["linked", "full"] {
+        let Some((builder, terraform)) = stack()? else {
+            return Ok(());
+        };
+        let builder = builder.set("PROXMOX__CLONE_MODE", clone_mode);
+        let stack = builder.start().await?;
+        let wishes =
+            json!({ "cpu": 3, "disk_size": 24, "tags": ["b", "a"], "description": "of\nours" });
+        let (task, id) = stack.client.create("web-1", wishes).await?;
+        hand(&stack)?.drain().await?;
+        completed(&stack, &task).await?;
+        let vmid = stack.client.server(id).await?["vmid"].clone();
+        let vmid = u32::try_from(vmid.as_u64().context("vmid")?)?;
+        let behind = stack.simulator.behind_the_back();
+        // Where it is now is where it is looked for.
+        if clone_mode == "full" {
+            behind.migrate(vmid, "pve2").map_err(anyhow::Error::msg)?;
+        }
+        let before = stack.simulator.guest(vmid).context("the guest")?;
+        let dir = tempfile::tempdir()?;
+        ejected(&stack, id, dir.path()).await?;
+        ensure!(!dir.path().join("terraform.tfstate").exists());
+        is_only_imported(&stack, &terraform, dir.path()).context(clone_mode)?;
+        let after = stack.simulator.guest(vmid).context("the guest")?;
+        ensure!(after == before, "{before:#?} {after:#?}");
+        let states = format!("/api/servers/{id}/state");
+        ensure!(is(stack.client.get(&states).await?, 200)?["total"] == 0);
+        stack.stop().await?;
+    }
+    Ok(())
+}
+
+/// Nothing is told of a guest that is not there, is another, or cannot be looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_not_taken_away() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    let (task, id) = stack.client.create("web-1", json!({})).await?;
+    let path = format!("/api/servers/{id}/terraform");
+    refused(stack.client.get(&path).await?, 404, "NOT_FOUND")?;
+    hand(&stack)?.drain().await?;
+    completed(&stack, &task).await?;
+    let cut = Fault {
+        method: None,
+        ..Fault::once("GET", "/**", FaultKind::DropBefore).times(0)
+    };
+    let cut = stack.simulator.faults().inject(cut);
+    let answer = stack.client.get(&path).await?;
+    refused(answer, 503, "PROXMOX_UNREACHABLE")?;
+    stack.simulator.faults().remove(cut);
+
+    let vmid = stack.client.server(id).await?["vmid"].clone();
+    let vmid = u32::try_from(vmid.as_u64().context("vmid")?)?;
+    let behind = stack.simulator.behind_the_back();
+    behind.recreate(vmid).map_err(anyhow::Error::msg)?;
+    refused(stack.client.get(&path).await?, 409, "NOT_RENDERABLE")?;
+    behind.destroy(vmid).map_err(anyhow::Error::msg)?;
+    refused(stack.client.get(&path).await?, 404, "NOT_FOUND")?;
     stack.stop().await
 }
 

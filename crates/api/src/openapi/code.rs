@@ -65,8 +65,10 @@ pub(super) fn operations() -> Vec<Op> {
             "Take a server away as Terraform code",
         )
         .about(
-            "Everything that is needed to go on with the server by Terraform alone, its state included. Only \
-             for servers of the engine `terraform`.",
+            "Everything that is needed to go on with the server by Terraform alone: the module, its values, and \
+             a block that imports the guest. Of a server of the engine `terraform` the state, too, so that a \
+             plan says *No changes*; of any other the guest is looked at, and a plan imports it and changes \
+             nothing of it.",
         )
         .takes(server_id())
         .answers_with(
@@ -74,7 +76,7 @@ pub(super) fn operations() -> Vec<Op> {
             "A ZIP archive with one folder of the server's name.",
             [("application/zip", zip.into())],
         )
-        .refuses(&["NOT_FOUND"]),
+        .refuses(&["NOT_FOUND", "NOT_RENDERABLE", "PROXMOX_UNREACHABLE"]),
         Op::get(
             "/api/servers/{server_id}/state",
             "listStates",

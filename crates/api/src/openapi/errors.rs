@@ -145,6 +145,12 @@ fn of_use_cases() -> Vec<Known> {
             },
         ),
         refused(
+            "The Proxmox VE cluster does not answer.",
+            &Error::ClusterUnreachable {
+                retry_after_secs: 5,
+            },
+        ),
+        refused(
             "Too many requests wait to reserve; nothing was reserved for this one.",
             &Error::Overloaded {
                 retry_after_secs: 1,
@@ -240,6 +246,12 @@ fn of_conflicts() -> Vec<Known> {
         conflict(
             "A task is at work on the server.",
             Conflict::ServerBusy { task: task() },
+        ),
+        conflict(
+            "The server's guest cannot be told as Terraform code; `reason` has why.",
+            Conflict::NotRenderable {
+                why: "the role web is no longer configured".into(),
+            },
         ),
         conflict(
             "The server's status does not allow it.",
@@ -339,7 +351,7 @@ struct ErrorDetails {
     /// `INVALID_REQUEST`: path of the first wrong field. Some conflicts: the field that is in the way.
     #[schema(nullable = false, example = "servers[1].network_config.gateway")]
     field: Option<String>,
-    /// `INVALID_REQUEST`: what is wrong with it, for people.
+    /// `INVALID_REQUEST`: what is wrong with it, for people. `NOT_RENDERABLE`: what is in the way.
     #[schema(nullable = false)]
     reason: Option<String>,
     /// `INVALID_REQUEST`: all that is wrong.

@@ -19,6 +19,18 @@ impl From<CodeError> for AppError {
                     retry_after_secs: 2,
                 })
             }
+            CodeError::Unreachable(cause) => {
+                tracing::warn!(
+                    error = &*cause as &dyn std::error::Error,
+                    "a guest could not be looked at"
+                );
+                Self::Refused(Error::ClusterUnreachable {
+                    retry_after_secs: 5,
+                })
+            }
+            CodeError::NotRenderable(why) => {
+                Self::Refused(Error::Conflict(Conflict::NotRenderable { why }))
+            }
             CodeError::Broken(cause) => Self::Fault(cause),
         }
     }
@@ -44,7 +56,8 @@ impl App {
     /// Everything that a person needs to go on with a server by Terraform alone, and the server's name.
     ///
     /// # Errors
-    /// Forbidden, not found (also when the server's engine keeps no code), or the store does not answer.
+    /// Forbidden, not found (also when there is no guest), a guest that cannot be told as code, or the store or
+    /// the cluster does not answer.
     pub async fn eject_server(&self, ctx: &Ctx, id: ServerId) -> Result<(String, Vec<CodeFile>)> {
         // A state may hold what the reader of servers is not to see.
         let (server, code) = self.coded(ctx, Permission::WriteServers, id).await?;
