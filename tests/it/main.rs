@@ -10,6 +10,7 @@ mod events;
 mod examples;
 mod faults;
 mod fleet;
+mod hostile;
 mod jobs;
 mod main_job;
 mod openapi;

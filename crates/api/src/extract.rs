@@ -191,10 +191,7 @@ impl FromRequest<ApiState> for Asked {
 }
 
 /// A request that needs no body may come without one.
-async fn read_or_empty<S: Send + Sync>(
-    request: Request,
-    state: &S,
-) -> Result<Map<String, Value>, Fault> {
+async fn read_or_empty(request: Request, state: &ApiState) -> Result<Map<String, Value>, Fault> {
     let empty = request.body().is_end_stream();
     if empty && !request.headers().contains_key(header::CONTENT_TYPE) {
         return Ok(Map::new());
@@ -205,10 +202,10 @@ async fn read_or_empty<S: Send + Sync>(
 /// A JSON object as body.
 pub(crate) struct Body(pub(crate) Map<String, Value>);
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+impl FromRequest<ApiState> for Body {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Response> {
         let lang = language(request.headers());
         read(request, state)
             .await
@@ -217,12 +214,21 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Map<String, Value>, Fault> {
+async fn read(request: Request, state: &ApiState) -> Result<Map<String, Value>, Fault> {
     if !is_json(request.headers()) {
         return Err(ApiError::WrongMediaType.into());
     }
-    let bytes = Bytes::from_request(request, state)
+    // Said beforehand: nothing of it is waited for.
+    let said = usize::try_from(request.body().size_hint().lower());
+    if said.map_or(true, |said| said > state.settings.max_body_bytes) {
+        return Err(ApiError::TooLarge.into());
+    }
+    // Whoever waits for a body keeps the connection open, after the answer as well.
+    let bytes = Bytes::from_request(request, state);
+    let bytes = tokio::time::timeout(state.settings.request_timeout, bytes);
+    let bytes = bytes
         .await
+        .map_err(|_| Fault::from(ApiError::Timeout))?
         .map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(error)
                 if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE =>
