@@ -1,5 +1,5 @@
 //! The list of servers beside a fixed body of the same bytes, served by the same process on the same
-//! listener.
+//! listener; and the list while others log in.
 
 use crate::measure::{Size, median, ratios, say, spread, weather};
 use anyhow::{Context, ensure};
@@ -8,13 +8,18 @@ use axum::http::header;
 use axum::routing::get;
 use serde_json::json;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tpm_test_support::{Client, PASSWORD, Stack};
 
 const SERVERS: usize = 1000;
 const CLIENTS: usize = 32;
 const REQUESTS: usize = 3200;
+/// Logins that are under way at once while the list is read again.
+const LOGINS: usize = 500;
 const LIST: &str = "/api/servers?limit=50";
 
 /// Requests a second, and the middle and 99th hundredth of their times.
@@ -57,11 +62,41 @@ async fn load(client: &Client, path: &'static str, bytes: usize) -> anyhow::Resu
     })
 }
 
+/// Wrong logins without an end, each from an address of its own so that none is told to wait; how many were
+/// answered.
+fn log_in_without_end(client: &Client, answered: &Arc<AtomicUsize>) -> JoinSet<()> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut all = JoinSet::new();
+    for _ in 0..LOGINS {
+        let (client, next) = (client.clone(), Arc::clone(&next));
+        let answered = Arc::clone(answered);
+        all.spawn(async move {
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                let from = format!("10.{}.{}.{}", n >> 16 & 255, n >> 8 & 255, n & 255);
+                let url = format!("{}/api/auth/login", client.base());
+                let body = json!({ "username": format!("u{n}"), "password": "nonsense" });
+                let sent = client.http().post(url).header("x-forwarded-for", from);
+                if sent
+                    .json(&body)
+                    .send()
+                    .await
+                    .is_ok_and(|it| it.status() == 401)
+                {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+    all
+}
+
 pub(crate) async fn run(size: &Size) -> anyhow::Result<()> {
     let stack = Stack::builder()
         .set("NETWORK__POOL", "10.0.0.1-10.0.255.254")
         .set("NETWORK__PREFIX", 16)
         .set("NETWORK__GATEWAY", "")
+        .set("API__TRUSTED_PROXIES", "127.0.0.1")
         // More than the simulated cluster has room for: nothing of it is built.
         .set("PROXMOX__MEMORY_OVERCOMMIT_PERCENT", 10_000)
         .set("PROXMOX__CPU_OVERCOMMIT_PERCENT", 10_000)
@@ -99,10 +134,21 @@ pub(crate) async fn run(size: &Size) -> anyhow::Result<()> {
     client.login(PASSWORD).await?;
 
     let (mut ours, mut theirs, mut p50, mut p99) = (vec![], vec![], vec![], vec![]);
+    let (mut beside, mut logins) = (vec![], vec![]);
     for round in 1..=size.rounds {
         let weather = weather(stack.dir.path())?;
         let list = load(&client, LIST, body.len()).await.context("list")?;
         let fixed = load(&client, "/fixed", body.len()).await.context("fixed")?;
+        let answered = Arc::default();
+        let others = log_in_without_end(&client, &answered);
+        let began = Instant::now();
+        let flooded = load(&client, LIST, body.len()).await.context("flooded")?;
+        let took = began.elapsed().as_secs_f64();
+        drop(others);
+        let count = u32::try_from(answered.load(Ordering::Relaxed))?;
+        ensure!(count > 0, "nobody was answered a login");
+        logins.push(f64::from(count) / took);
+        beside.push(flooded.p99_ms);
         say(&format!("reads, round {round}: {weather}"));
         ours.push(list.rate);
         theirs.push(fixed.rate);
@@ -113,13 +159,19 @@ pub(crate) async fn run(size: &Size) -> anyhow::Result<()> {
     say(&format!(
         "\n| `GET {LIST}`, {SERVERS} servers, {} bytes, {CLIENTS} clients in the same process | |\n|---|---|\n\
          | list, requests/s | {} |\n| fixed body, requests/s | {} |\n| **list / fixed body** | **{}** |\n\
-         | list, p50 and p99 in ms | {:.1} and {:.1} |\n",
+         | list, p50 and p99 in ms | {:.1} and {:.1} |\n\
+         | list beside {LOGINS} logins at once, p99 in ms | {} |\n\
+         | logins answered meanwhile, 1/s | {} |\n\
+         | **p99 beside logins / p99 alone** | **{}** |\n",
         body.len(),
         spread(&ours, 0),
         spread(&theirs, 0),
         spread(&ratios(&ours, &theirs), 3),
         median(&p50),
         median(&p99),
+        spread(&beside, 1),
+        spread(&logins, 0),
+        spread(&ratios(&beside, &p99), 2),
     ));
     stack.stop().await
 }
