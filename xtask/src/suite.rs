@@ -1,5 +1,6 @@
 //! `test`: everything that CI runs, each step named and timed, stopping at the first that fails.
 
+mod asvs;
 mod conformance;
 mod dependencies;
 mod examples;
@@ -37,6 +38,7 @@ const STEPS: &[(&str, Step)] = &[
         cargo(&["fmt", "--manifest-path", bench::PEER, "--check"])
     }),
     ("check-layers", |_| layers::run().map(|()| None)),
+    ("asvs", |_| asvs::check()),
     ("outside", |shared| shared.outside()?.left_out()),
     ("dependencies", |_| dependencies::check()),
     ("clippy", |_| {
