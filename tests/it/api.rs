@@ -23,7 +23,7 @@ async fn browsers_are_told_what_answers_are() -> anyhow::Result<()> {
         for (name, value) in [
             (
                 "content-security-policy",
-                "default-src 'none'; frame-ancestors 'none'",
+                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             ),
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
@@ -39,6 +39,19 @@ async fn browsers_are_told_what_answers_are() -> anyhow::Result<()> {
         // On loopback there is no HTTPS to hold browsers to.
         ensure!(!reply.headers.contains_key("strict-transport-security"));
     }
+    let page = stack
+        .client
+        .http()
+        .get(format!("{}/api/docs", stack.client.base()));
+    let page = page.send().await?;
+    let policy = page.headers().get("content-security-policy");
+    let policy = policy.map(|value| value.to_str()).transpose()?;
+    ensure!(
+        policy.is_some_and(|text| text.contains("frame-ancestors 'none'")
+            && text.contains("base-uri 'none'")
+            && text.contains("default-src 'none'")),
+        "{policy:?}"
+    );
     stack.stop().await
 }
 

@@ -116,7 +116,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     // An answer is data: nothing of it is run, and no page shows it in a frame.
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'",
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),

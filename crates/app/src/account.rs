@@ -316,7 +316,7 @@ impl App {
         if self.store().reads().any_user().await? {
             return Ok(None);
         }
-        let made_up = password.is_none().then(|| self.random_hex(12));
+        let made_up = password.is_none().then(|| self.random_hex(16));
         let hash = self
             .hash(password.or_else(|| made_up.clone()).unwrap_or_default())
             .await?;

@@ -4,6 +4,7 @@ mod audit;
 mod keys;
 mod matrix;
 mod people;
+mod sessions;
 mod timing;
 
 use super::fleet::is;
