@@ -1,5 +1,5 @@
-//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `bench` and
-//! `simulate`.
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `storm`, `bench`
+//! and `simulate`.
 //!
 //! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
 //! links none of the product's crates: it builds and starts their binaries like anybody else.
@@ -17,12 +17,14 @@ mod layers;
 mod postman;
 mod progress;
 mod provider;
+mod sbom;
 mod simulate;
 mod stack;
 mod storm;
 mod suite;
 mod table;
 mod tofu;
+mod tool;
 mod up;
 mod workspace;
 
@@ -83,6 +85,12 @@ enum Chore {
     CheckLayers,
     /// Writes `crates/api/docs/postman_collection.json` anew, from `crates/api/openapi.json`
     Postman,
+    /// Writes what the api and the worker are built of, as CycloneDX 1.5, one file each
+    Sbom {
+        /// Where to
+        #[arg(value_name = "DIR", default_value = "target/sbom")]
+        to: PathBuf,
+    },
     /// Kills the product at random instants under clients and checks what is left; `--help` tells more
     #[command(disable_help_flag = true)]
     Storm {
@@ -131,6 +139,7 @@ fn main() -> ExitCode {
         Chore::Test { only } => suite::run(&only),
         Chore::CheckLayers => layers::run(),
         Chore::Postman => postman::run(),
+        Chore::Sbom { to } => sbom::run(&to),
         Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Simulate { arguments } => simulate::run(&arguments),

@@ -1,11 +1,12 @@
 //! What is built into the product: one of each that there must be one of, none of what is banned.
 //!
-//! `cargo deny` looks further (licences, sources) where it is installed; the rules that a build can
-//! silently break are held here everywhere, because installing it takes minutes.
+//! `cargo deny` looks further: licences, sources. The rules that a build can silently break are held here, too:
+//! they cost nothing.
 
-use crate::workspace;
+use crate::{tool, workspace};
 use anyhow::bail;
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 /// Two of these would be two connection pools, two TLS stacks, two databases' drivers.
 const ONE: [&str; 4] = ["reqwest", "rustls", "sqlx", "libsqlite3-sys"];
@@ -28,15 +29,10 @@ pub(super) fn check() -> anyhow::Result<Option<String>> {
     if !wrong.is_empty() {
         bail!("{}", wrong.join("; "));
     }
-    let deny = workspace::cargo().args(["deny", "--version"]).output();
-    if !deny.is_ok_and(|output| output.status.success()) {
-        return Ok(Some(
-            "cargo-deny is not installed: licences and sources not checked".into(),
-        ));
-    }
-    let mut cargo = workspace::cargo();
-    cargo.args(["deny", "check", "bans", "licenses", "sources"]);
-    workspace::run(&mut cargo).map(|()| None)
+    let mut deny = Command::new(tool::DENY.program()?);
+    deny.current_dir(workspace::root());
+    deny.args(["check", "bans", "licenses", "sources"]);
+    workspace::run(&mut deny).map(|()| None)
 }
 
 /// The rules that the lines of `cargo tree` (`name v1.2.3 …`) break.
