@@ -1,4 +1,4 @@
-//! `sbom`: what each program is built of, as CycloneDX.
+//! `sbom`: what each program is built of on a machine like this one, as CycloneDX.
 
 use crate::{tool, workspace};
 use anyhow::{Context as _, ensure};
@@ -81,7 +81,7 @@ fn written(folders: &[(String, PathBuf)], to: &Path) -> anyhow::Result<Vec<PathB
 fn linked(package: &str) -> anyhow::Result<BTreeSet<(String, String)>> {
     let mut tree = workspace::cargo();
     tree.args(["tree", "--package", package, "--edges", "normal"]);
-    tree.args(["--prefix", "none", "--target", "all"]);
+    tree.args(["--prefix", "none"]);
     let text = workspace::output(&mut tree)?;
     let line = |line: &str| {
         let mut words = line.split_whitespace();

@@ -299,51 +299,6 @@ async fn a_disk_is_never_shrunk() -> anyhow::Result<()> {
     stack.stop().await
 }
 
-/// A clone whose task was killed leaves a locked stub that only root can remove: the number is given up and
-/// another one taken.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stub_that_a_killed_clone_left_costs_its_number() -> anyhow::Result<()> {
-    let mut stack = quick().start().await?;
-    stack.start_worker()?;
-    let hold = FaultKind::Hold {
-        at: tpm_pve_simulator::HoldAt::TaskEffect,
-    };
-    let held = Fault::once("POST", "/nodes/*/qemu/*/clone", hold);
-    let held = stack.simulator.faults().inject(held);
-    let (task, subject) = ask_create(&stack).await?;
-    stack.simulator.faults().wait_until_held(held).await;
-    let upid = loop {
-        let now = stack.client.get(&format!("/api/tasks/{task}")).await?.body;
-        if let Some(upid) = now["steps"][0]["upid"].as_str() {
-            break upid.to_owned();
-        }
-    };
-    stack.simulator.behind_the_back().kill_task(&upid);
-    let task = stack.client.ended(&task).await?;
-    ensure!(task["status"] == "completed", "{task:#}");
-    let server = stack.client.server(subject.id).await?;
-    ensure!(
-        server["vmid"] == 10_001 && server["status"] == "running",
-        "{server:#}"
-    );
-    let state = |vmid: u32| {
-        let guests = marked(&stack);
-        let guest = guests.iter().find(|guest| guest.vmid == vmid);
-        guest.map(|guest| (guest.status.clone(), guest.config.contains_key("lock")))
-    };
-    ensure!(
-        state(10_000) == Some(("stopped".into(), true)),
-        "{:?}",
-        state(10_000)
-    );
-    ensure!(
-        state(10_001) == Some(("running".into(), false)),
-        "{:?}",
-        state(10_001)
-    );
-    stack.stop().await
-}
-
 /// Questions that fail are asked again, whatever they are about.
 #[tokio::test(flavor = "multi_thread")]
 async fn looks_that_fail_are_repeated() -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ mod accept;
 mod answers;
 mod crash;
 pub(crate) mod database;
+mod half_made;
 mod lease;
 mod trio;
 pub(crate) mod world;
