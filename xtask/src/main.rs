@@ -23,6 +23,7 @@ mod storm;
 mod suite;
 mod table;
 mod tofu;
+mod tools;
 mod up;
 mod workspace;
 
