@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `bench` and
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `bench` and
 //! `simulate`.
 //!
 //! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
@@ -17,6 +17,7 @@ mod layers;
 mod postman;
 mod progress;
 mod provider;
+mod sbom;
 mod simulate;
 mod stack;
 mod storm;
@@ -84,6 +85,12 @@ enum Chore {
     CheckLayers,
     /// Writes `crates/api/docs/postman_collection.json` anew, from `crates/api/openapi.json`
     Postman,
+    /// What the two processes are built from, as a CycloneDX document
+    Sbom {
+        /// Where it is written; `sbom.cdx.json` in the folder that cargo builds into
+        #[arg(value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// Kills the product at random instants under clients and checks what is left; `--help` tells more
     #[command(disable_help_flag = true)]
     Storm {
@@ -132,6 +139,7 @@ fn main() -> ExitCode {
         Chore::Test { only } => suite::run(&only),
         Chore::CheckLayers => layers::run(),
         Chore::Postman => postman::run(),
+        Chore::Sbom { to } => sbom::run(to),
         Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Simulate { arguments } => simulate::run(&arguments),
