@@ -1,5 +1,5 @@
-//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `bench` and
-//! `simulate`.
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `fuzz`, `bench`
+//! and `simulate`.
 //!
 //! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
 //! links none of the product's crates: it builds and starts their binaries like anybody else.
@@ -12,6 +12,7 @@
 mod bench;
 mod client;
 mod demo;
+mod fuzz;
 mod golang;
 mod layers;
 mod postman;
@@ -31,6 +32,9 @@ mod workspace;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Seconds for each target of `fuzz` that somebody runs by hand.
+const BY_HAND: u32 = 60;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -91,6 +95,12 @@ enum Chore {
         #[arg(value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Bends inputs until something that reads them breaks; `TPM_FUZZ_SECONDS` for each target, 60 if unset
+    Fuzz {
+        /// Only these
+        #[arg(value_name = "TARGET", value_parser = clap::builder::PossibleValuesParser::new(fuzz::TARGETS))]
+        targets: Vec<String>,
+    },
     /// Kills the product at random instants under clients and checks what is left; `--help` tells more
     #[command(disable_help_flag = true)]
     Storm {
@@ -140,6 +150,7 @@ fn main() -> ExitCode {
         Chore::CheckLayers => layers::run(),
         Chore::Postman => postman::run(),
         Chore::Sbom { to } => sbom::run(to),
+        Chore::Fuzz { targets } => fuzz::run(&targets, BY_HAND),
         Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Simulate { arguments } => simulate::run(&arguments),
