@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `storm`, `bench`
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `fuzz`, `bench`
 //! and `simulate`.
 //!
 //! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
@@ -12,6 +12,7 @@
 mod bench;
 mod client;
 mod demo;
+mod fuzz;
 mod golang;
 mod layers;
 mod postman;
@@ -24,13 +25,16 @@ mod storm;
 mod suite;
 mod table;
 mod tofu;
-mod tool;
+mod tools;
 mod up;
 mod workspace;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Seconds for each target of `fuzz` that somebody runs by hand.
+const BY_HAND: u32 = 60;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -85,11 +89,17 @@ enum Chore {
     CheckLayers,
     /// Writes `crates/api/docs/postman_collection.json` anew, from `crates/api/openapi.json`
     Postman,
-    /// Writes what the api and the worker are built of, as CycloneDX 1.5, one file each
+    /// What the two processes are built from, as a CycloneDX document
     Sbom {
-        /// Where to
-        #[arg(value_name = "DIR", default_value = "target/sbom")]
-        to: PathBuf,
+        /// Where it is written; `sbom.cdx.json` in the folder that cargo builds into
+        #[arg(value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Bends inputs until something that reads them breaks; `TPM_FUZZ_SECONDS` for each target, 60 if unset
+    Fuzz {
+        /// Only these
+        #[arg(value_name = "TARGET", value_parser = clap::builder::PossibleValuesParser::new(fuzz::TARGETS))]
+        targets: Vec<String>,
     },
     /// Kills the product at random instants under clients and checks what is left; `--help` tells more
     #[command(disable_help_flag = true)]
@@ -139,7 +149,8 @@ fn main() -> ExitCode {
         Chore::Test { only } => suite::run(&only),
         Chore::CheckLayers => layers::run(),
         Chore::Postman => postman::run(),
-        Chore::Sbom { to } => sbom::run(&to),
+        Chore::Sbom { to } => sbom::run(to),
+        Chore::Fuzz { targets } => fuzz::run(&targets, BY_HAND),
         Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Simulate { arguments } => simulate::run(&arguments),

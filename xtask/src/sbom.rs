@@ -1,123 +1,190 @@
-//! `sbom`: what each program is built of on a machine like this one, as CycloneDX.
+//! `sbom`: what the two processes of the product are built from, as one CycloneDX document. What cargo-cyclonedx
+//! writes beside each manifest is taken away again.
 
-use crate::{tool, workspace};
-use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use crate::tools::Tool;
+use crate::workspace;
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// What the tool writes beside each manifest.
-const LEFT: &str = "sbom-of-the-chore";
-/// What people run.
-const SHIPPED: [&str; 2] = ["tpm-bin-api", "tpm-bin-worker"];
+/// Reads the graph of dependencies.
+const CYCLONEDX: Tool = Tool {
+    name: "cargo-cyclonedx",
+    version: "0.5.9",
+};
+/// The processes that are installed.
+const PACKAGES: [&str; 2] = ["tpm-bin-api", "tpm-bin-worker"];
+/// Of the document.
+const SPECIFICATION: &str = "1.5";
 
-/// Writes `PROGRAM.cdx.json` for each program into a folder.
+/// Writes the document; to `target/sbom.cdx.json` when nothing else is said.
 ///
 /// # Errors
-/// When the tool cannot be had, or what it writes lacks a package.
-pub(crate) fn run(to: &Path) -> anyhow::Result<()> {
-    let folders = folders()?;
-    let written = written(&folders, to);
-    for (_, folder) in &folders {
-        fs::remove_file(folder.join(format!("{LEFT}.json"))).ok();
+/// When the tool cannot be built or run, or left out a package that is linked.
+pub(crate) fn run(to: Option<PathBuf>) -> anyhow::Result<()> {
+    let to = match to {
+        Some(to) => to,
+        None => workspace::target()?.join("sbom.cdx.json"),
+    };
+    let tool = CYCLONEDX.program()?;
+    let metadata = workspace::metadata()?;
+    let name = format!("sbom-{}.cdx", std::process::id());
+    let result = read(&tool, &metadata, &name);
+    for folder in folders(&metadata) {
+        let left = folder.join(format!("{name}.json"));
+        if left.exists() {
+            fs::remove_file(left)?;
+        }
     }
-    for path in written? {
-        println!("{}", path.display());
+    let document = merged(result?)?;
+    let mut cargo = workspace::cargo();
+    cargo.args(["tree", "--edges", "normal", "--prefix", "none", "--locked"]);
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
     }
+    let missing = left_out(&workspace::output(&mut cargo)?, &document);
+    if !missing.is_empty() {
+        bail!("not in the document: {}", missing.join(", "));
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let text = serde_json::to_string_pretty(&document)?;
+    // The machine's own folders say nothing to who reads it.
+    let ours = format!("file://{}/", workspace::root().display());
+    fs::write(&to, text.replace(&ours, "file:///") + "\n")
+        .with_context(|| format!("cannot write {}", to.display()))?;
+    let components = document["components"].as_array().map_or(0, Vec::len);
+    println!("{}: {components} components", to.display());
     Ok(())
 }
 
-/// The members and where each is.
-fn folders() -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let metadata = workspace::metadata()?;
-    let packages = metadata["packages"].as_array().context("no packages")?;
-    let member = |package: &Value| {
-        let manifest = Path::new(package["manifest_path"].as_str()?);
-        let name = package["name"].as_str()?.to_owned();
-        Some((name, manifest.parent()?.to_owned()))
-    };
-    Ok(packages.iter().filter_map(member).collect())
+/// The folders of the members: the tool writes into each.
+fn folders(metadata: &Value) -> Vec<PathBuf> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    packages
+        .filter_map(|package| package["manifest_path"].as_str())
+        .filter_map(|manifest| Path::new(manifest).parent())
+        .map(Path::to_path_buf)
+        .collect()
 }
 
-fn written(folders: &[(String, PathBuf)], to: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut cargo = workspace::cargo();
-    let program = tool::CYCLONEDX.program()?;
-    // As cargo runs it.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let own = program.parent().map(Path::to_owned).into_iter();
-    let path = std::env::join_paths(own.chain(std::env::split_paths(&path)))?;
-    cargo.env("PATH", path).args([
+/// One document for each process.
+fn read(tool: &Path, metadata: &Value, name: &str) -> anyhow::Result<Vec<Value>> {
+    let mut command = Command::new(tool);
+    command.current_dir(workspace::root()).args([
         "cyclonedx",
+        "--quiet",
         "--format",
         "json",
         "--spec-version",
-        "1.5",
+        SPECIFICATION,
         "--override-filename",
-        LEFT,
+        name,
     ]);
-    workspace::output(&mut cargo)?;
-    fs::create_dir_all(to)?;
-    let mut all = Vec::new();
-    for package in SHIPPED {
-        let folder = folders.iter().find(|(name, _)| name == package);
-        let (_, folder) = folder.with_context(|| format!("there is no {package}"))?;
-        let text = fs::read_to_string(folder.join(format!("{LEFT}.json")))
-            .with_context(|| format!("nothing was written of {package}"))?;
-        let lacking = lacking(&text, &linked(package)?)?;
-        ensure!(
-            lacking.is_empty(),
-            "{package}: without {}",
-            lacking.join(", ")
-        );
-        let path = to.join(format!("{package}.cdx.json"));
-        fs::write(&path, text)?;
-        all.push(path);
+    workspace::run(&mut command)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    packages
+        .filter(|package| PACKAGES.iter().any(|name| package["name"] == *name))
+        .filter_map(|package| Path::new(package["manifest_path"].as_str()?).parent())
+        .map(|folder| {
+            let file = folder.join(format!("{name}.json"));
+            let text = fs::read_to_string(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
+        })
+        .collect()
+}
+
+/// One document of all: the product, which has the processes, which have the rest.
+fn merged(documents: Vec<Value>) -> anyhow::Result<Value> {
+    let mut whole = documents.first().context("no document")?.clone();
+    let (mut roots, mut components, mut dependencies) = (Map::new(), Map::new(), Map::new());
+    for document in &documents {
+        let root = &document["metadata"]["component"];
+        let reference = root["bom-ref"].as_str().unwrap_or_default();
+        roots.insert(reference.to_owned(), root.clone());
+        keep(&mut components, &document["components"], "bom-ref");
+        keep(&mut dependencies, &document["dependencies"], "ref");
     }
-    Ok(all)
+    let product = "terraform-proxmox-manager";
+    let on: Vec<&String> = roots.keys().collect();
+    dependencies.insert(product.into(), json!({ "ref": product, "dependsOn": on }));
+    components.extend(roots);
+    let version = whole["metadata"]["component"]["version"].clone();
+    whole["metadata"]["component"] = json!({
+        "type": "application",
+        "bom-ref": product,
+        "name": product,
+        "version": version,
+        "licenses": [{ "expression": "Apache-2.0" }],
+    });
+    whole["components"] = components.into_iter().map(|(_, one)| one).collect();
+    whole["dependencies"] = dependencies.into_iter().map(|(_, one)| one).collect();
+    Ok(whole)
 }
 
-/// What a program is linked from, by cargo's own account: `name version`.
-fn linked(package: &str) -> anyhow::Result<BTreeSet<(String, String)>> {
-    let mut tree = workspace::cargo();
-    tree.args(["tree", "--package", package, "--edges", "normal"]);
-    tree.args(["--prefix", "none"]);
-    let text = workspace::output(&mut tree)?;
-    let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
-        Some((name.to_owned(), version.to_owned()))
-    };
-    let own = |(name, _): &(String, String)| name != package;
-    Ok(text.lines().filter_map(line).filter(own).collect())
+/// Adds the entries of a list, each once.
+fn keep(all: &mut Map<String, Value>, entries: &Value, name: &str) {
+    for entry in entries.as_array().into_iter().flatten() {
+        let reference = entry[name].as_str().unwrap_or_default();
+        all.entry(reference).or_insert_with(|| entry.clone());
+    }
 }
 
-/// Those that a bill of materials does not name.
-fn lacking(bill: &str, wanted: &BTreeSet<(String, String)>) -> anyhow::Result<Vec<String>> {
-    let bill: Value = serde_json::from_str(bill).context("not JSON")?;
-    let components = bill["components"].as_array().context("no components")?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let named: BTreeSet<_> = components
-        .iter()
-        .map(|one| (text(&one["name"]), text(&one["version"])))
+/// What the lines of `cargo tree` (`name v1.2.3 …`) have and the document has not.
+fn left_out(tree: &str, document: &Value) -> Vec<String> {
+    let components = document["components"].as_array().into_iter().flatten();
+    let there: BTreeSet<(&str, &str)> = components
+        .filter_map(|one| Some((one["name"].as_str()?, one["version"].as_str()?)))
         .collect();
-    let lacking = wanted.difference(&named);
-    Ok(lacking
-        .map(|(name, version)| format!("{name} {version}"))
-        .collect())
+    let mut missing = BTreeSet::new();
+    for line in tree.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(version)) = (words.next(), words.next()) {
+            let version = version.trim_start_matches('v');
+            if !there.contains(&(name, version)) {
+                missing.insert(format!("{name} {version}"));
+            }
+        }
+    }
+    missing.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn document(package: &str, on: &[&str]) -> Value {
+        let components: Vec<Value> = on
+            .iter()
+            .map(|name| json!({ "bom-ref": name, "name": name, "version": "1.0.0" }))
+            .collect();
+        json!({
+            "metadata": {
+                "component": { "bom-ref": package, "name": package, "version": "0.1.0" },
+            },
+            "components": components,
+            "dependencies": [{ "ref": package, "dependsOn": on }],
+        })
+    }
+
     #[test]
-    fn what_is_not_named_is_lacking() -> anyhow::Result<()> {
-        let bill = r#"{"components":[{"name":"serde","version":"1.0.1"}]}"#;
-        let one = |name: &str, version: &str| (name.to_owned(), version.to_owned());
-        let wanted = BTreeSet::from([one("serde", "1.0.1"), one("serde", "1.0.2")]);
-        assert_eq!(lacking(bill, &wanted)?, ["serde 1.0.2"]);
-        assert!(lacking("{}", &wanted).is_err());
-        Ok(())
+    fn two_become_one_and_what_is_left_out_is_told() {
+        let both = [document("a", &["x", "y"]), document("b", &["y", "z"])];
+        let whole = merged(both.into()).expect("two documents");
+        let names = |list: &str, name: &str| -> Vec<String> {
+            let all = whole[list].as_array().into_iter().flatten();
+            all.filter_map(|one| one[name].as_str().map(str::to_owned))
+                .collect()
+        };
+        assert_eq!(names("components", "name"), ["a", "b", "x", "y", "z"]);
+        let product = "terraform-proxmox-manager";
+        assert_eq!(names("dependencies", "ref"), ["a", "b", product]);
+        let tree = "a v0.1.0 (/somewhere)\nx v1.0.0\ny v1.0.0 (*)\nz v2.0.0\n\nq v1.0.0\n";
+        assert_eq!(left_out(tree, &whole), ["q 1.0.0", "z 2.0.0"]);
     }
 }

@@ -8,7 +8,7 @@ mod outside;
 mod storms;
 mod venv;
 
-use crate::{bench, layers, storm, table, workspace};
+use crate::{bench, fuzz, layers, storm, table, workspace};
 use anyhow::{Context as _, bail};
 use outside::Outside;
 use std::process::Command;
@@ -29,13 +29,17 @@ impl Shared {
     }
 }
 
+/// Seconds for each target of the fuzzing; by hand it takes longer.
+const SHORT: u32 = 10;
+
 /// A step fails with an error, or says in a few words what it left out.
 type Step = fn(&mut Shared) -> anyhow::Result<Option<String>>;
 
 const STEPS: &[(&str, Step)] = &[
     ("format", |_| {
         cargo(&["fmt", "--all", "--check"])?;
-        cargo(&["fmt", "--manifest-path", bench::PEER, "--check"])
+        cargo(&["fmt", "--manifest-path", bench::PEER, "--check"])?;
+        cargo(&["fmt", "--manifest-path", fuzz::MANIFEST, "--check"])
     }),
     ("check-layers", |_| layers::run().map(|()| None)),
     ("asvs", |_| asvs::check()),
@@ -69,6 +73,10 @@ const STEPS: &[(&str, Step)] = &[
     }),
     ("examples", |_| examples::run()),
     ("conformance", |shared| conformance::run(shared.outside()?)),
+    ("fuzz", |_| match fuzz::missing()? {
+        Some(missing) if !in_ci() => Ok(Some(format!("{missing}: nothing is fuzzed"))),
+        _ => fuzz::run(&[], SHORT).map(|()| None),
+    }),
     ("mutants", |_| storm::check_mutants().map(|()| None)),
     ("storm", |shared| storms::run(shared.outside()?)),
 ];
