@@ -102,6 +102,14 @@ impl Query {
     }
 }
 
+/// `from`: the serial of an earlier version.
+pub(crate) fn earlier(text: Option<&str>) -> Result<Option<u64>, Fault> {
+    let mut query = Query::new(text);
+    // 0 is the serial of no version.
+    let from = query.number("from", 0, 1, i64::MAX as u64);
+    query.finish((from > 0).then_some(from))
+}
+
 /// `status`, `project`, `role`, `name`, `sort`, `order`, `limit`, `offset`.
 pub(crate) fn servers(text: Option<&str>) -> Result<(ServerQuery, Option<String>), Fault> {
     const SORTS: [(&str, ServerOrder); 6] = [

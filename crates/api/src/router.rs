@@ -184,6 +184,10 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ("/api/servers/{server_id}/state", get(code::states)),
         ("/api/servers/{server_id}/state/{serial}", get(code::state)),
         (
+            "/api/servers/{server_id}/state/{serial}/diff",
+            get(code::differences),
+        ),
+        (
             "/api/servers/{server_id}/state/{serial}/restore",
             post(code::restore),
         ),

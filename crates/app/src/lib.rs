@@ -44,7 +44,7 @@ pub use system::{
 };
 pub use task::TaskView;
 /// Servers as code, and what was planned; re-exported so that callers need not know the port.
-pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateVersion};
+pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
     ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, LogLevel, LogLine, LogQuery, NotificationQuery,

@@ -1,6 +1,7 @@
 //! A server as code to take away: the module, its values, the state, and a block that imports the guest where
 //! the state is not wanted.
 
+use crate::diff::diff;
 use crate::plan::StateView;
 use crate::render::{
     IMPORT_FILE, MODULE, MODULE_DIR, ROOT_FILE, VALUES_FILE, Values, import, pretty, root,
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use tpm_domain::{Server, ServerId, TaskToken};
 use tpm_provisioner::{
     CodeError, CodeFile, Fate, OlderState, PlanView, ProvisionError, RunLine, ServerCode,
-    StateVersion,
+    StateChange, StateVersion,
 };
 use tpm_store::StoreError;
 
@@ -127,6 +128,27 @@ impl ServerCode for TerraformCode {
     async fn state(&self, server: ServerId, serial: u64) -> Result<Option<String>, CodeError> {
         let state = self.room.version(server, serial).await.map_err(told)?;
         Ok(state.map(|state| String::from_utf8_lossy(&state.bytes).into_owned()))
+    }
+
+    async fn differences(
+        &self,
+        server: ServerId,
+        earlier: Option<u64>,
+        serial: u64,
+    ) -> Result<Option<Vec<StateChange>>, CodeError> {
+        let Some(after) = self.room.version(server, serial).await.map_err(told)? else {
+            return Ok(None);
+        };
+        let before = match earlier {
+            None => b"{}".to_vec(),
+            Some(earlier) => match self.room.version(server, earlier).await.map_err(told)? {
+                Some(before) => before.bytes,
+                None => return Ok(None),
+            },
+        };
+        let found = diff(&before, &after.bytes);
+        let broken = |error| CodeError::Broken(anyhow::Error::msg(error));
+        found.map(Some).map_err(broken)
     }
 
     async fn older(&self, server: ServerId, serial: u64) -> Result<Option<OlderState>, CodeError> {

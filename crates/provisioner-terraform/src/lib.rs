@@ -9,6 +9,7 @@
 
 mod backend;
 mod cli;
+mod diff;
 mod eject;
 mod plan;
 mod progress;

@@ -31,6 +31,21 @@ pub struct StateVersion {
     pub at: Timestamp,
 }
 
+/// A value of a state that differs between two of its versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// The resource's address.
+    pub address: String,
+    /// The value's path in the resource, with dots.
+    pub field: String,
+    /// What it was; `None` when it was not there, or is secret.
+    pub before: Option<String>,
+    /// What it is; `None` when it is not there, or is secret.
+    pub after: Option<String>,
+    /// Whether it is not to be told.
+    pub secret: bool,
+}
+
 /// A plan, as people see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanView {
@@ -104,6 +119,17 @@ pub trait ServerCode: Send + Sync {
     /// # Errors
     /// When the store does not answer or the state cannot be opened.
     async fn state(&self, server: ServerId, serial: u64) -> Result<Option<String>, CodeError>;
+
+    /// How a version differs from an earlier one, or from nothing; `None` when there is no such version.
+    ///
+    /// # Errors
+    /// When the store does not answer or a state cannot be opened.
+    async fn differences(
+        &self,
+        server: ServerId,
+        earlier: Option<u64>,
+        serial: u64,
+    ) -> Result<Option<Vec<StateChange>>, CodeError>;
 
     /// Makes an older version ready to be put on top, which is for the caller to do; `None` when there is no
     /// such version.

@@ -11,7 +11,9 @@ mod error;
 mod signer;
 mod step;
 
-pub use code::{CodeError, CodeFile, OlderState, PlanView, RunLine, ServerCode, StateVersion};
+pub use code::{
+    CodeError, CodeFile, OlderState, PlanView, RunLine, ServerCode, StateChange, StateVersion,
+};
 pub use error::{Fate, ProvisionError};
 pub use signer::{MarkSigner, WeakKey};
 pub use step::{

@@ -131,6 +131,8 @@ async fn answers_about_code_are_as_documented() -> anyhow::Result<()> {
     let serial = states["versions"][0]["serial"].as_u64().context("serial")?;
     let state = format!("/api/servers/{id}/state/{serial}");
     checked.get(&state).await?;
+    checked.get(&format!("{state}/diff")).await?;
+    checked.get(&format!("{state}/diff?from=x")).await?;
     checked
         .post(&format!("{state}/restore"), &json!({}))
         .await?;
@@ -141,7 +143,7 @@ async fn answers_about_code_are_as_documented() -> anyhow::Result<()> {
     checked
         .get(&format!("/api/tasks/{}/plan", task_of(&changed)?))
         .await?;
-    for gone in ["state/99", "state/x", "state/99/restore"] {
+    for gone in ["state/99", "state/x", "state/99/diff", "state/99/restore"] {
         let path = format!("/api/servers/{id}/{gone}");
         let method = if gone.ends_with("restore") {
             Method::POST
@@ -154,6 +156,7 @@ async fn answers_about_code_are_as_documented() -> anyhow::Result<()> {
         "ejectServer",
         "listStates",
         "getState",
+        "diffState",
         "restoreState",
         "getTaskPlan",
     ] {

@@ -55,6 +55,33 @@ async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()>
     let first = serials.last().context("a serial")?;
     let state = is(stack.client.get(&format!("{path}/{first}")).await?, 200)?;
     ensure!(state["serial"] == *first, "{state:#}");
+    let diff = async |query: &str| {
+        let latest = serials[0];
+        let found = stack.client.get(&format!("{path}/{latest}/diff{query}"));
+        is(found.await?, 200)
+    };
+    let found = diff("").await?;
+    ensure!(found["from"] == serials[1], "{found:#}");
+    let grown = diff(&format!("?from={first}")).await?;
+    let memory = grown["changes"].as_array().context("changes")?.iter();
+    let mut memory = memory.filter(|change| change["field"] == "memory.0.dedicated");
+    let memory = memory.next().context("memory")?;
+    ensure!(
+        memory["before"] == before["memory"].to_string() && memory["after"] == "4096",
+        "{grown:#}"
+    );
+    ensure!(
+        diff(&format!("?from={}", serials[0])).await?["changes"] == json!([]),
+        "it differs from itself"
+    );
+    refused(
+        stack
+            .client
+            .get(&format!("{path}/{first}/diff?from=999"))
+            .await?,
+        404,
+        "NOT_FOUND",
+    )?;
     refused(
         stack.client.get(&format!("{path}/999")).await?,
         404,

@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "these types only describe the wire")]
 
 use super::examples;
-use super::operation::{Op, id, server_id};
+use super::operation::{Op, id, query_number, server_id};
 use serde_json::json;
 use tpm_messages::{Answer, Lang, answer};
 use utoipa::ToSchema;
@@ -31,6 +31,36 @@ struct StateVersion {
     /// RFC 3339, UTC, to the second.
     #[schema(format = "date-time")]
     created_at: String,
+}
+
+/// How a version of a state differs from an earlier one.
+#[derive(ToSchema)]
+struct StateDiff {
+    /// The server.
+    server_id: i64,
+    /// The earlier version; `null` for the first one, which differs from nothing.
+    from: Option<u64>,
+    /// The version.
+    serial: u64,
+    /// What differs; empty when nothing does.
+    changes: Vec<StateChangeView>,
+}
+
+/// A value that differs.
+#[derive(ToSchema)]
+struct StateChangeView {
+    /// The resource's address.
+    #[schema(example = "module.server.proxmox_virtual_environment_vm.this")]
+    address: String,
+    /// The value's path in the resource, with dots.
+    #[schema(example = "memory.0.dedicated")]
+    field: String,
+    /// What it was; `null` when it was not there, or is secret.
+    before: Option<String>,
+    /// What it is; `null` when it is not there, or is secret.
+    after: Option<String>,
+    /// Whether the provider calls it sensitive: then it is told to differ, and not how.
+    secret: bool,
 }
 
 /// A version that is the latest again.
@@ -105,6 +135,38 @@ pub(super) fn operations() -> Vec<Op> {
         .takes(server_id())
         .takes(serial())
         .answers_with(200, "The state.", [("application/json", state.into())])
+        .refuses(&["NOT_FOUND"]),
+        Op::get(
+            "/api/servers/{server_id}/state/{serial}/diff",
+            "diffState",
+            "How a version of a state differs from an earlier one",
+        )
+        .about("Value by value, of every resource in it.")
+        .takes(server_id())
+        .takes(serial())
+        .queries([query_number(
+            "from",
+            "The earlier version's serial; the version before this one when not said.",
+            (1, i64::MAX),
+            None,
+            2,
+        )])
+        .answers::<StateDiff>(
+            200,
+            "The differences.",
+            json!({
+                "server_id": 1,
+                "from": 2,
+                "serial": 3,
+                "changes": [{
+                    "address": "module.server.proxmox_virtual_environment_vm.this",
+                    "field": "memory.0.dedicated",
+                    "before": "2048",
+                    "after": "4096",
+                    "secret": false,
+                }],
+            }),
+        )
         .refuses(&["NOT_FOUND"]),
         Op::post(
             "/api/servers/{server_id}/state/{serial}/restore",

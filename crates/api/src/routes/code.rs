@@ -4,9 +4,9 @@ use crate::error::Fault;
 use crate::extract::{Asked, Path, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::{answered, servers, tasks};
-use crate::{body, time, wire};
+use crate::{body, query, time, wire};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -94,6 +94,36 @@ pub(crate) async fn state(
         let (id, serial) = (servers::id(&server)?, serial(&version)?);
         let text = state.app.server_state(&ctx, id, serial).await?;
         Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn differences(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path((server, version)): Path<(String, String)>,
+    RawQuery(text): RawQuery,
+) -> Response {
+    let result = async {
+        let (id, serial) = (servers::id(&server)?, serial(&version)?);
+        let from = query::earlier(text.as_deref())?;
+        let found = state.app.state_differences(&ctx, id, from, serial).await?;
+        let (from, changes) = found;
+        let changes: Vec<Value> = changes
+            .iter()
+            .map(|change| {
+                json!({
+                    "address": change.address,
+                    "field": change.field,
+                    "before": change.before,
+                    "after": change.after,
+                    "secret": change.secret,
+                })
+            })
+            .collect();
+        let body = json!({ "server_id": id, "from": from, "serial": serial, "changes": changes });
+        Ok(Json(body).into_response())
     };
     answered(lang, result.await)
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tpm_domain::{
     AuditTarget, Conflict, Error, Permission, ResourceKind, Server, ServerId, TaskToken,
 };
-use tpm_provisioner::{CodeError, CodeFile, PlanView, RunLine, ServerCode, StateVersion};
+use tpm_provisioner::{
+    CodeError, CodeFile, PlanView, RunLine, ServerCode, StateChange, StateVersion,
+};
 
 impl From<CodeError> for AppError {
     fn from(error: CodeError) -> Self {
@@ -82,6 +84,32 @@ impl App {
         let (_, code) = self.coded(ctx, Permission::WriteServers, id).await?;
         let state = code.state(id, serial).await?;
         Ok(state.ok_or_else(|| Error::not_found(ResourceKind::State, serial))?)
+    }
+
+    /// How a version differs from an earlier one: the one that is named, or the one before it; the first version
+    /// from nothing. Also tells which that is.
+    ///
+    /// # Errors
+    /// Forbidden, not found, or the store does not answer.
+    pub async fn state_differences(
+        &self,
+        ctx: &Ctx,
+        id: ServerId,
+        earlier: Option<u64>,
+        serial: u64,
+    ) -> Result<(Option<u64>, Vec<StateChange>)> {
+        let (_, code) = self.coded(ctx, Permission::WriteServers, id).await?;
+        let earlier = match earlier {
+            Some(earlier) => Some(earlier),
+            None => {
+                let all = code.states(id).await?;
+                let all = all.iter().map(|version| version.serial);
+                all.filter(|one| *one < serial).max()
+            }
+        };
+        let found = code.differences(id, earlier, serial).await?;
+        let found = found.ok_or_else(|| Error::not_found(ResourceKind::State, serial))?;
+        Ok((earlier, found))
     }
 
     /// Puts the content of an older version on top, as a version of its own; returns its serial. What the
