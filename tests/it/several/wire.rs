@@ -59,7 +59,9 @@ async fn carry(mut here: TcpStream, target: String, cut: impl Future<Output = ()
         .set_nodelay(true)
         .and_then(|()| there.set_nodelay(true));
     tokio::select! {
-        _ = copy_bidirectional(&mut here, &mut there) => {}
+        // What arrives at the moment of the cut does not pass.
+        biased;
         () = cut => std::future::pending().await,
+        _ = copy_bidirectional(&mut here, &mut there) => {}
     }
 }

@@ -57,8 +57,8 @@ async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()>
     ensure!(state["serial"] == *first, "{state:#}");
     let diff = async |query: &str| {
         let latest = serials[0];
-        let found = stack.client.get(&format!("{path}/{latest}/diff{query}"));
-        is(found.await?, 200)
+        let path = format!("{path}/{latest}/diff{query}");
+        is(stack.client.get(&path).await?, 200)
     };
     let found = diff("").await?;
     ensure!(found["from"] == serials[1], "{found:#}");
