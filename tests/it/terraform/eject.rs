@@ -66,8 +66,9 @@ async fn a_server_is_made_changed_taken_away_and_removed() -> anyhow::Result<()>
     let memory = grown["changes"].as_array().context("changes")?.iter();
     let mut memory = memory.filter(|change| change["field"] == "memory.0.dedicated");
     let memory = memory.next().context("memory")?;
+    let was = before["memory"].to_string();
     ensure!(
-        memory["before"] == before["memory"].to_string() && memory["after"] == "4096",
+        memory["before"] == was && memory["after"] == "4096",
         "{grown:#}"
     );
     ensure!(
