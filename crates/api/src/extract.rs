@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use tpm_app::{Ctx, IdempotencyKey, SessionToken};
 use tpm_domain::Error;
 use tpm_messages::{ApiError, Lang};
@@ -42,10 +43,28 @@ impl FromRequestParts<ApiState> for Reader {
         if parts.headers.contains_key(header::ACCEPT_LANGUAGE) {
             return Ok(Self(asked));
         }
-        let person = Person::from_request_parts(parts, state).await.ok();
-        Ok(Self(person.map_or(asked, |Person(ctx)| {
-            language_for(&ctx, &parts.headers)
-        })))
+        Ok(Self(match Person::from_request_parts(parts, state).await {
+            Ok(Person(ctx)) => language_for(&ctx, &parts.headers),
+            Err(refusal) => {
+                parts.extensions.insert(Refusal::of(refusal));
+                asked
+            }
+        }))
+    }
+}
+
+/// Why nobody is known, from whoever asked first to whoever needs to know: asking again could be answered
+/// otherwise, and a database that does not answer would be waited for twice.
+#[derive(Clone)]
+struct Refusal(Arc<Mutex<Option<Response>>>);
+
+impl Refusal {
+    fn of(response: Response) -> Self {
+        Self(Arc::new(Mutex::new(Some(response))))
+    }
+
+    fn take(&self) -> Option<Response> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -91,6 +110,9 @@ impl FromRequestParts<ApiState> for Person {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Response> {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
+        }
+        if let Some(refusal) = parts.extensions.get::<Refusal>().and_then(Refusal::take) {
+            return Err(refusal);
         }
         let lang = language(&parts.headers);
         let origin = Told::origin(parts);
