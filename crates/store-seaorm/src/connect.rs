@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tpm_store::{JobQueue, Reads, Result, Store, StoreError, UnitOfWork};
 
-/// How long a caller waits for SQLite's one writer.
+/// How long a caller waits for SQLite's one writer, and the end of a process for what is still under way.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections of one process to PostgreSQL, at most, beside the one of the heartbeat.
 const POSTGRES_CONNECTIONS: u32 = 16;
@@ -96,13 +96,15 @@ impl SeaStore {
         &self.write
     }
 
-    /// Closes every connection once what is under way has ended.
+    /// Closes every connection once what is under way has ended, and those that do not come to an end within
+    /// [`PATIENCE`] as they are.
     pub async fn close(self) {
         let Self { write, read, .. } = self;
-        for connection in [read, write] {
-            if let Err(error) = connection.close().await {
-                tracing::debug!(%error, "closing the database");
-            }
+        let closing = async { read.close().await.and(write.close().await) };
+        match tokio::time::timeout(PATIENCE, closing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "closing the database"),
+            Err(_) => tracing::warn!("the database is left without waiting any longer"),
         }
     }
 }

@@ -242,6 +242,25 @@ async fn connections_that_die_without_a_word_are_given_up() -> anyhow::Result<()
     stack.stop().await
 }
 
+/// A process that ends does not wait for what will never come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_waits_for_no_connection_that_is_dead() -> anyhow::Result<()> {
+    let Some(postgres) = postgres()? else {
+        return Ok(());
+    };
+    let url = tokio::task::block_in_place(|| postgres.database())?;
+    let (rest, database) = url.rsplit_once('/').context("a name")?;
+    let (user, address) = rest.rsplit_once('@').context("an address")?;
+    let wire = Wire::to(address.to_owned()).await?;
+    let store = SeaStore::open(&format!("{user}@{}/{database}", wire.address())).await?;
+    let under_way = store.begin().await?;
+    wire.cut();
+    let closed = tokio::time::timeout(STUCK, store.close()).await;
+    closed.context("it waits on")?;
+    drop(under_way);
+    Ok(())
+}
+
 type Asking = JoinHandle<anyhow::Result<(u16, Option<u64>, Value)>>;
 
 /// Cuts the wire at a moment when every connection that the api may have waits for the answer to a
