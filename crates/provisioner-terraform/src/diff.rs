@@ -13,8 +13,12 @@ struct Leaf {
     secret: bool,
 }
 
-/// What became of each value from one version to another. What the provider calls sensitive is told to have
-/// changed, and not what it was or is.
+/// Words in the name of a value that is secret whether or not the state says so: Terraform marks there what came
+/// from a sensitive value, and not always what the provider's schema calls sensitive.
+const SECRET: [&str; 4] = ["password", "secret", "token", "private_key"];
+
+/// What became of each value from one version to another. What is sensitive is told to have changed, and not what
+/// it was or is.
 pub(crate) fn diff(before: &[u8], after: &[u8]) -> Result<Vec<StateChange>, String> {
     let (before, after) = (values(before)?, values(after)?);
     let all: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -59,7 +63,11 @@ fn values(state: &[u8]) -> Result<Values, String> {
                         .strip_prefix(path.as_str())
                         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
                 };
-                let secret = secret.iter().any(within);
+                let name = field
+                    .rsplit('.')
+                    .find(|part| part.parse::<usize>().is_err());
+                let named = name.is_some_and(|name| SECRET.iter().any(|word| name.contains(word)));
+                let secret = named || secret.iter().any(within);
                 values.insert((address.clone(), field), Leaf { text, secret });
             }
         }
@@ -117,7 +125,7 @@ mod tests {
                 "module": "module.server", "mode": "managed", "type": "vm", "name": "this",
                 "instances": [{
                     "attributes": attributes,
-                    "sensitive_attributes": [[step("user"), first, step("password")]],
+                    "sensitive_attributes": [[step("pin"), first]],
                 }]
             }]
         })
@@ -129,11 +137,13 @@ mod tests {
     fn what_changed_is_told_and_no_secret() -> Result<(), String> {
         let before = state(&json!({
             "memory": [{ "dedicated": 2048 }], "name": "a", "tags": ["x"],
-            "user": [{ "password": "old", "name": "u" }], "gone": true, "passwordless": 1,
+            "user": [{ "password": "old", "name": "u" }], "gone": true, "key": [{ "api_token": ["a"] }],
+            "pin": [{ "code": "1" }],
         }));
         let after = state(&json!({
             "memory": [{ "dedicated": 4096 }], "name": "a", "tags": ["x", "y"],
-            "user": [{ "password": "new", "name": "u" }], "passwordless": 1, "nothing": null,
+            "user": [{ "password": "new", "name": "u" }], "nothing": null, "key": [{ "api_token": ["b"] }],
+            "pin": [{ "code": "2" }],
         }));
         assert_eq!(diff(&before, &before)?, []);
         let found = diff(&before, &after)?;
@@ -152,7 +162,9 @@ mod tests {
             told,
             [
                 ("gone", Some("true"), None, false),
+                ("key.0.api_token.0", None, None, true),
                 ("memory.0.dedicated", Some("2048"), Some("4096"), false),
+                ("pin.0.code", None, None, true),
                 ("tags.1", None, Some("y"), false),
                 ("user.0.password", None, None, true),
             ]

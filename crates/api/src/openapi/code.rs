@@ -59,7 +59,7 @@ struct StateChangeView {
     before: Option<String>,
     /// What it is; `null` when it is not there, or is secret.
     after: Option<String>,
-    /// Whether the provider calls it sensitive: then it is told to differ, and not how.
+    /// Whether it is marked as sensitive or named like a secret: then it is told to differ, and not how.
     secret: bool,
 }
 

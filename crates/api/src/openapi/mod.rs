@@ -7,6 +7,7 @@
 mod audit;
 mod auth;
 mod code;
+mod envelope;
 mod errors;
 mod events;
 mod examples;
@@ -110,10 +111,10 @@ fn public() -> Vec<Op> {
 pub(crate) fn document() -> OpenApi {
     let mut paths = PathsBuilder::new();
     let mut schemas: Vec<Named> = vec![(
-        errors::ErrorAnswer::name().into_owned(),
-        <errors::ErrorAnswer as utoipa::PartialSchema>::schema(),
+        envelope::ErrorAnswer::name().into_owned(),
+        <envelope::ErrorAnswer as utoipa::PartialSchema>::schema(),
     )];
-    errors::ErrorAnswer::schemas(&mut schemas);
+    envelope::ErrorAnswer::schemas(&mut schemas);
     let mut tags = Vec::new();
     for (name, about, operations) in GROUPS {
         tags.push(
