@@ -20,7 +20,7 @@ pub(super) fn check() -> anyhow::Result<Option<String>> {
         let texts = files(module).into_iter().map(|file| root.join(file));
         texts
             .filter_map(|file| fs::read_to_string(file).ok())
-            .any(|text| text.contains(&format!("fn {name}(")))
+            .any(|text| is_test(&text, name))
     };
     let ([shown, not_ours, open], mut wrong) = read(&text, is_there);
     if shown + not_ours < LEAST {
@@ -64,6 +64,20 @@ fn read(text: &str, is_there: impl Fn(&str) -> bool) -> ([usize; 3], Vec<String>
     (counts, wrong)
 }
 
+/// Whether a function of that name is run as a test: its attributes, right before it, say so and let none off.
+fn is_test(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let heads = [format!("fn {name}("), format!("async fn {name}(")];
+    let begins = |line: &&str| heads.iter().any(|head| line.starts_with(head));
+    lines.iter().enumerate().any(|(n, line)| {
+        let before = lines[..n].iter().rev();
+        let attributes: Vec<_> = before.take_while(|line| line.starts_with('#')).collect();
+        begins(line)
+            && attributes.iter().any(|line| line.contains("test"))
+            && !attributes.iter().any(|line| line.contains("ignore"))
+    })
+}
+
 /// The files that a module of tests may stand in; one of its own, or the file it is about.
 fn files(module: &str) -> Vec<PathBuf> {
     let (root, path) = module.split_once("::").unwrap_or((module, ""));
@@ -101,6 +115,14 @@ mod tests {
             "not four cells: | V1.1.4 | 1 |",
         ];
         assert_eq!(wrong, told);
+    }
+
+    #[test]
+    fn only_what_is_run_counts() {
+        let text = "    #[test]\n    fn one() {\n\n#[tokio::test(flavor = \"x\")]\nasync fn two() {\n\
+                    fn three() {\n#[test]\n#[ignore]\nfn four() {\n";
+        let found = ["one", "two", "three", "four", "five"].map(|name| is_test(text, name));
+        assert_eq!(found, [true, true, false, false, false]);
     }
 
     #[test]
