@@ -96,8 +96,7 @@ impl SeaStore {
         &self.write
     }
 
-    /// Closes every connection once what is under way has ended, and those that do not come to an end within
-    /// [`PATIENCE`] as they are.
+    /// Closes every connection once what is under way has ended; after 5 s it does not wait any longer.
     pub async fn close(self) {
         let Self { write, read, .. } = self;
         let closing = async { read.close().await.and(write.close().await) };
