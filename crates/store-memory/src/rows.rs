@@ -62,6 +62,19 @@ impl TaskRow {
             && self.next_run.is_some_and(|due| due > now)
     }
 
+    /// Whether people see no difference: who is at work on it, and when somebody looked, is not seen.
+    fn looks_like(&self, other: &Self) -> bool {
+        let (one, two) = (&self.task, &other.task);
+        self.undoing == other.undoing
+            && one.state == two.state
+            && one.progress == two.progress
+            && one.note == two.note
+            && one.failure == two.failure
+            && one.cancel_requested == two.cancel_requested
+            && one.server == two.server
+            && one.server_name == two.server_name
+    }
+
     /// The bulk it belongs to, or it itself.
     pub(crate) fn bulk(&self) -> TaskId {
         self.task.parent.unwrap_or(self.task.id)
@@ -177,10 +190,9 @@ impl Tables {
         let servers = self.servers.changed_since(&before.servers);
         let mut changed: Vec<Changed> = servers.map(|(id, ..)| Changed::Server(*id)).collect();
         let tasks = self.tasks.changed_since(&before.tasks);
-        let seen = |row: &TaskRow| (row.task.clone(), row.undoing);
         changed.extend(
             tasks
-                .filter(|(_, old, new)| old.is_none_or(|old| seen(old) != seen(new)))
+                .filter(|(_, old, new)| old.is_none_or(|old| !old.looks_like(new)))
                 .map(|(id, ..)| Changed::Task(*id)),
         );
         let notifications = self.notifications.changed_since(&before.notifications);

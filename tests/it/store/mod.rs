@@ -8,11 +8,13 @@ mod terraform;
 use anyhow::{Context, ensure};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tpm_bootstrap::SystemClock;
 use tpm_domain::{
-    Assignment, Event, EventKind, Expiry, Failure, FailureCode, Nic, ProjectId, Role, ServerId,
-    ServerName, ServerSpec, ServerState, StaticAddress, TaskToken, UserId, Vmid,
+    Assignment, Clock, Event, EventKind, Expiry, Failure, FailureCode, Nic, ProjectId, Role,
+    ServerId, ServerName, ServerSpec, ServerState, StaticAddress, TaskToken, Timestamp, UserId,
+    Vmid,
 };
 use tpm_store::{
     NewServer, NewSession, NotificationQuery, ServerOrder, ServerQuery, Store, StoreError,
@@ -28,12 +30,23 @@ const RANGE: VmidRange = VmidRange {
     quarantine: Duration::from_secs(3600),
 };
 
+/// The real time and a millisecond more for each look: what would seldom differ always does.
+struct Onward(AtomicI64);
+
+impl Clock for Onward {
+    fn now(&self) -> Timestamp {
+        let looks = self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp(SystemClock.now().0 + looks)
+    }
+}
+
 /// Runs a test on an empty store in memory, on an empty SQLite file and on an empty PostgreSQL database.
 pub(crate) async fn on_all<F>(test: impl Fn(Arc<dyn Store>) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let memory = MemoryStore::new("memory", Arc::new(SystemClock));
+    let clock = Onward(AtomicI64::default());
+    let memory = MemoryStore::new("memory", Arc::new(clock));
     test(Arc::new(memory)).await.context("in memory")?;
     on_databases(|store| test(store)).await
 }
