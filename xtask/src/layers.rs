@@ -77,6 +77,7 @@ pub(crate) const ROOMS: &[Room] = &[
         &["config", "serde", "secrecy", "ipnet"],
     ),
     room("pve-client", 1, &[]),
+    room("monitoring", 1, &["domain"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
     room(
@@ -89,9 +90,9 @@ pub(crate) const ROOMS: &[Room] = &[
         2,
         &["domain", "store", "provisioner", "pve-client"],
     ),
-    room("app", 3, &["domain", "store", "provisioner"]),
+    room("app", 3, &["domain", "store", "provisioner", "monitoring"]),
     room("api", 4, &["domain", "messages", "app"]),
-    room("jobs", 4, &["domain", "store", "provisioner"]),
+    room("jobs", 4, &["domain", "store", "provisioner", "monitoring"]),
     room(
         "bootstrap",
         5,
@@ -102,6 +103,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "provisioner",
             "settings",
             "pve-client",
+            "monitoring",
             "store-seaorm",
             "provisioner-proxmox",
             "provisioner-terraform",
@@ -148,7 +150,11 @@ pub(crate) const KEPT: &[Kept] = &[
     },
     Kept {
         outside: &["reqwest"],
-        rooms: &["pve-client"],
+        rooms: &["pve-client", "monitoring"],
+    },
+    Kept {
+        outside: &["prometheus-http-query"],
+        rooms: &["monitoring"],
     },
     Kept {
         outside: &["hyper", "hyper-util", "http-body-util"],
@@ -183,6 +189,7 @@ pub(crate) const KEPT: &[Kept] = &[
         rooms: &[
             "settings",
             "pve-client",
+            "monitoring",
             "provisioner-terraform",
             // Keys are made and checked here, and come in there.
             "app",

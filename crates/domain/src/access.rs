@@ -65,6 +65,10 @@ permissions! {
     ReadSystem = "system:read",
     /// Change the log level.
     WriteSystem = "system:write",
+    /// See what is measured, and alerts.
+    ReadMonitoring = "monitoring:read",
+    /// Publish scrape targets, and send alerts.
+    WriteMonitoring = "monitoring:write",
     /// See the settings.
     ReadConfig = "config:read",
     /// See what the processes log.
@@ -95,6 +99,7 @@ impl Permission {
                 | Self::WriteTasks
                 | Self::ReadNotifications
                 | Self::ReadProjects
+                | Self::ReadMonitoring
         )
     }
 }
@@ -219,12 +224,14 @@ impl Role {
             ReadProjects,
             ReadNetworks,
             ReadSystem,
+            ReadMonitoring,
         ];
         let more = [
             WriteServers,
             WriteTasks,
             WriteNotifications,
             WriteNetworks,
+            WriteMonitoring,
             ReadLogs,
         ];
         let role = |name: &str, permissions| Self {

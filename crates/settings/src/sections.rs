@@ -49,6 +49,8 @@ pub struct Settings {
     pub terraform: Terraform,
     /// The network of servers whose request names none.
     pub network: Network,
+    /// What is measured, and by whom.
+    pub monitoring: Monitoring,
     /// Bounds of requests.
     pub limits: Limits,
     /// What servers are for.
@@ -248,6 +250,32 @@ pub struct Network {
     pub dns: Vec<String>,
     /// DNS search domain for cloud-init.
     pub search_domain: String,
+}
+
+/// What is measured, and by whom.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Monitoring {
+    /// URL of Prometheus. Empty: figures come from Proxmox VE alone.
+    pub prometheus_url: String,
+    /// Bearer token for Prometheus. Empty: none.
+    pub prometheus_token: SecretString,
+    /// Whether Prometheus is told to read its files anew.
+    pub prometheus_reload: bool,
+    /// File of targets for Prometheus' `file_sd_configs`. Empty: none is written.
+    pub targets_file: PathBuf,
+    /// Port of node_exporter on servers.
+    pub exporter_port: u16,
+    /// Over how many seconds rates are taken.
+    pub window_secs: u32,
+    /// URL of Grafana. Empty: none.
+    pub grafana_url: String,
+    /// Token of a service account of Grafana that may edit data sources and dashboards. Empty: nothing is set up.
+    pub grafana_token: SecretString,
+    /// URL under which Grafana reaches Prometheus. Empty: `prometheus_url`.
+    pub grafana_prometheus_url: String,
+    /// Longest time an answer of either may take, in milliseconds.
+    pub timeout_ms: u64,
 }
 
 /// Bounds of requests.

@@ -49,13 +49,15 @@ pub enum ShownValue {
 }
 
 /// Keys whose values are secret. Each is a `SecretString` in the sections.
-pub(crate) const SECRETS: [&str; 6] = [
+pub(crate) const SECRETS: [&str; 8] = [
     "auth.admin_password",
     "database.url",
     "security.mark_key",
     "security.state_key",
     "proxmox.token_secret",
     "proxmox.password",
+    "monitoring.prometheus_token",
+    "monitoring.grafana_token",
 ];
 
 fn flat(prefix: &str, value: &Value, all: &mut Vec<(String, Value)>) {

@@ -1,6 +1,6 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
-use crate::{Limits, Network, Proxmox, Role, Settings, Terraform, TerraformMode};
+use crate::{Limits, Monitoring, Network, Proxmox, Role, Settings, Terraform, TerraformMode};
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::fmt;
@@ -163,6 +163,7 @@ impl Settings {
         proxmox(&self.proxmox, &mut problems);
         terraform(&self.terraform, &self.proxmox, &mut problems);
         network(&self.network, &mut problems);
+        monitoring(&self.monitoring, &mut problems);
         limits(&self.limits, &mut problems);
         problems.unless(
             !self.roles.is_empty(),
@@ -354,6 +355,61 @@ fn network(network: &Network, problems: &mut Problems) {
             .all(|ip| ip.parse::<std::net::IpAddr>().is_ok()),
         "network.dns",
         "must list IP addresses",
+    );
+}
+
+fn monitoring(monitoring: &Monitoring, problems: &mut Problems) {
+    for (name, url) in [
+        ("prometheus_url", &monitoring.prometheus_url),
+        ("grafana_url", &monitoring.grafana_url),
+        ("grafana_prometheus_url", &monitoring.grafana_prometheus_url),
+    ] {
+        // It is shown to people who ask how monitoring is doing.
+        problems.unless(
+            url.is_empty() || (is_url(url, &["http", "https"]) && !url.contains('@')),
+            format!("monitoring.{name}"),
+            "must be an http or https URL without a password, or empty",
+        );
+    }
+    for (name, url, token) in [
+        (
+            "prometheus_token",
+            &monitoring.prometheus_url,
+            &monitoring.prometheus_token,
+        ),
+        (
+            "grafana_token",
+            &monitoring.grafana_url,
+            &monitoring.grafana_token,
+        ),
+    ] {
+        problems.unless(
+            token.expose_secret().is_empty() || !url.is_empty(),
+            format!("monitoring.{name}"),
+            "needs the URL beside it",
+        );
+    }
+    problems.unless(
+        !monitoring.prometheus_reload || !monitoring.prometheus_url.is_empty(),
+        "monitoring.prometheus_reload",
+        "needs monitoring.prometheus_url",
+    );
+    let file = &monitoring.targets_file;
+    problems.unless(
+        file.as_os_str().is_empty() || (file.is_absolute() && file.file_name().is_some()),
+        "monitoring.targets_file",
+        "must be an absolute path, or empty",
+    );
+    problems.within(
+        1..=u16::MAX,
+        &monitoring.exporter_port,
+        "monitoring.exporter_port",
+    );
+    problems.within(10..=3600, &monitoring.window_secs, "monitoring.window_secs");
+    problems.within(
+        100..=60_000,
+        &monitoring.timeout_ms,
+        "monitoring.timeout_ms",
     );
 }
 

@@ -1,4 +1,4 @@
-//! Programs of others that tests speak to: PostgreSQL, `proxmoxer` and Schemathesis, each in a Python of
+//! Programs of others that tests speak to: PostgreSQL, Prometheus, `proxmoxer` and Schemathesis, each in a Python of
 //! its own, Terraform with its provider.
 //!
 //! What is missing is said in one line and its tests skip themselves; with `CI=true` it is an error.
@@ -62,6 +62,17 @@ impl Outside {
                 outside.schemathesis = Some(python.with_file_name("st"));
             }
             Err(missing) => outside.missing.push(missing),
+        }
+        let monitors = ["prometheus", "promtool", "prometheus-node-exporter"];
+        let gone: Vec<_> = monitors
+            .into_iter()
+            .filter(|name| workspace::in_path(name).is_none())
+            .collect();
+        if gone.is_empty() {
+            println!("Prometheus: {}", monitors.join(", "));
+        } else {
+            let gone = gone.join(", ");
+            outside.missing.push(format!("{gone} (not in PATH)"));
         }
         match provider::peers()? {
             Ok(peers) => {

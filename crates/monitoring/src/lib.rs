@@ -1,0 +1,2 @@
+//! What is measured of servers, and by whom: readings through Prometheus, the documents it discovers servers by, and
+//! the dashboards of Grafana.
