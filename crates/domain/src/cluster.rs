@@ -1,6 +1,6 @@
 //! What a cluster was seen to consist of, so that placement and reservation need not ask it.
 
-use crate::{NodeName, Timestamp, Vmid};
+use crate::{GuestFigures, NodeName, Timestamp, Vmid};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -50,7 +50,7 @@ pub struct TemplateView {
 }
 
 /// A guest in the list of the cluster. Name and status may be some seconds old.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GuestEntry {
     /// Its number.
     pub vmid: Vmid,
@@ -70,10 +70,12 @@ pub struct GuestEntry {
     pub cpus: u64,
     /// Memory in MiB.
     pub memory_mb: u64,
+    /// How much of what it has is in use.
+    pub figures: GuestFigures,
 }
 
 /// Everything that one look at the list of a cluster shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Survey {
     /// Nodes, their foreign figures left at 0: who is foreign is known to the store.
     pub nodes: Vec<NodeView>,

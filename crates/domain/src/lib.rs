@@ -6,12 +6,14 @@
 
 mod access;
 mod address_network;
+mod alert;
 mod audit;
 mod clock;
 mod cluster;
 mod error;
 mod event;
 mod failure;
+mod figures;
 mod guest;
 mod ids;
 pub mod job;
@@ -25,6 +27,7 @@ mod task;
 
 pub use access::{Actor, Assignment, Grant, Permission, Permissions, Reach, Role, UserId};
 pub use address_network::{DEFAULT_NETWORK, MAX_NETWORK_SIZE, Network, NetworkSpec};
+pub use alert::{Alert, AlertId, AlertRule, AlertState, Patience, Seen, Verdict};
 pub use audit::{AuditEntry, AuditTarget};
 pub use clock::{Clock, Timestamp};
 pub use cluster::{
@@ -33,6 +36,7 @@ pub use cluster::{
 pub use error::{Conflict, Error, FieldError, FieldErrors, Reason, ResourceKind, Shortage};
 pub use event::{Event, EventKind, Notification, NotificationId, Severity};
 pub use failure::{Failure, FailureCode};
+pub use figures::{Counted, GuestFigures, ServerFigures};
 pub use guest::{GuestSize, GuestView, Identity, IdentityMismatch, PowerState};
 pub use ids::{NetworkId, NodeName, ProjectId, ServerId, TaskId, TaskToken, Vmid};
 pub use mark::{MARK_PREFIX, Mark, MarkParseError, described_as, find_mark_line};

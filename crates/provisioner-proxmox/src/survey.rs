@@ -5,7 +5,9 @@ use crate::error::of_read;
 use crate::guest::identity_of;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
-use tpm_domain::{GuestEntry, NodeName, NodeView, StorageView, Survey, TemplateView, Vmid};
+use tpm_domain::{
+    GuestEntry, GuestFigures, NodeName, NodeView, StorageView, Survey, TemplateView, Vmid,
+};
 use tpm_provisioner::{Inspection, ProvisionError};
 use tpm_pve_client::{ErrorClass, GuestConfig, Resource};
 
@@ -60,6 +62,13 @@ fn guest(resource: &Resource) -> Option<GuestEntry> {
         lock: resource.lock.clone(),
         cpus: whole(resource.maxcpu).into(),
         memory_mb: resource.maxmem.unwrap_or_default() / MIB,
+        figures: GuestFigures {
+            cpu: resource.cpu,
+            memory: resource.mem,
+            memory_total: resource.maxmem,
+            net_in: resource.netin,
+            net_out: resource.netout,
+        },
     })
 }
 

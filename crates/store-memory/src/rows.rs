@@ -4,13 +4,14 @@ use crate::table::Table;
 use std::net::Ipv4Addr;
 use tpm_domain::job::Width;
 use tpm_domain::{
-    DEFAULT_PROJECT, Event, ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId,
-    Permissions, Project, ProjectId, Quota, Server, ServerId, ServerName, Severity, StepRecord,
-    StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
+    Alert, AlertId, DEFAULT_PROJECT, Event, ForeignAddress, Network, NetworkId, NodeName, NodeView,
+    NotificationId, Permissions, Project, ProjectId, Quota, Server, ServerFigures, ServerId,
+    ServerName, Severity, StepRecord, StorageView, Task, TaskId, TemplateView, Timestamp, Usage,
+    UserId, Vmid,
 };
 use tpm_store::{
-    ApiKey, AuditHead, AuditRow, Changed, LogLine, Process, Remembered, Result, StoreError,
-    Throttle, User,
+    ApiKey, AuditHead, AuditRow, Changed, LogLine, Process, Publication, Remembered, Result,
+    StoreError, Throttle, User,
 };
 
 /// A constraint that was about to be broken.
@@ -153,6 +154,9 @@ pub(crate) struct Tables {
     pub(crate) feed: Table<i64, (Timestamp, Changed)>,
     pub(crate) feed_last: i64,
     pub(crate) feed_floor: i64,
+    pub(crate) figures: Table<ServerId, ServerFigures>,
+    pub(crate) publication: Option<Publication>,
+    pub(crate) alerts: Table<AlertId, Alert>,
     pub(crate) processes: Table<String, Process>,
     pub(crate) logs: Table<i64, LogLine>,
     pub(crate) run_time_settings: Table<String, String>,

@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod feed;
 mod idempotency;
+mod monitoring;
 mod network;
 mod process;
 mod project;
@@ -29,6 +30,7 @@ pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
 pub use feed::{Changed, FeedPlace, FeedReads, FeedRow, FeedWrites};
 pub use idempotency::{IdempotencyWrites, Remembered};
+pub use monitoring::{AlertQuery, AlertRow, MonitoringReads, MonitoringWrites, Publication};
 pub use network::{NetworkReads, NetworkWrites};
 pub use process::{Alive, LogLevel, LogLine, LogQuery, Process, ProcessReads, ProcessWrites};
 pub use project::{ProjectReads, ProjectWrites};
@@ -62,6 +64,7 @@ pub trait Reads:
     + ProjectReads
     + NetworkReads
     + ClusterReads
+    + MonitoringReads
 {
 }
 
@@ -71,13 +74,12 @@ impl<T> Reads for T where
         + NotificationReads
         + FeedReads
         + ProcessReads
-        + FeedReads
-        + ProcessReads
         + AccountReads
         + AuditReads
         + ProjectReads
         + NetworkReads
         + ClusterReads
+        + MonitoringReads
 {
 }
 
@@ -97,6 +99,7 @@ pub trait UnitOfWork:
     + ProjectWrites
     + NetworkWrites
     + ClusterWrites
+    + MonitoringWrites
     + IdempotencyWrites
     + StateWrites
 {

@@ -2,6 +2,7 @@
 
 mod feed;
 mod fleet;
+mod monitoring;
 mod queue;
 mod terraform;
 

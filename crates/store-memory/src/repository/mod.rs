@@ -7,6 +7,7 @@ mod event;
 mod feed;
 mod idempotency;
 mod lease;
+mod monitoring;
 mod network;
 mod process;
 mod project;

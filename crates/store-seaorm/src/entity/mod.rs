@@ -1,6 +1,7 @@
 //! The tables as SeaORM entities. Never seen outside of this crate.
 #![expect(unreachable_pub, reason = "SeaORM's derive demands `pub` items")]
 
+pub(crate) mod alerts;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod events;
@@ -14,6 +15,7 @@ pub(crate) mod notifications;
 pub(crate) mod projects;
 pub(crate) mod reservations;
 pub(crate) mod roles;
+pub(crate) mod server_figures;
 pub(crate) mod servers;
 pub(crate) mod sessions;
 pub(crate) mod steps;

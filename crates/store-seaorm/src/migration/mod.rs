@@ -6,6 +6,7 @@ mod m0003_terraform;
 mod m0004_kept;
 mod m0005_access;
 mod m0006_live;
+mod m0007_monitoring;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_kept::Migration),
             Box::new(m0005_access::Migration),
             Box::new(m0006_live::Migration),
+            Box::new(m0007_monitoring::Migration),
         ]
     }
 }

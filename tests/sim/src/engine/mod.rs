@@ -13,8 +13,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_domain::{
-    Drift, FailureCode, GuestEntry, GuestSize, GuestView, Identity, Mark, NodeName, NodeView,
-    PowerState, Rung, Server, Survey,
+    Drift, FailureCode, GuestEntry, GuestFigures, GuestSize, GuestView, Identity, Mark, NodeName,
+    NodeView, PowerState, Rung, Server, Survey,
 };
 use tpm_provisioner::{
     Acted, Fate, Inspection, Observed, OnFailure, Operation, ProvisionError, Provisioner, Slot,
@@ -304,6 +304,7 @@ impl Provisioner for Engine {
                 lock: listed.guest.locked.then(|| "clone".to_owned()),
                 cpus: listed.guest.cpu.into(),
                 memory_mb: listed.guest.memory_mb.into(),
+                figures: GuestFigures::default(),
             })
             .collect();
         let node = NodeView {
