@@ -3,6 +3,7 @@
 use crate::program::{Program, free_port, signal};
 use anyhow::{Context, bail};
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -61,7 +62,8 @@ fn command(program: &Path) -> Command {
     }
 }
 
-fn server(bin: &Path, data: &Path, port: u16, durable: bool) -> Command {
+/// What it says goes into `log`.
+fn server(bin: &Path, data: &Path, port: u16, durable: bool, log: File) -> Command {
     let fsync = if durable { "fsync=on" } else { "fsync=off" };
     let mut server = command(&bin.join("postgres"));
     server
@@ -70,8 +72,15 @@ fn server(bin: &Path, data: &Path, port: u16, durable: bool) -> Command {
         .args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()])
         .args(["-c", "max_connections=300", "-c", fsync])
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stderr(log);
     server
+}
+
+/// What the server said since it was started last.
+const LOG: &str = "server.log";
+
+fn new_log(dir: &TempDir) -> anyhow::Result<File> {
+    Ok(File::create(dir.path().join(LOG))?)
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
@@ -141,7 +150,7 @@ impl Postgres {
             .args(locale)
             .arg("--no-sync"))?;
         let port = free_port()?;
-        let program = Program::start(&mut server(&bin, &data, port, durable))?;
+        let program = Program::start(&mut server(&bin, &data, port, durable, new_log(&dir)?))?;
         let started = Self {
             program,
             port,
@@ -185,14 +194,24 @@ impl Postgres {
         let data = self.dir.path().join("data");
         let began = Instant::now();
         loop {
-            self.program = Program::start(&mut server(&self.bin, &data, self.port, self.durable))?;
+            self.program = Program::start(&mut server(
+                &self.bin,
+                &data,
+                self.port,
+                self.durable,
+                new_log(&self.dir)?,
+            ))?;
             // As long as parts of the killed one are about, it refuses to start.
             while self.program.is_running()? {
                 if run(self.psql().args(["-d", "postgres", "-c", "SELECT 1"])).is_ok() {
                     return Ok(());
                 }
                 if began.elapsed() > Duration::from_secs(30) {
-                    bail!("PostgreSQL does not answer again");
+                    let said = std::fs::read_to_string(self.dir.path().join(LOG));
+                    bail!(
+                        "PostgreSQL does not answer again: {}",
+                        said.unwrap_or_default()
+                    );
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
