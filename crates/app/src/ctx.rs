@@ -1,6 +1,7 @@
 //! What every use case is given: on whose behalf, and with which parts.
 
 use crate::live::Live;
+use crate::monitoring::{Measured, Remembered};
 use crate::policy::Policy;
 use crate::system::{HostResources, ServiceProbe, SettingView};
 use crate::turn::Turns;
@@ -16,7 +17,7 @@ use tpm_domain::{
     Actor, Clock, Error, Permission, Reach, ResourceKind, Server, ServerId, TaskToken, Timestamp,
 };
 use tpm_provisioner::ServerCode;
-use tpm_store::{KeyId, Remembered, Store, UnitOfWork};
+use tpm_store::{KeyId, Remembered as Replayed, Store, UnitOfWork};
 
 /// Fills a buffer with random bytes fit for tokens.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -35,6 +36,8 @@ pub struct AppParts {
     pub services: Vec<Arc<dyn ServiceProbe>>,
     /// What is known of servers as code, where an engine keeps them so.
     pub code: Option<Arc<dyn ServerCode>>,
+    /// Who measures.
+    pub measured: Measured,
     /// The machine it runs on.
     pub host: Arc<dyn HostResources>,
     /// The settings, as they may be shown.
@@ -52,6 +55,7 @@ pub struct App {
     /// At most so many password hashes at once: each takes 19 MiB and a core.
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) live: Arc<Live>,
+    measurements: Arc<Remembered>,
     /// Who reserves waits here, not in the database: there each would hold a connection while it waits.
     reserving: Turns,
 }
@@ -73,6 +77,7 @@ impl App {
             parts: Arc::new(parts),
             hashing: Arc::new(Semaphore::new(cores)),
             live: Arc::new(Live::new()),
+            measurements: Arc::default(),
             reserving: Turns::new(),
         }
     }
@@ -81,6 +86,10 @@ impl App {
     #[must_use]
     pub fn parts(&self) -> &AppParts {
         &self.parts
+    }
+
+    pub(crate) fn remembered(&self) -> &Remembered {
+        &self.measurements
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -251,7 +260,7 @@ impl Ctx {
             return Ok(());
         };
         let outcome = serde_json::to_string(outcome).map_err(|e| AppError::Fault(e.into()))?;
-        let done = Remembered {
+        let done = Replayed {
             request_hash: key.request_hash.clone(),
             outcome,
         };

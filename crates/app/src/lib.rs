@@ -10,6 +10,7 @@ mod ctx;
 mod error;
 mod key;
 mod live;
+mod monitoring;
 mod network;
 mod notification;
 mod policy;
@@ -30,6 +31,11 @@ pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
 pub use error::{AppError, Result};
 pub use key::{KeyDraft, MadeKey, is_key};
 pub use live::{Following, LiveEvent, LiveThing};
+pub use monitoring::{
+    Dashboards, ExporterStatus, GrafanaStatus, Measured, MetricsHistory, MetricsView,
+    MonitoringStatus, PrometheusStatus, Published, SentAlert, ServerMetrics, SilentExporter,
+    Source,
+};
 pub use network::{NetworkChange, NetworkView};
 pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
@@ -43,11 +49,14 @@ pub use system::{
     ServiceStatus, SettingValue, SettingView, SystemStatus,
 };
 pub use task::TaskView;
+/// What is measured; re-exported so that callers need not know who measures.
+pub use tpm_monitoring::{Figure, Point, Readings, Reload, Span, TargetGroup, Why};
 /// Servers as code, and what was planned; re-exported so that callers need not know the port.
 pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
-    ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, LogLevel, LogLine, LogQuery, NotificationQuery,
-    NotificationView, Page, ServerOrder, ServerQuery, Session, TaskQuery,
+    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, LogLevel, LogLine,
+    LogQuery, NotificationQuery, NotificationView, Page, ServerOrder, ServerQuery, Session,
+    TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

@@ -1,9 +1,11 @@
 //! What the service depends on, asked for the system status.
 
 use async_trait::async_trait;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tpm_app::{Probed, ServiceProbe, ServiceState};
+use tpm_monitoring::{Grafana, MetricsReader};
 use tpm_pve_client::Client;
 
 /// An answer is good for this long, however many ask.
@@ -52,6 +54,62 @@ impl ServiceProbe for ProxmoxProbe {
         };
         *last = Some((Instant::now(), answer.clone()));
         answer
+    }
+}
+
+/// Prometheus or Grafana, as the system status tells them.
+pub(crate) struct MeasuringProbe {
+    name: &'static str,
+    prometheus: Option<Arc<dyn MetricsReader>>,
+    grafana: Option<Arc<Grafana>>,
+}
+
+impl MeasuringProbe {
+    pub(crate) fn prometheus(prometheus: Option<Arc<dyn MetricsReader>>) -> Self {
+        Self {
+            name: "prometheus",
+            prometheus,
+            grafana: None,
+        }
+    }
+
+    pub(crate) fn grafana(grafana: Option<Arc<Grafana>>) -> Self {
+        Self {
+            name: "grafana",
+            prometheus: None,
+            grafana,
+        }
+    }
+}
+
+#[async_trait]
+impl ServiceProbe for MeasuringProbe {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn probe(&self) -> Probed {
+        let asked = Instant::now();
+        let reason = if let Some(prometheus) = &self.prometheus {
+            let answer = prometheus.targets().await;
+            answer.err().map(|why| why.as_str().to_owned())
+        } else if let Some(grafana) = &self.grafana {
+            match grafana.health().await {
+                Ok(health) => (!health.database_ok).then(|| "database_down".to_owned()),
+                Err(error) => Some(error.to_string()),
+            }
+        } else {
+            return NotConfigured(self.name).probe().await;
+        };
+        let state = match reason {
+            None => ServiceState::Running,
+            Some(_) => ServiceState::Down,
+        };
+        Probed {
+            state,
+            latency: (state == ServiceState::Running).then(|| asked.elapsed()),
+            reason,
+        }
     }
 }
 

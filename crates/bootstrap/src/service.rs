@@ -5,9 +5,10 @@ use crate::host::Machine;
 use crate::keys::audit_key;
 use crate::life::{self, Life};
 use crate::listen::Listening;
-use crate::probes::{NotConfigured, ProxmoxProbe};
+use crate::monitoring::Publisher;
+use crate::probes::{MeasuringProbe, NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
-use crate::{Logs, engine, policy, terraform};
+use crate::{Logs, engine, monitoring, policy, terraform};
 use anyhow::Context;
 use axum_server::Handle;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,10 +20,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tpm_api::{ApiSettings, Leaving};
-use tpm_app::{App, AppParts, ServiceProbe, SettingValue, SettingView};
+use tpm_app::{App, AppParts, Dashboards, Measured, ServiceProbe, SettingValue, SettingView};
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
-use tpm_provisioner::Provisioner;
+use tpm_monitoring::MetricsReader;
+use tpm_provisioner::{GuestHistory, Provisioner};
 use tpm_provisioner_terraform::{Renderer, StateRoom, TerraformCode};
 use tpm_pve_client::Client;
 use tpm_settings::{Settings, Shown, ShownValue};
@@ -43,6 +45,11 @@ pub struct Service {
     room: StateRoom,
     /// Tells guests as code, where there is a cluster.
     renderer: Option<Renderer>,
+    /// Who measures, when somebody does.
+    prometheus: Option<Arc<dyn MetricsReader>>,
+    history: Option<Arc<dyn GuestHistory>>,
+    /// This installation's name.
+    instance: String,
     logs: life::Given,
 }
 
@@ -71,10 +78,12 @@ impl Service {
         let mut engines: BTreeMap<String, Arc<dyn Provisioner>> = BTreeMap::new();
         let mut renderer = None;
         let client = engine::client(&settings)?;
+        let instance = store.instance_id().await?;
+        let mut history: Option<Arc<dyn GuestHistory>> = None;
         if let Some(client) = &client {
-            let instance = store.instance_id().await?;
-            let direct = engine::direct(&settings, client.clone(), &instance)?;
-            let direct: Arc<dyn Provisioner> = Arc::new(direct);
+            let direct = Arc::new(engine::direct(&settings, client.clone(), &instance)?);
+            history = Some(direct.clone());
+            let direct: Arc<dyn Provisioner> = direct;
             engines.insert(direct.name().to_owned(), Arc::clone(&direct));
             let of_guests = terraform::renderer(&settings, direct, client.clone(), &instance)?;
             let terraform = terraform::engine(&settings, of_guests.clone(), room.clone())?;
@@ -84,6 +93,9 @@ impl Service {
             renderer = Some(of_guests);
         }
         Ok(Self {
+            prometheus: monitoring::prometheus(&settings, &instance)?,
+            history,
+            instance,
             settings,
             store,
             engines,
@@ -152,19 +164,38 @@ impl Service {
             random: Arc::new(|buffer| rand::Rng::fill_bytes(&mut rand::rng(), buffer)),
             services: vec![
                 proxmox,
-                Arc::new(NotConfigured("prometheus")),
-                Arc::new(NotConfigured("grafana")),
+                Arc::new(MeasuringProbe::prometheus(self.prometheus.clone())),
+                Arc::new(MeasuringProbe::grafana(monitoring::grafana(
+                    &self.settings,
+                )?)),
                 Arc::new(NotConfigured("vault")),
             ],
             code: Some(Arc::new(TerraformCode::new(
                 self.room.clone(),
                 self.renderer.clone(),
             ))),
+            measured: self.measured()?,
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             settings: self.settings.shown.iter().map(setting).collect(),
             audit_key: audit_key(&self.settings)?,
             started_at: SystemClock.now(),
         }))
+    }
+
+    fn measured(&self) -> anyhow::Result<Measured> {
+        let monitoring = &self.settings.monitoring;
+        let grafana = monitoring::grafana(&self.settings)?;
+        Ok(Measured {
+            prometheus: self.prometheus.clone(),
+            grafana: grafana.map(|grafana| {
+                let url = monitoring.grafana_url.trim_end_matches('/').to_owned();
+                (url, grafana as Arc<dyn Dashboards>)
+            }),
+            history: self.history.clone(),
+            manager: self.instance.clone(),
+            exporter_port: monitoring.exporter_port,
+            reload: monitoring.prometheus_reload,
+        })
     }
 
     /// An api that listens; it answers once [`Api::serve`] runs. Makes the first person when there is
@@ -239,12 +270,21 @@ impl Service {
             .iter()
             .map(|(name, e)| (name.clone(), Arc::clone(e)))
             .collect();
+        let file = &self.settings.monitoring.targets_file;
+        let writes_targets = !file.as_os_str().is_empty();
+        let publisher = Publisher::new(
+            &self.settings,
+            self.store.clone(),
+            writes_targets.then(|| self.app()).transpose()?,
+            self.prometheus.clone(),
+        )?;
         WorkerProcess::new(
             &self.settings,
             self.store.clone(),
-            engines,
+            (engines, self.prometheus.clone()),
             hook,
             &self.logs,
+            publisher,
         )
     }
 }

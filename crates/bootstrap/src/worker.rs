@@ -2,6 +2,7 @@
 
 use crate::engine::database_url;
 use crate::life::{self, Life};
+use crate::monitoring::Publisher;
 use crate::policy::{placement, rounds, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -10,7 +11,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
-use tpm_jobs::{Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, WorkerSettings};
+use tpm_jobs::{
+    Alerted, Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, WorkerSettings,
+};
+use tpm_monitoring::MetricsReader;
 use tpm_settings::Settings;
 use tpm_store_seaorm::SeaStore;
 
@@ -24,6 +28,7 @@ pub struct WorkerProcess {
     heartbeat: Arc<Heartbeat>,
     owner: String,
     life: Life,
+    publisher: Publisher,
     /// May hold a password.
     database: SecretString,
 }
@@ -32,9 +37,10 @@ impl WorkerProcess {
     pub(crate) fn new(
         settings: &Settings,
         store: Arc<SeaStore>,
-        engines: Engines,
+        (engines, metrics): (Engines, Option<Arc<dyn MetricsReader>>),
         hook: Arc<dyn PointHook>,
         logs: &life::Given,
+        publisher: Publisher,
     ) -> anyhow::Result<Self> {
         let lease = Duration::from_millis(settings.worker.lease_ms);
         let heartbeat = Heartbeat::new(lease);
@@ -44,6 +50,7 @@ impl WorkerProcess {
         let worker = Worker::new(WorkerParts {
             store,
             engines,
+            metrics,
             settings: WorkerSettings {
                 concurrency: settings.worker.concurrency,
                 lease,
@@ -66,6 +73,7 @@ impl WorkerProcess {
             heartbeat,
             owner,
             life,
+            publisher,
             database: database_url(settings).into(),
         })
     }
@@ -102,6 +110,14 @@ impl WorkerProcess {
         Ok(self.worker.sweep().await?)
     }
 
+    /// Holds what is seen now against the rules of alerts.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn judge_alerts(&self) -> anyhow::Result<Alerted> {
+        Ok(self.worker.judge_alerts().await?)
+    }
+
     /// Does what is due for servers whose time ends; returns for how many.
     ///
     /// # Errors
@@ -126,7 +142,11 @@ impl WorkerProcess {
         };
         let ended = CancellationToken::new();
         let life = tokio::spawn(self.life.live(ended.clone()));
-        tokio::join!(self.worker.run(stop.clone()), self.worker.make_rounds(stop));
+        tokio::join!(
+            self.worker.run(stop.clone()),
+            self.worker.make_rounds(stop.clone()),
+            self.publisher.run(stop)
+        );
         beat.cancel();
         ended.cancel();
         life.await?;

@@ -1,6 +1,9 @@
 //! What happened, and which of it people are told.
 
-use crate::{Failure, NodeName, OnExpiry, PowerTarget, ServerId, TaskToken, Timestamp, Vmid};
+use crate::{
+    Alert, AlertRule, AlertState, Failure, NodeName, OnExpiry, PowerTarget, ServerId, TaskToken,
+    Timestamp, Vmid,
+};
 use serde::{Deserialize, Serialize};
 
 /// How a notification is meant.
@@ -194,9 +197,36 @@ pub enum EventKind {
         /// What is known.
         failure: Failure,
     },
+    /// Something has been wrong for long enough.
+    AlertRaised {
+        /// What was looked for.
+        rule: AlertRule,
+        /// How much it matters.
+        severity: Severity,
+        /// What was seen; of another's alert its own words.
+        detail: String,
+    },
+    /// That is over.
+    AlertResolved {
+        /// What was looked for.
+        rule: AlertRule,
+    },
 }
 
 impl EventKind {
+    /// What people are told of an alert in the state it has come to.
+    #[must_use]
+    pub fn of_alert(alert: &Alert) -> Self {
+        if alert.state == AlertState::Resolved {
+            return Self::AlertResolved { rule: alert.rule };
+        }
+        Self::AlertRaised {
+            rule: alert.rule,
+            severity: alert.severity,
+            detail: alert.detail.clone(),
+        }
+    }
+
     /// How people are told, `None` when they are not.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
@@ -239,6 +269,8 @@ impl EventKind {
             | Self::IdentityConflict { .. }
             | Self::OrphanLeft { .. }
             | Self::NeedsOperator { .. } => Some(Severity::Error),
+            Self::AlertRaised { severity, .. } => Some(*severity),
+            Self::AlertResolved { .. } => Some(Severity::Info),
         }
     }
 }

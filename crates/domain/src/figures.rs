@@ -30,6 +30,21 @@ pub struct Counted {
     pub net_out: u64,
 }
 
+/// What a guest used at one moment of the past; `None` was not measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GuestUse {
+    /// When.
+    pub at: Timestamp,
+    /// Processor time, in percent of its cores.
+    pub cpu: Option<f64>,
+    /// Memory, in percent.
+    pub memory: Option<f64>,
+    /// Bytes received in a second.
+    pub net_in: Option<f64>,
+    /// Bytes sent in a second.
+    pub net_out: Option<f64>,
+}
+
 /// A server's figures at the last look.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerFigures {

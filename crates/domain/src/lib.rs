@@ -36,7 +36,7 @@ pub use cluster::{
 pub use error::{Conflict, Error, FieldError, FieldErrors, Reason, ResourceKind, Shortage};
 pub use event::{Event, EventKind, Notification, NotificationId, Severity};
 pub use failure::{Failure, FailureCode};
-pub use figures::{Counted, GuestFigures, ServerFigures};
+pub use figures::{Counted, GuestFigures, GuestUse, ServerFigures};
 pub use guest::{GuestSize, GuestView, Identity, IdentityMismatch, PowerState};
 pub use ids::{NetworkId, NodeName, ProjectId, ServerId, TaskId, TaskToken, Vmid};
 pub use mark::{MARK_PREFIX, Mark, MarkParseError, described_as, find_mark_line};

@@ -10,6 +10,7 @@
 //! `finish.rs`. No HTTP and no SQL here.
 
 mod adopt;
+mod alerts;
 mod allowed;
 mod bulk;
 mod expiry;
@@ -28,6 +29,7 @@ mod sweep;
 mod trouble;
 mod worker;
 
+pub use alerts::Alerted;
 pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
 pub use rounds::{LookError, Rounds};

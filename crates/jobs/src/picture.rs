@@ -5,7 +5,8 @@ use crate::worker::Worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tpm_domain::{
-    ClusterPicture, ForeignAddress, GuestEntry, PlacementRules, Survey, Vmid, limits_of,
+    ClusterPicture, ForeignAddress, GuestEntry, PlacementRules, Server, ServerFigures, ServerId,
+    Survey, Vmid, limits_of,
 };
 use tpm_store::{NodeLimit, StoreError};
 
@@ -13,6 +14,9 @@ use tpm_store::{NodeLimit, StoreError};
 const ADDRESSES_EVERY: Duration = Duration::from_secs(600);
 /// So many guests of others are asked in one round: each costs two requests.
 const ASKED_AT_ONCE: usize = 8;
+
+/// Figures of a server that is not seen any more are forgotten after this time.
+const FIGURES_KEPT: Duration = Duration::from_secs(3600);
 
 /// Without a policy nothing is promised beyond what there is.
 const PLAIN: PlacementRules = PlacementRules {
@@ -30,10 +34,8 @@ impl Worker {
         survey: &Survey,
     ) -> Result<(), StoreError> {
         self.take_in(engine, survey).await?;
-        let ours: BTreeSet<Vmid> = {
-            let servers = self.store().reads().servers_with_guests().await?;
-            servers.iter().map(|server| server.vmid).collect()
-        };
+        let servers = self.store().reads().servers_with_guests().await?;
+        let ours: BTreeSet<Vmid> = servers.iter().map(|server| server.vmid).collect();
         let foreign: Vec<&GuestEntry> = survey
             .guests
             .iter()
@@ -75,7 +77,40 @@ impl Worker {
         tx.save_picture(&picture, &limits).await?;
         tx.forget_guests_except(&there).await?;
         tx.commit().await?;
+        self.note_figures(engine, survey, &servers).await?;
         self.import_addresses(engine, &foreign).await
+    }
+
+    /// Whether a server's guest is in the surveys of an engine.
+    pub(crate) fn is_shown_by(&self, server: &Server, engine: &str) -> bool {
+        let its = self.engine(&server.engine);
+        server.engine == engine || its.is_some_and(|its| its.surveyed_by() == engine)
+    }
+
+    /// Writes down how much of what they have our guests use.
+    async fn note_figures(
+        &self,
+        engine: &str,
+        survey: &Survey,
+        servers: &[Server],
+    ) -> Result<(), StoreError> {
+        let entries: BTreeMap<Vmid, &GuestEntry> =
+            survey.guests.iter().map(|g| (g.vmid, g)).collect();
+        let before = self.store().reads().figures(None).await?;
+        let tx = self.store().begin().await?;
+        let now = tx.now();
+        let figures: BTreeMap<ServerId, ServerFigures> = servers
+            .iter()
+            .filter(|server| self.is_shown_by(server, engine))
+            .filter_map(|server| Some((server.id, *entries.get(&server.vmid)?)))
+            .map(|(id, guest)| {
+                let before = before.get(&id);
+                let now = ServerFigures::after(before, now, guest.running, &guest.figures);
+                (id, now)
+            })
+            .collect();
+        tx.save_figures(&figures, FIGURES_KEPT).await?;
+        tx.commit().await
     }
 
     /// Asks some guests of others for their addresses, those that were asked longest ago first.

@@ -77,6 +77,8 @@ impl Worker {
                     Ok(None) => {}
                     Ok(Some(survey)) => {
                         self.tell("look", self.take_picture(name, &survey).await);
+                        // Before the sweep follows what others did.
+                        self.tell("alerts", self.judge_alerts().await);
                         if sweep {
                             self.tell("sweep", self.sweep_engine(name, &survey).await);
                         }

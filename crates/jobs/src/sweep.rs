@@ -111,10 +111,7 @@ impl Worker {
         let mut swept = Swept::default();
         let mut due = Vec::new();
         let mut calm = Vec::new();
-        let shown_here = |server: &&Server| {
-            let engine = self.engine(&server.engine);
-            server.engine == name || engine.is_some_and(|engine| engine.surveyed_by() == name)
-        };
+        let shown_here = |server: &&Server| self.is_shown_by(server, name);
         for server in servers.iter().filter(shown_here).filter(|s| is_settled(s)) {
             let entry = entries.get(&server.vmid).copied();
             if is_suspect(server, entry) {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
 use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskKind, TaskNote, Vmid};
+use tpm_monitoring::MetricsReader;
 use tpm_provisioner::Provisioner;
 use tpm_store::{Claim, ClaimOrder, Lease, Store, StoreError, VmidRange};
 
@@ -58,6 +59,8 @@ pub struct WorkerParts {
     pub store: Arc<dyn Store>,
     /// The engines.
     pub engines: Engines,
+    /// Who measures servers, when somebody does.
+    pub metrics: Option<Arc<dyn MetricsReader>>,
     /// What it is set to.
     pub settings: WorkerSettings,
     /// Unique among all processes that ever ran: a restarted worker is another one.
@@ -118,6 +121,10 @@ impl Worker {
 
     pub(crate) fn engine(&self, name: &str) -> Option<Arc<dyn Provisioner>> {
         self.parts.engines.get(name).cloned()
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&dyn MetricsReader> {
+        self.parts.metrics.as_deref()
     }
 
     pub(crate) fn settings(&self) -> &WorkerSettings {

@@ -42,6 +42,14 @@ fn expiry(lang: Lang, action: OnExpiry) -> &'static str {
     }
 }
 
+fn with_detail(what: String, detail: &str) -> String {
+    if detail.is_empty() {
+        what
+    } else {
+        format!("{what}: {detail}")
+    }
+}
+
 fn listed(options: &[String]) -> String {
     if options.is_empty() {
         "-".to_owned()

@@ -82,6 +82,8 @@ pub enum Why {
     NoGuest,
     /// Proxmox VE does not know it: only the guest itself does.
     NotToldByProxmox,
+    /// Proxmox VE did not answer.
+    ProxmoxUnreachable,
     /// Nobody has looked at the guest yet, or not often enough for a rate.
     NotMeasuredYet,
     /// The last look was too long ago.
@@ -90,7 +92,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotConfigured,
         Self::PrometheusUnreachable,
         Self::BadAnswer,
@@ -102,6 +104,7 @@ impl Why {
         Self::Stopped,
         Self::NoGuest,
         Self::NotToldByProxmox,
+        Self::ProxmoxUnreachable,
         Self::NotMeasuredYet,
         Self::Outdated,
     ];
@@ -121,6 +124,7 @@ impl Why {
             Self::Stopped => "stopped",
             Self::NoGuest => "no_guest",
             Self::NotToldByProxmox => "not_told_by_proxmox",
+            Self::ProxmoxUnreachable => "proxmox_unreachable",
             Self::NotMeasuredYet => "not_measured_yet",
             Self::Outdated => "outdated",
         }

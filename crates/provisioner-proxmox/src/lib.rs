@@ -10,6 +10,7 @@ mod describe;
 mod destroy;
 mod error;
 mod guest;
+mod history;
 mod power;
 mod ready;
 mod resize;
@@ -22,6 +23,7 @@ mod watch;
 pub use settings::{EngineRole, EngineSettings};
 
 use crate::guest::Owner;
+use crate::history::Histories;
 use crate::template::Templates;
 use crate::watch::Watch;
 use async_trait::async_trait;
@@ -45,6 +47,7 @@ pub struct ProxmoxProvisioner {
     steps: Steps,
     templates: Templates,
     watch: Watch,
+    histories: Histories,
 }
 
 impl ProxmoxProvisioner {
@@ -59,6 +62,7 @@ impl ProxmoxProvisioner {
             settings,
             steps,
             templates: Templates::default(),
+            histories: Histories::default(),
         }
     }
 }

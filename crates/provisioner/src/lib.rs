@@ -22,9 +22,11 @@ pub use step::{
 };
 
 use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
 use tpm_domain::{
-    GuestEntry, GuestSize, GuestView, Identity, Mark, Nic, PlannedField, Server, ServerName,
-    ServerSpec, Survey,
+    GuestEntry, GuestSize, GuestUse, GuestView, Identity, Mark, Nic, PlannedField, Server,
+    ServerName, ServerSpec, Survey,
 };
 
 /// What a guest that may not be ours says of itself.
@@ -71,6 +73,20 @@ impl Described {
             description: None,
         }
     }
+}
+
+/// What was measured of guests in the past.
+#[async_trait]
+pub trait GuestHistory: Send + Sync {
+    /// What a server's guest used, back to so long ago at least; empty when there is no guest.
+    ///
+    /// # Errors
+    /// When the world does not answer.
+    async fn guest_history(
+        &self,
+        server: &Server,
+        back: Duration,
+    ) -> Result<Arc<Vec<GuestUse>>, ProvisionError>;
 }
 
 /// An engine.

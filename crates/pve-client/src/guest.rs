@@ -61,6 +61,57 @@ fn required_vmid<'de, D: serde::Deserializer<'de>>(d: D) -> Result<u32, D::Error
     lenient::u32(d)?.ok_or_else(|| serde::de::Error::custom("vmid is not a number"))
 }
 
+/// How far back measured figures go, and how far apart they lie (PVE 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timeframe {
+    /// An hour, by the minute.
+    Hour,
+    /// A day, by the minute.
+    Day,
+    /// A week, by half an hour.
+    Week,
+    /// A month, by half an hour.
+    Month,
+    /// A year, by six hours.
+    Year,
+}
+
+impl Timeframe {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+}
+
+/// One entry of `GET …/rrddata`. What was not measured is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct RrdPoint {
+    /// Seconds since 1970.
+    #[serde(deserialize_with = "lenient::u64")]
+    pub time: Option<u64>,
+    /// Use as a fraction of its virtual CPUs.
+    #[serde(deserialize_with = "lenient::f64")]
+    pub cpu: Option<f64>,
+    /// Memory in use, in bytes.
+    #[serde(deserialize_with = "lenient::f64")]
+    pub mem: Option<f64>,
+    /// Memory in all, in bytes.
+    #[serde(deserialize_with = "lenient::f64")]
+    pub maxmem: Option<f64>,
+    /// Bytes received in a second.
+    #[serde(deserialize_with = "lenient::f64")]
+    pub netin: Option<f64>,
+    /// Bytes sent in a second.
+    #[serde(deserialize_with = "lenient::f64")]
+    pub netout: Option<f64>,
+}
+
 /// The live state of a guest, from `GET …/status/current`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct GuestStatus {
@@ -210,6 +261,23 @@ impl Client {
             Params::new(),
         )
         .await
+    }
+
+    /// What was measured of it in the past: rates, not counters. Points without data have no figures.
+    ///
+    /// # Errors
+    /// [`crate::ErrorClass::Missing`] when the guest is not on this node.
+    pub async fn guest_rrd(
+        &self,
+        node: &str,
+        vmid: u32,
+        timeframe: Timeframe,
+    ) -> Result<Vec<RrdPoint>, Error> {
+        let params = Params::new()
+            .with("timeframe", timeframe.as_str())
+            .with("cf", "AVERAGE");
+        self.get(guest_path(node, vmid, &["rrddata"])?, params)
+            .await
     }
 
     /// Every option with its pending change.

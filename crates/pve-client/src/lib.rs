@@ -66,6 +66,7 @@ pub use endpoints::{EndpointState, Reach};
 pub use error::Error;
 pub use guest::{
     CloneRequest, DestroyOptions, GuestStatus, GuestSummary, MigrateRequest, PendingChange,
+    RrdPoint, Timeframe,
 };
 pub use guest_config::GuestConfig;
 pub use node::{Node, NodeStatus};

@@ -121,6 +121,8 @@ pub trait TaskReads: Send + Sync {
     async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>>;
     /// The task that is at work on a server, if any.
     async fn active_task(&self, server: ServerId) -> Result<Option<Task>>;
+    /// Servers that a task is at work on.
+    async fn busy_servers(&self) -> Result<BTreeSet<ServerId>>;
 }
 
 /// Changes to tasks that are not a worker's.

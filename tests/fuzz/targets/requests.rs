@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 use tpm_api::{ApiSettings, Leaving, router};
 use tpm_app::{
-    App, AppParts, Ctx, HostResources, HostUse, KeyDraft, Limits, NetworkDefaults, Policy,
+    App, AppParts, Measured, Ctx, HostResources, HostUse, KeyDraft, Limits, NetworkDefaults, Policy,
     RoleProfile,
 };
 use tpm_domain::{
@@ -107,6 +107,7 @@ async fn made() -> Option<(axum::Router, String)> {
         .ok()?;
     tx.commit().await.ok()?;
     let app = App::new(AppParts {
+        measured: Measured::default(),
         store: Arc::new(store),
         policy: policy(),
         clock: Arc::new(Moment),

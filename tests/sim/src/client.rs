@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_app::{
-    App, AppError, AppParts, Ctx, HostResources, HostUse, IdempotencyKey, Limits, NetworkDefaults,
-    Policy, RoleProfile, ServerChange, ServerDraft, ServerQuery, TaskQuery,
+    App, AppError, AppParts, Ctx, HostResources, HostUse, IdempotencyKey, Limits, Measured,
+    NetworkDefaults, Policy, RoleProfile, ServerChange, ServerDraft, ServerQuery, TaskQuery,
 };
 use tpm_domain::{
     Actor, Assignment, BulkPolicy, Conflict, Error, FieldErrors, PowerTarget, Role, ServerId,
@@ -55,6 +55,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
         },
     };
     App::new(AppParts {
+        measured: Measured::default(),
         store,
         policy,
         clock: scene.clone(),

@@ -235,6 +235,7 @@ impl Simulation {
         let heartbeat = Heartbeat::new(self.profile.lease);
         let jitter = self.dice.split();
         let parts = WorkerParts {
+            metrics: None,
             store: self.store.clone(),
             engines: [(ENGINE.to_owned(), engine)].into(),
             settings: WorkerSettings {

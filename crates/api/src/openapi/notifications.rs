@@ -68,6 +68,8 @@ events! {
     ExpiresSoon "expires_soon",
     Expired "expired",
     NeedsOperator "needs_operator",
+    AlertRaised "alert_raised",
+    AlertResolved "alert_resolved",
 }
 
 words!(

@@ -1,8 +1,8 @@
 //! Notifications in English.
 
-use super::{expiry, listed, moment, power};
+use super::{expiry, listed, moment, power, with_detail};
 use crate::{Lang, failure};
-use tpm_domain::{Event, EventKind};
+use tpm_domain::{AlertRule, Event, EventKind};
 
 pub(super) fn notification(event: &Event) -> String {
     let name = &event.server_name;
@@ -124,6 +124,31 @@ pub(super) fn notification(event: &Event) -> String {
             moment(*at),
             expiry(Lang::En, *action)
         ),
+        EventKind::AlertRaised { rule, detail, .. } => {
+            let what = match rule {
+                AlertRule::ServerDown => format!("server {name} does not run"),
+                AlertRule::ExporterDown => {
+                    format!("node_exporter on server {name} does not answer")
+                }
+                AlertRule::MemoryHigh => format!("the memory of server {name} is nearly used up"),
+                AlertRule::DiskNearlyFull => format!("the disk of server {name} is nearly full"),
+                AlertRule::Drift => format!("server {name} is not configured as managed"),
+                AlertRule::NodeOffline => format!("node {name} is offline"),
+                AlertRule::CertificateEnds => format!("the certificate {name} ends soon"),
+                AlertRule::External => format!("alert {name}"),
+            };
+            with_detail(what, detail)
+        }
+        EventKind::AlertResolved { rule } => match rule {
+            AlertRule::ServerDown => format!("server {name} is well again"),
+            AlertRule::ExporterDown => format!("node_exporter on server {name} answers again"),
+            AlertRule::MemoryHigh => format!("server {name} has memory to spare again"),
+            AlertRule::DiskNearlyFull => format!("the disk of server {name} has room again"),
+            AlertRule::Drift => format!("server {name} is configured as managed again"),
+            AlertRule::NodeOffline => format!("node {name} is online again"),
+            AlertRule::CertificateEnds => format!("the certificate {name} was renewed"),
+            AlertRule::External => format!("alert {name} is over"),
+        },
         EventKind::Expired { action } => format!(
             "the time of server {name} is over; it is {}",
             expiry(Lang::En, *action)

@@ -1,8 +1,8 @@
 //! Notifications in Korean.
 
-use super::{expiry, listed, moment, power};
+use super::{expiry, listed, moment, power, with_detail};
 use crate::{Lang, failure};
-use tpm_domain::{Event, EventKind};
+use tpm_domain::{AlertRule, Event, EventKind};
 
 pub(super) fn notification(event: &Event) -> String {
     let name = &event.server_name;
@@ -126,6 +126,31 @@ pub(super) fn notification(event: &Event) -> String {
             moment(*at),
             expiry(Lang::Ko, *action)
         ),
+        EventKind::AlertRaised { rule, detail, .. } => {
+            let what = match rule {
+                AlertRule::ServerDown => format!("서버 {name}이(가) 실행되고 있지 않습니다"),
+                AlertRule::ExporterDown => {
+                    format!("서버 {name}의 node_exporter가 응답하지 않습니다")
+                }
+                AlertRule::MemoryHigh => format!("서버 {name}의 메모리가 거의 찼습니다"),
+                AlertRule::DiskNearlyFull => format!("서버 {name}의 디스크가 거의 찼습니다"),
+                AlertRule::Drift => format!("서버 {name}의 설정이 관리되는 값과 다릅니다"),
+                AlertRule::NodeOffline => format!("노드 {name}이(가) 오프라인입니다"),
+                AlertRule::CertificateEnds => format!("인증서 {name}이(가) 곧 만료됩니다"),
+                AlertRule::External => format!("경보 {name}"),
+            };
+            with_detail(what, detail)
+        }
+        EventKind::AlertResolved { rule } => match rule {
+            AlertRule::ServerDown => format!("서버 {name}이(가) 다시 정상입니다"),
+            AlertRule::ExporterDown => format!("서버 {name}의 node_exporter가 다시 응답합니다"),
+            AlertRule::MemoryHigh => format!("서버 {name}의 메모리에 다시 여유가 있습니다"),
+            AlertRule::DiskNearlyFull => format!("서버 {name}의 디스크에 다시 여유가 있습니다"),
+            AlertRule::Drift => format!("서버 {name}의 설정이 다시 관리되는 값과 같습니다"),
+            AlertRule::NodeOffline => format!("노드 {name}이(가) 다시 온라인입니다"),
+            AlertRule::CertificateEnds => format!("인증서 {name}이(가) 갱신되었습니다"),
+            AlertRule::External => format!("경보 {name}이(가) 해소되었습니다"),
+        },
         EventKind::Expired { action } => format!(
             "서버 {name}의 사용 기간이 끝나 {}합니다",
             expiry(Lang::Ko, *action)

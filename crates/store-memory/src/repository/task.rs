@@ -161,6 +161,15 @@ impl<S: Source> TaskReads for Session<S> {
             .find(active)
             .map(|row| row.task.clone()))
     }
+
+    async fn busy_servers(&self) -> Result<BTreeSet<ServerId>> {
+        let tables = self.0.look().await?;
+        let busy = tables
+            .tasks
+            .values()
+            .filter(|row| !row.task.state.is_final());
+        Ok(busy.filter_map(|row| row.task.server).collect())
+    }
 }
 
 #[async_trait]

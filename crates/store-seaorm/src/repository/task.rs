@@ -11,6 +11,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
+use std::collections::BTreeSet;
 use tpm_domain::{
     BulkPolicy, ChildSummary, ServerId, StepRecord, Task, TaskId, TaskKind, TaskNote, TaskState,
     TaskToken, UserId,
@@ -206,6 +207,18 @@ impl<C: ConnectionTrait + Send + Sync> TaskReads for Session<C> {
             .map_err(store_error)?
             .map(|row| rows::task(row, None))
             .transpose()
+    }
+
+    async fn busy_servers(&self) -> Result<BTreeSet<ServerId>> {
+        let ids: Vec<Option<i64>> = tasks::Entity::find()
+            .select_only()
+            .column(tasks::Column::ServerId)
+            .filter(tasks::Column::State.is_in(["pending", "running"]))
+            .into_tuple()
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        Ok(ids.into_iter().flatten().map(ServerId).collect())
     }
 }
 
