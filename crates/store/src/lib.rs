@@ -10,6 +10,7 @@ mod cluster;
 mod error;
 mod event;
 mod feed;
+mod figure;
 mod idempotency;
 mod network;
 mod process;
@@ -28,6 +29,7 @@ pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
 pub use feed::{Changed, FeedPlace, FeedReads, FeedRow, FeedWrites};
+pub use figure::{FigureReads, Supplies, TaskFigure};
 pub use idempotency::{IdempotencyWrites, Remembered};
 pub use network::{NetworkReads, NetworkWrites};
 pub use process::{Alive, LogLevel, LogLine, LogQuery, Process, ProcessReads, ProcessWrites};
@@ -62,6 +64,7 @@ pub trait Reads:
     + ProjectReads
     + NetworkReads
     + ClusterReads
+    + FigureReads
 {
 }
 
@@ -78,6 +81,7 @@ impl<T> Reads for T where
         + ProjectReads
         + NetworkReads
         + ClusterReads
+        + FigureReads
 {
 }
 
