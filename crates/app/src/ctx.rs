@@ -1,5 +1,6 @@
 //! What every use case is given: on whose behalf, and with which parts.
 
+use crate::figures::{Cached, OwnMetrics};
 use crate::live::Live;
 use crate::policy::Policy;
 use crate::system::{HostResources, ServiceProbe, SettingView};
@@ -37,6 +38,8 @@ pub struct AppParts {
     pub code: Option<Arc<dyn ServerCode>>,
     /// The machine it runs on.
     pub host: Arc<dyn HostResources>,
+    /// What the process counts of itself, where it is told.
+    pub metrics: Option<Arc<dyn OwnMetrics>>,
     /// The settings, as they may be shown.
     pub settings: Vec<SettingView>,
     /// Binds the rows of the audit to each other; who holds it can rewrite them.
@@ -52,6 +55,7 @@ pub struct App {
     /// At most so many password hashes at once: each takes 19 MiB and a core.
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) live: Arc<Live>,
+    pub(crate) cached: Cached,
     /// Who reserves waits here, not in the database: there each would hold a connection while it waits.
     reserving: Turns,
 }
@@ -73,6 +77,7 @@ impl App {
             parts: Arc::new(parts),
             hashing: Arc::new(Semaphore::new(cores)),
             live: Arc::new(Live::new()),
+            cached: Cached::default(),
             reserving: Turns::new(),
         }
     }

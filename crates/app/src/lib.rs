@@ -8,6 +8,7 @@ mod audit;
 mod cluster;
 mod ctx;
 mod error;
+mod figures;
 mod key;
 mod live;
 mod network;
@@ -28,6 +29,7 @@ pub use audit::AuditCheck;
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
 pub use error::{AppError, Result};
+pub use figures::{Figures, MetricsForm, OwnMetrics};
 pub use key::{KeyDraft, MadeKey, is_key};
 pub use live::{Following, LiveEvent, LiveThing};
 pub use network::{NetworkChange, NetworkView};
@@ -48,6 +50,6 @@ pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
     ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, LogLevel, LogLine, LogQuery, NotificationQuery,
-    NotificationView, Page, ServerOrder, ServerQuery, Session, TaskQuery,
+    NotificationView, Page, ServerOrder, ServerQuery, Session, Supplies, TaskFigure, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

@@ -10,6 +10,7 @@ mod host;
 mod keys;
 mod life;
 mod listen;
+mod own_metrics;
 mod policy;
 mod probes;
 mod service;

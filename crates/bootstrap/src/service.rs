@@ -5,6 +5,7 @@ use crate::host::Machine;
 use crate::keys::audit_key;
 use crate::life::{self, Life};
 use crate::listen::Listening;
+use crate::own_metrics::Told;
 use crate::probes::{NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
 use crate::{Logs, engine, policy, terraform};
@@ -44,6 +45,8 @@ pub struct Service {
     /// Tells guests as code, where there is a cluster.
     renderer: Option<Renderer>,
     logs: life::Given,
+    /// Tells what the process counts.
+    told: Arc<Told>,
 }
 
 impl std::fmt::Debug for Service {
@@ -84,6 +87,7 @@ impl Service {
             renderer = Some(of_guests);
         }
         Ok(Self {
+            told: Arc::new(Told::new(store.clone())?),
             settings,
             store,
             engines,
@@ -160,6 +164,7 @@ impl Service {
                 self.room.clone(),
                 self.renderer.clone(),
             ))),
+            metrics: Some(self.told.clone()),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             settings: self.settings.shown.iter().map(setting).collect(),
             audit_key: audit_key(&self.settings)?,
@@ -245,6 +250,7 @@ impl Service {
             engines,
             hook,
             &self.logs,
+            self.told.clone(),
         )
     }
 }

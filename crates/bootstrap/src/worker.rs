@@ -2,6 +2,7 @@
 
 use crate::engine::database_url;
 use crate::life::{self, Life};
+use crate::own_metrics::{self, Listen, Told};
 use crate::policy::{placement, rounds, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,6 +25,9 @@ pub struct WorkerProcess {
     heartbeat: Arc<Heartbeat>,
     owner: String,
     life: Life,
+    /// Where metrics are told, if anywhere.
+    listen: Option<Listen>,
+    told: Arc<Told>,
     /// May hold a password.
     database: SecretString,
 }
@@ -35,6 +39,7 @@ impl WorkerProcess {
         engines: Engines,
         hook: Arc<dyn PointHook>,
         logs: &life::Given,
+        told: Arc<Told>,
     ) -> anyhow::Result<Self> {
         let lease = Duration::from_millis(settings.worker.lease_ms);
         let heartbeat = Heartbeat::new(lease);
@@ -66,6 +71,8 @@ impl WorkerProcess {
             heartbeat,
             owner,
             life,
+            listen: Listen::new(&settings.worker)?,
+            told,
             database: database_url(settings).into(),
         })
     }
@@ -126,10 +133,16 @@ impl WorkerProcess {
         };
         let ended = CancellationToken::new();
         let life = tokio::spawn(self.life.live(ended.clone()));
+        let telling = self
+            .listen
+            .map(|listen| tokio::spawn(own_metrics::serve(listen, self.told, ended.clone())));
         tokio::join!(self.worker.run(stop.clone()), self.worker.make_rounds(stop));
         beat.cancel();
         ended.cancel();
         life.await?;
+        if let Some(telling) = telling {
+            telling.await?;
+        }
         let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
         ended.map_err(|_| anyhow::anyhow!("the heartbeat's thread panicked"))
     }

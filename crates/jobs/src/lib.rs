@@ -16,6 +16,7 @@ mod expiry;
 mod finish;
 mod heartbeat;
 mod import;
+mod measure;
 mod orphan;
 mod picture;
 mod point;

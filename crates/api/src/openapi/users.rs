@@ -37,6 +37,7 @@ pub(super) fn scopes() -> Vec<&'static str> {
             "audit" => "audit:*",
             "config" => "config:*",
             "logs" => "logs:*",
+            "monitoring" => "monitoring:*",
             "networks" => "networks:*",
             "notifications" => "notifications:*",
             "projects" => "projects:*",
