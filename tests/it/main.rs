@@ -14,6 +14,7 @@ mod hostile;
 mod jobs;
 mod main_job;
 mod openapi;
+mod own_metrics;
 mod power;
 mod reference;
 mod several;

@@ -165,6 +165,15 @@ pub(crate) const KEPT: &[Kept] = &[
         rooms: &["provisioner-terraform"],
     },
     Kept {
+        outside: &["metrics"],
+        rooms: &["pve-client", "api", "jobs", "bootstrap"],
+    },
+    // Counting is told in one place, in whatever text.
+    Kept {
+        outside: &["metrics-exporter-prometheus"],
+        rooms: &["bootstrap"],
+    },
+    Kept {
         outside: &["zip"],
         rooms: &["api", "xtask"],
     },

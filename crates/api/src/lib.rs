@@ -7,10 +7,12 @@
 mod audit;
 mod body;
 mod error;
+mod exposition;
 mod extract;
 mod fields;
 mod guard;
 mod leaving;
+mod measure;
 mod openapi;
 mod pace;
 mod peer;
@@ -21,5 +23,6 @@ mod table;
 mod time;
 mod wire;
 
+pub use exposition::{metrics_answer, metrics_form};
 pub use leaving::Leaving;
 pub use router::{ApiSettings, router};

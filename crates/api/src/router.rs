@@ -4,6 +4,7 @@ use crate::error::Fault;
 use crate::extract::language;
 use crate::guard;
 use crate::leaving::{self, Leaving};
+use crate::measure::measure;
 use crate::pace::Pace;
 use crate::routes::{
     audit, auth, code, docs, events, health, networks, nodes, notifications, projects, servers,
@@ -88,6 +89,7 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
         .with_state(state)
         .layer(
             ServiceBuilder::new()
+                .layer(middleware::from_fn(measure))
                 .layer(middleware::from_fn_with_state(
                     leaving,
                     leaving::close_after,
@@ -229,6 +231,7 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ("/api/postman_collection.json", get(docs::postman)),
         ("/api/docs", get(docs::page)),
         ("/api/docs/{file}", get(docs::file)),
+        ("/metrics", get(system::metrics)),
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
     ]

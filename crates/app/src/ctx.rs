@@ -1,5 +1,6 @@
 //! What every use case is given: on whose behalf, and with which parts.
 
+use crate::figures::{Cached, OwnMetrics};
 use crate::live::Live;
 use crate::monitoring::{Measured, Remembered};
 use crate::policy::Policy;
@@ -40,6 +41,8 @@ pub struct AppParts {
     pub measured: Measured,
     /// The machine it runs on.
     pub host: Arc<dyn HostResources>,
+    /// What the process counts of itself, where it is told.
+    pub metrics: Option<Arc<dyn OwnMetrics>>,
     /// The settings, as they may be shown.
     pub settings: Vec<SettingView>,
     /// Binds the rows of the audit to each other; who holds it can rewrite them.
@@ -56,6 +59,7 @@ pub struct App {
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) live: Arc<Live>,
     measurements: Arc<Remembered>,
+    pub(crate) cached: Cached,
     /// Who reserves waits here, not in the database: there each would hold a connection while it waits.
     reserving: Turns,
 }
@@ -78,6 +82,7 @@ impl App {
             hashing: Arc::new(Semaphore::new(cores)),
             live: Arc::new(Live::new()),
             measurements: Arc::default(),
+            cached: Cached::default(),
             reserving: Turns::new(),
         }
     }

@@ -8,6 +8,7 @@ mod audit;
 mod cluster;
 mod ctx;
 mod error;
+mod figures;
 mod key;
 mod live;
 mod monitoring;
@@ -29,6 +30,7 @@ pub use audit::AuditCheck;
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
 pub use error::{AppError, Result};
+pub use figures::{Figures, MetricsForm, OwnMetrics};
 pub use key::{KeyDraft, MadeKey, is_key};
 pub use live::{Following, LiveEvent, LiveThing};
 pub use monitoring::{
@@ -57,6 +59,6 @@ pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion
 pub use tpm_store::{
     AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, LogLevel, LogLine,
     LogQuery, NotificationQuery, NotificationView, Page, ServerOrder, ServerQuery, Session,
-    TaskQuery,
+    Supplies, TaskFigure, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

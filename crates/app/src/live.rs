@@ -224,6 +224,11 @@ impl Following {
 }
 
 impl App {
+    /// How many follow at this process.
+    pub(crate) fn followers(&self) -> usize {
+        self.live.sender.receiver_count()
+    }
+
     /// Follows what changes from now on, or from after a place on.
     ///
     /// # Errors

@@ -229,6 +229,13 @@ impl App {
     pub async fn networks(&self, ctx: &Ctx) -> Result<Vec<NetworkView>> {
         ctx.authorize(Permission::ReadNetworks)?;
         let reads = self.store().reads();
+        Ok(self.network_views(&*reads).await?)
+    }
+
+    pub(crate) async fn network_views(
+        &self,
+        reads: &(dyn Reads + Send + Sync),
+    ) -> std::result::Result<Vec<NetworkView>, StoreError> {
         let held = reads.address_holders().await?;
         let foreign = reads.foreign_addresses().await?;
         let found = reads.networks().await?;

@@ -162,13 +162,7 @@ impl App {
         let now = self.now();
         // The database's own state is told above.
         let processes = self.store().reads().processes().await.unwrap_or_default();
-        let processes: Vec<ProcessView> = processes
-            .into_iter()
-            .map(|process| ProcessView {
-                alive: now.since(process.seen_at) < ALIVE,
-                process,
-            })
-            .collect();
+        let processes = self.process_views(processes);
         let works = |view: &ProcessView| view.alive && view.process.kind == "worker";
         let worker = processes.iter().any(works);
         services.push(ServiceStatus {
@@ -194,6 +188,15 @@ impl App {
             processes,
             host: self.parts().host.measure().await,
         })
+    }
+
+    pub(crate) fn process_views(&self, processes: Vec<Process>) -> Vec<ProcessView> {
+        let now = self.now();
+        let view = |process: Process| ProcessView {
+            alive: now.since(process.seen_at) < ALIVE,
+            process,
+        };
+        processes.into_iter().map(view).collect()
     }
 
     /// A page of what the processes logged, newest first.

@@ -1,6 +1,7 @@
-//! What every process does beside its work: it says that it is alive, stores what it logs, and takes up what is
-//! set for all processes while they run.
+//! What every process does beside its work: it says that it is alive, stores what it logs, keeps its metrics small,
+//! and takes up what is set for all processes while they run.
 
+use crate::own_metrics;
 use crate::telemetry::Logs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -77,6 +78,7 @@ impl Life {
     /// Until `stop`, and its last words.
     pub(crate) async fn live(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
+            own_metrics::upkeep();
             let done = self.turn().await;
             if let Err(error) = &done
                 && !self.trouble

@@ -63,6 +63,15 @@ impl Listening {
         })
     }
 
+    /// Plain HTTP for a few programs that ask from time to time.
+    pub(crate) fn plain() -> Self {
+        Self {
+            most: 64,
+            header_timeout: Duration::from_secs(10),
+            tls: None,
+        }
+    }
+
     /// `http` or `https`.
     pub(crate) fn scheme(&self) -> &'static str {
         match self.tls {

@@ -6,6 +6,7 @@ use crate::keys::audit_key;
 use crate::life::{self, Life};
 use crate::listen::Listening;
 use crate::monitoring::Publisher;
+use crate::own_metrics::Told;
 use crate::probes::{MeasuringProbe, NotConfigured, ProxmoxProbe};
 use crate::worker::WorkerProcess;
 use crate::{Logs, engine, monitoring, policy, terraform};
@@ -51,6 +52,8 @@ pub struct Service {
     /// This installation's name.
     instance: String,
     logs: life::Given,
+    /// Tells what the process counts.
+    told: Arc<Told>,
 }
 
 impl std::fmt::Debug for Service {
@@ -96,6 +99,7 @@ impl Service {
             prometheus: monitoring::prometheus(&settings, &instance)?,
             history,
             instance,
+            told: Arc::new(Told::new(store.clone())?),
             settings,
             store,
             engines,
@@ -175,6 +179,7 @@ impl Service {
                 self.renderer.clone(),
             ))),
             measured: self.measured()?,
+            metrics: Some(self.told.clone()),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             settings: self.settings.shown.iter().map(setting).collect(),
             audit_key: audit_key(&self.settings)?,
@@ -285,6 +290,7 @@ impl Service {
             hook,
             &self.logs,
             publisher,
+            self.told.clone(),
         )
     }
 }

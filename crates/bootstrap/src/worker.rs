@@ -3,6 +3,7 @@
 use crate::engine::database_url;
 use crate::life::{self, Life};
 use crate::monitoring::Publisher;
+use crate::own_metrics::{self, Listen, Told};
 use crate::policy::{placement, rounds, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -29,6 +30,9 @@ pub struct WorkerProcess {
     owner: String,
     life: Life,
     publisher: Publisher,
+    /// Where metrics are told, if anywhere.
+    listen: Option<Listen>,
+    told: Arc<Told>,
     /// May hold a password.
     database: SecretString,
 }
@@ -41,6 +45,7 @@ impl WorkerProcess {
         hook: Arc<dyn PointHook>,
         logs: &life::Given,
         publisher: Publisher,
+        told: Arc<Told>,
     ) -> anyhow::Result<Self> {
         let lease = Duration::from_millis(settings.worker.lease_ms);
         let heartbeat = Heartbeat::new(lease);
@@ -74,6 +79,8 @@ impl WorkerProcess {
             owner,
             life,
             publisher,
+            listen: Listen::new(&settings.worker)?,
+            told,
             database: database_url(settings).into(),
         })
     }
@@ -142,6 +149,9 @@ impl WorkerProcess {
         };
         let ended = CancellationToken::new();
         let life = tokio::spawn(self.life.live(ended.clone()));
+        let telling = self
+            .listen
+            .map(|listen| tokio::spawn(own_metrics::serve(listen, self.told, ended.clone())));
         tokio::join!(
             self.worker.run(stop.clone()),
             self.worker.make_rounds(stop.clone()),
@@ -150,6 +160,9 @@ impl WorkerProcess {
         beat.cancel();
         ended.cancel();
         life.await?;
+        if let Some(telling) = telling {
+            telling.await?;
+        }
         let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
         ended.map_err(|_| anyhow::anyhow!("the heartbeat's thread panicked"))
     }

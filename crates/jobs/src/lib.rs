@@ -17,6 +17,7 @@ mod expiry;
 mod finish;
 mod heartbeat;
 mod import;
+mod measure;
 mod orphan;
 mod picture;
 mod point;

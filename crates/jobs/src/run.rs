@@ -3,6 +3,7 @@
 //! The order inside [`Run::step`] is what makes a crash harmless: look, intent, act, evidence.
 //! Refuses to act without a written intent, and to write without the fence.
 
+use crate::measure;
 use crate::orphan;
 use crate::point::{Point, PointKind, Verdict};
 use crate::progress::percent;
@@ -538,6 +539,9 @@ impl<'w> Run<'w> {
         tx.save_progress(task, &note, self.shown(progress)).await?;
         self.claim.task.cancel_requested = tx.cancel_requested(task).await?;
         tx.commit().await?;
+        let outcome = if reached { "done" } else { "skipped" };
+        let took = self.elapsed(&record);
+        measure::step_over(self.engine.name(), spec.name, outcome, took);
         self.server = server;
         if !freed.is_empty() {
             self.worker.store().queue().wake().await;

@@ -3,6 +3,7 @@
 //! Decides by the error's [`Fate`] and the step's deadline alone; what an error means is the engine's
 //! business.
 
+use crate::measure;
 use crate::run::{Run, Stop};
 use crate::slots;
 use std::time::Duration;
@@ -241,6 +242,8 @@ impl Run<'_> {
         tx.save_step(self.claim.task.id, &record).await?;
         tx.free_slots(self.claim.task.id, record.seq).await?;
         tx.commit().await?;
+        let took = self.elapsed(&record);
+        measure::step_over(self.engine.name(), spec.name, "failed", took);
         self.keep(record);
         if self.operation == Operation::Create
             && !self.claim.undoing

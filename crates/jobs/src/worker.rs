@@ -2,6 +2,7 @@
 
 use crate::heartbeat::Heartbeat;
 use crate::import::Import;
+use crate::measure;
 use crate::point::PointHook;
 use crate::rounds::Rounds;
 use crate::run::{Run, Stop};
@@ -178,6 +179,7 @@ impl Worker {
         let places = Arc::new(Semaphore::new(self.settings().concurrency.max(1)));
         let tracker = TaskTracker::new();
         let mut failures: u32 = 0;
+        measure::begun();
         while !stop.is_cancelled() {
             let place = tokio::select! {
                 biased;
@@ -255,10 +257,14 @@ impl Worker {
             0 => ClaimOrder::OldestFirst,
             _ => ClaimOrder::SmallTurns,
         };
-        self.store()
-            .queue()
+        let queue = self.store().queue();
+        let claim = queue
             .claim(&self.parts.owner, self.settings().lease, order)
-            .await
+            .await?;
+        if let Some(claim) = &claim {
+            measure::claimed(claim.task.kind);
+        }
+        Ok(claim)
     }
 
     /// Grows with each failure in a row, jittered, so that many workers do not come back together.
@@ -301,7 +307,8 @@ impl Worker {
         self.heartbeat().let_go(id);
         match stop {
             // Leases that a stopping worker still holds are given back all at once, at its end.
-            Stop::Parked | Stop::Stale | Stop::Died | Stop::Leaving => {}
+            Stop::Parked | Stop::Died | Stop::Leaving => {}
+            Stop::Stale => measure::stale(),
             Stop::Ended => self.store().queue().wake().await,
             Stop::Store(error) => {
                 tracing::warn!(

@@ -15,6 +15,7 @@ use crate::{
     endpoints::{EndpointState, Endpoints},
     error::Error,
     gate::Gate,
+    measure,
     params::{ApiPath, Method, Params},
     session::{LoginFuture, Proof, Session},
     task::Upid,
@@ -68,7 +69,10 @@ impl Client {
         let shared = &*self.0;
         let request = Request::new(method, method.access(), path, params)?;
         let pass = shared.gate.pass();
-        let pass = pass.map_err(|error| error.with_request(&request.label))?;
+        let pass = pass.map_err(|error| {
+            measure::withheld("credentials_refused");
+            error.with_request(&request.label)
+        })?;
         let outcome = shared.send(&request).await;
         match &outcome {
             Err(error) if error.class() == ErrorClass::Auth => pass.refused(error),
@@ -251,7 +255,9 @@ impl Shared {
             };
             let started = std::time::Instant::now();
             let outcome = self.transport.send(admission.url(), &out).await;
-            let elapsed_ms = started.elapsed().as_millis();
+            let elapsed = started.elapsed();
+            measure::sent(request.access, outcome.as_ref().err(), elapsed);
+            let elapsed_ms = elapsed.as_millis();
             let error = match outcome {
                 Ok(reply) => {
                     tracing::debug!(request = request.label, elapsed_ms, "pve answered");
@@ -272,7 +278,10 @@ impl Shared {
             }
             last = Some(error);
         }
-        Err(last.unwrap_or_else(|| self.endpoints.paused().with_request(&request.label)))
+        Err(last.unwrap_or_else(|| {
+            measure::withheld("endpoints_paused");
+            self.endpoints.paused().with_request(&request.label)
+        }))
     }
 }
 

@@ -190,6 +190,7 @@ impl Client {
         &self,
         kind: Option<ResourceKind>,
     ) -> Result<Vec<Resource>, Error> {
+        metrics::counter!("tpm_pve_cluster_looks_total").increment(1);
         let kind = kind.map(|kind| match kind {
             ResourceKind::Vm => "vm",
             ResourceKind::Storage => "storage",

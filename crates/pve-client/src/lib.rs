@@ -44,6 +44,7 @@ mod gate;
 mod guest;
 mod guest_config;
 mod lenient;
+mod measure;
 mod node;
 mod params;
 mod power;

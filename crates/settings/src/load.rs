@@ -153,6 +153,7 @@ mod tests {
             ("TPM__NETWORK__POOL", "10.1.0.5-10.1.0.9"),
             ("TPM__NETWORK__GATEWAY", "10.0.0.1"),
             ("TPM__WORKER__CONCURRENCY", "0"),
+            ("TPM__WORKER__METRICS_LISTEN", "0.0.0.0:9465"),
             ("TPM__ROLES__WEB__TEMPLATE", "1"),
             ("TPM__LOG__FORMAT", "xml"),
         ]);
@@ -167,12 +168,40 @@ mod tests {
             keys,
             [
                 "worker.concurrency",
+                "worker.metrics_token",
                 "proxmox.vmid_first",
                 "network.gateway",
                 "roles.web.template",
                 "log.format",
             ]
         );
+    }
+
+    #[test]
+    fn a_worker_tells_its_metrics_to_others_only_with_a_token() {
+        let asked = |listen: &str, token: &str| {
+            let pairs = [
+                ("TPM__WORKER__METRICS_LISTEN", listen),
+                ("TPM__WORKER__METRICS_TOKEN", token),
+            ];
+            let Err(LoadError::Invalid(problems)) = with(&pairs) else {
+                panic!("valid without a cluster")
+            };
+            let of_worker = problems.into_iter().map(|problem| problem.key);
+            of_worker
+                .filter(|key| key.starts_with("worker."))
+                .collect::<Vec<_>>()
+        };
+        for fine in ["", "127.0.0.1:9465", "[::1]:0"] {
+            assert!(asked(fine, "").is_empty(), "{fine}");
+        }
+        assert!(asked("0.0.0.0:9465", "long enough").is_empty());
+        for open in ["0.0.0.0:9465", "192.0.2.1:1", "[::]:9465"] {
+            assert_eq!(asked(open, ""), ["worker.metrics_token"], "{open}");
+        }
+        for wrong in ["localhost:9465", "127.0.0.1", "9465"] {
+            assert_eq!(asked(wrong, "x"), ["worker.metrics_listen"], "{wrong}");
+        }
     }
 
     #[test]

@@ -124,6 +124,10 @@ pub struct Worker {
     pub sweep_ms: u64,
     /// How long a left-over guest must have been seen before it is removed, in milliseconds.
     pub orphan_ms: u64,
+    /// Where a worker tells its own metrics, `address:port`; nowhere when empty.
+    pub metrics_listen: String,
+    /// What has to be sent as a bearer token to be told them; nothing when empty.
+    pub metrics_token: SecretString,
 }
 
 /// Keys.

@@ -49,9 +49,10 @@ pub enum ShownValue {
 }
 
 /// Keys whose values are secret. Each is a `SecretString` in the sections.
-pub(crate) const SECRETS: [&str; 8] = [
+pub(crate) const SECRETS: [&str; 9] = [
     "auth.admin_password",
     "database.url",
+    "worker.metrics_token",
     "security.mark_key",
     "security.state_key",
     "proxmox.token_secret",

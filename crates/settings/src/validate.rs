@@ -1,10 +1,12 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
-use crate::{Limits, Monitoring, Network, Proxmox, Role, Settings, Terraform, TerraformMode};
+use crate::{
+    Limits, Monitoring, Network, Proxmox, Role, Settings, Terraform, TerraformMode, Worker,
+};
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -137,17 +139,7 @@ impl Settings {
             "database.url",
             "must be a sqlite: or postgres: URL, or empty",
         );
-        problems.within(1..=1024, &self.worker.concurrency, "worker.concurrency");
-        problems.within(500..=600_000, &self.worker.lease_ms, "worker.lease_ms");
-        problems.within(10..=60_000, &self.worker.scan_ms, "worker.scan_ms");
-        problems.within(1..=100, &self.worker.max_attempts, "worker.max_attempts");
-        for (name, value) in [
-            ("worker.look_ms", self.worker.look_ms),
-            ("worker.sweep_ms", self.worker.sweep_ms),
-            ("worker.orphan_ms", self.worker.orphan_ms),
-        ] {
-            problems.within(100..=86_400_000, &value, name);
-        }
+        worker(&self.worker, &mut problems);
         let key = self.security.mark_key.expose_secret();
         problems.unless(
             key.is_empty() || (key.len() >= 32 && key.bytes().all(|b| b.is_ascii_hexdigit())),
@@ -180,6 +172,33 @@ impl Settings {
         );
         problems.0
     }
+}
+
+fn worker(worker: &Worker, problems: &mut Problems) {
+    problems.within(1..=1024, &worker.concurrency, "worker.concurrency");
+    problems.within(500..=600_000, &worker.lease_ms, "worker.lease_ms");
+    problems.within(10..=60_000, &worker.scan_ms, "worker.scan_ms");
+    problems.within(1..=100, &worker.max_attempts, "worker.max_attempts");
+    for (name, value) in [
+        ("worker.look_ms", worker.look_ms),
+        ("worker.sweep_ms", worker.sweep_ms),
+        ("worker.orphan_ms", worker.orphan_ms),
+    ] {
+        problems.within(100..=86_400_000, &value, name);
+    }
+    let listen = &worker.metrics_listen;
+    let address = listen.parse::<SocketAddr>().ok();
+    problems.unless(
+        listen.is_empty() || address.is_some(),
+        "worker.metrics_listen",
+        "must be an IP address with a port (127.0.0.1:9465), or empty",
+    );
+    problems.unless(
+        address.is_none_or(|address| address.ip().is_loopback())
+            || !worker.metrics_token.expose_secret().is_empty(),
+        "worker.metrics_token",
+        "must be set when worker.metrics_listen is not an address of this machine alone",
+    );
 }
 
 fn proxmox(proxmox: &Proxmox, problems: &mut Problems) {

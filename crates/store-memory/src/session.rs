@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) trait Source: Send + Sync {
     /// What it sees.
     async fn look(&self) -> Result<Tables>;
+    /// The time there.
+    fn moment(&self) -> Timestamp;
 }
 
 /// The repository traits stand on this.
@@ -41,6 +43,10 @@ impl Source for Committed {
         let verdict = self.shared.pass(Moment::Read).await?;
         let tables = self.shared.committed().clone();
         self.shared.answer(verdict, tables).await
+    }
+
+    fn moment(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 }
 
@@ -166,6 +172,10 @@ impl Source for Transaction {
             return Err(broken("the transaction has failed before"));
         }
         Ok(work.tables.clone())
+    }
+
+    fn moment(&self) -> Timestamp {
+        self.now
     }
 }
 

@@ -96,6 +96,29 @@ impl SeaStore {
         &self.write
     }
 
+    /// The connections of this handle: how many are open, and how many of them nobody uses.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        let of = |pool: &DatabaseConnection| match pool.get_database_backend() {
+            DbBackend::Postgres => {
+                let pool = pool.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+            _ => {
+                let pool = pool.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+        };
+        let (size, idle) = of(&self.read);
+        let (mut open, mut free) = (size, idle);
+        // On PostgreSQL both are the same pool.
+        if self.write.get_database_backend() != DbBackend::Postgres {
+            let (size, idle) = of(&self.write);
+            (open, free) = (open + size, free + idle);
+        }
+        (open, u32::try_from(free).unwrap_or(u32::MAX))
+    }
+
     /// Closes every connection once what is under way has ended; after 5 s it does not wait any longer.
     pub async fn close(self) {
         let Self { write, read, .. } = self;

@@ -10,6 +10,7 @@ mod cluster;
 mod error;
 mod event;
 mod feed;
+mod figure;
 mod idempotency;
 mod monitoring;
 mod network;
@@ -29,6 +30,7 @@ pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
 pub use feed::{Changed, FeedPlace, FeedReads, FeedRow, FeedWrites};
+pub use figure::{FigureReads, Supplies, TaskFigure};
 pub use idempotency::{IdempotencyWrites, Remembered};
 pub use monitoring::{AlertQuery, AlertRow, MonitoringReads, MonitoringWrites, Publication};
 pub use network::{NetworkReads, NetworkWrites};
@@ -65,6 +67,7 @@ pub trait Reads:
     + NetworkReads
     + ClusterReads
     + MonitoringReads
+    + FigureReads
 {
 }
 
@@ -80,6 +83,7 @@ impl<T> Reads for T where
         + NetworkReads
         + ClusterReads
         + MonitoringReads
+        + FigureReads
 {
 }
 

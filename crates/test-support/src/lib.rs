@@ -6,12 +6,14 @@
 mod client;
 mod postgres;
 mod program;
+mod prometheus;
 mod stack;
 mod terraform;
 
 pub use client::{Client, Reply};
 pub use postgres::{Postgres, PostgresMissing};
 pub use program::{Program, free_port, signal};
+pub use prometheus::{Promtool, PromtoolMissing, promtool};
 pub use stack::{Database, PASSWORD, Stack, StackBuilder};
 pub use terraform::{Terraform, TerraformMissing};
 

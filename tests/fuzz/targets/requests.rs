@@ -115,6 +115,7 @@ async fn made() -> Option<(axum::Router, String)> {
         services: Vec::new(),
         code: None,
         host: Arc::new(NoHost),
+        metrics: None,
         settings: Vec::new(),
         audit_key: vec![7; 32].into(),
         started_at: Moment.now(),

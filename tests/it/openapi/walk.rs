@@ -53,6 +53,7 @@ async fn read_everything(checked: &Checked<'_>) -> anyhow::Result<()> {
         "/api/docs",
         "/api/docs/start.js",
         "/api/docs/swagger-ui.css",
+        "/metrics",
         "/healthz",
         "/readyz",
     ] {

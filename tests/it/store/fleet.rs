@@ -270,6 +270,59 @@ async fn numbers_rest_before_they_are_given_again() -> anyhow::Result<()> {
     .await
 }
 
+/// What is left of a range goes by the same rules as what is given of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_is_what_can_be_given() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        let small = VmidRange {
+            last: Vmid(1009),
+            ..RANGE
+        };
+        let rested = VmidRange {
+            quarantine: Duration::ZERO,
+            ..small
+        };
+        let left = async |range| -> anyhow::Result<u64> {
+            Ok(store.reads().supplies(range).await?.vmids_free)
+        };
+        ensure!(left(small).await? == 10);
+        ensure!(store.reads().supplies(small).await?.picture_age.is_none());
+        let tx = store.begin().await?;
+        // Burnt, held, resting, and outside of the range.
+        tx.burn_vmid(Vmid(1001)).await?;
+        tx.burn_vmid(Vmid(2000)).await?;
+        let mut ids = Vec::new();
+        for vmid in [1000, 1002, 1003, 3000] {
+            let text = format!("s{vmid}");
+            let id = tx.insert_server(&new_server(&text, vmid)).await?;
+            tx.hold(id, &name(&text), &[], Vmid(vmid)).await?;
+            ids.push(id);
+        }
+        tx.release(ids[2]).await?;
+        tx.save_picture(&picture(&["pve1"]), &[limit("pve1", 64, 65_536)])
+            .await?;
+        ensure!(tx.supplies(small).await?.vmids_free == 6);
+        tx.commit().await?;
+        ensure!(left(small).await? == 6);
+        // What was held and burnt both is counted once.
+        let tx = store.begin().await?;
+        tx.burn_vmid(Vmid(1002)).await?;
+        tx.commit().await?;
+        ensure!(left(small).await? == 6);
+        let given = store.begin().await?.allocate_vmids(small, 99).await?;
+        ensure!(given.len() == 6, "{given:?}");
+        let given = store.begin().await?.allocate_vmids(rested, 99).await?;
+        ensure!(left(rested).await? == given.len() as u64, "{given:?}");
+        let age = store.reads().supplies(small).await?.picture_age;
+        ensure!(
+            age.is_some_and(|age| age < Duration::from_secs(60)),
+            "{age:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn networks_and_who_has_which_address() -> anyhow::Result<()> {
     on_all(|store| async move {

@@ -8,7 +8,9 @@ use tpm_domain::{
     BulkPolicy, Failure, FailureCode, ServerId, StepRecord, StepState, TaskId, TaskKind, TaskNote,
     TaskState, TaskToken, UserId,
 };
-use tpm_store::{Claim, ClaimOrder, NewTask, SlotAnswer, SlotNeed, Store, StoreError, TaskQuery};
+use tpm_store::{
+    Claim, ClaimOrder, NewTask, SlotAnswer, SlotNeed, Store, StoreError, TaskFigure, TaskQuery,
+};
 use tpm_store_seaorm::SeaStore;
 use tpm_test_support::Postgres;
 
@@ -55,6 +57,46 @@ fn step(seq: u32, state: StepState) -> StepRecord {
         started_at: Some(tpm_domain::Timestamp(5)),
         finished_at: None,
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_counted_by_kind_and_state() -> anyhow::Result<()> {
+    on_all(|store| async move {
+        ensure!(store.reads().task_figures().await?.is_empty());
+        let by = person(&*store).await?;
+        job(&*store, by, "one", 1000).await?;
+        job(&*store, by, "two", 1001).await?;
+        let ended = claim(&*store, "a").await?;
+        let tx = store.begin().await?;
+        ensure!(tx.fence(&ended.lease).await?);
+        tx.end_task(ended.lease.task, TaskState::Completed, None)
+            .await?;
+        let token = TaskToken("task_bulk".into());
+        let bulk = NewTask::bulk(TaskKind::BulkDelete, token, BulkPolicy::Keep, by);
+        tx.insert_task(&bulk).await?;
+        tx.commit().await?;
+        let figures = store.reads().task_figures().await?;
+        let counted: Vec<_> = figures
+            .iter()
+            .map(|one| (one.kind, one.state, one.count))
+            .collect();
+        let expected = [
+            (TaskKind::BulkDelete, TaskState::Pending, 1),
+            (TaskKind::CreateServer, TaskState::Completed, 1),
+            (TaskKind::CreateServer, TaskState::Pending, 1),
+        ];
+        ensure!(counted == expected, "{figures:?}");
+        // Its age runs on, by the database's clock.
+        let oldest = |figures: &[TaskFigure]| figures[2].oldest;
+        let before = oldest(&figures);
+        ensure!(before < Duration::from_secs(60), "{before:?}");
+        let begun = std::time::Instant::now();
+        while oldest(&store.reads().task_figures().await?) <= before {
+            ensure!(begun.elapsed() < Duration::from_secs(20), "it stands still");
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
         services: Vec::new(),
         code: None,
         host: Arc::new(NoHost),
+        metrics: None,
         settings: Vec::new(),
         audit_key: vec![7; 32].into(),
         started_at: scene.now(),

@@ -206,6 +206,24 @@ impl Op {
         self.answer(status, response)
     }
 
+    /// An answer as text in these media types, with an example of each.
+    pub(super) fn answers_text<const N: usize>(
+        self,
+        status: u16,
+        text: &str,
+        examples: [(&str, String); N],
+    ) -> Self {
+        let mut response = ResponseBuilder::new().description(text);
+        for (media, example) in examples {
+            let schema = Schema::from(ObjectBuilder::new().schema_type(Type::String));
+            let content = ContentBuilder::new()
+                .schema(Some(schema))
+                .example(Some(example.into()));
+            response = response.content(media, content.build());
+        }
+        self.answer(status, response)
+    }
+
     /// The same answer in another media type as well.
     pub(super) fn also_as(mut self, status: u16, media: &str, schema: Schema) -> Self {
         let found = self.answers.iter_mut().find(|answer| answer.0 == status);

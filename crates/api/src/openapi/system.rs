@@ -293,6 +293,27 @@ pub(super) fn operations() -> Vec<Op> {
             }),
         ),
         Op::get(
+            "/metrics",
+            "getMetrics",
+            "The api's own metrics, and the installation's in figures, for Prometheus",
+        )
+        .about(
+            "As OpenMetrics when `Accept` asks for it, else as the text of Prometheus. Prometheus sends an API key with \
+             the scope `monitoring:read` as its bearer token. Figures of the database are up to three seconds old. \
+             Every metric is described in `crates/bootstrap/docs/metrics.md`.",
+        )
+        .answers_text(
+            200,
+            "All metrics.",
+            [
+                ("text/plain", example_of_metrics("tpm_pve_cluster_looks_total", "")),
+                (
+                    "application/openmetrics-text",
+                    example_of_metrics("tpm_pve_cluster_looks", "# EOF\n"),
+                ),
+            ],
+        ),
+        Op::get(
             "/api/system/config",
             "getConfig",
             "The settings of the api, and where each came from",
@@ -325,6 +346,15 @@ pub(super) fn operations() -> Vec<Op> {
         )
         .refuses(&["INVALID_IDEMPOTENCY_KEY"]),
     ]
+}
+
+fn example_of_metrics(family: &str, end: &str) -> String {
+    format!(
+        "# HELP {family} How often the cluster was asked for its list.\n\
+         # TYPE {family} counter\n\
+         tpm_pve_cluster_looks_total 42\n\
+         {end}"
+    )
 }
 
 fn process(name: &str) -> serde_json::Value {

@@ -1,11 +1,13 @@
 //! How the service is doing.
 
+use crate::exposition::{metrics_answer, metrics_form};
 use crate::extract::{Asked, Person, Reader};
 use crate::router::ApiState;
 use crate::routes::{answered, users};
 use crate::{body, query, wire};
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tpm_messages::{Answer, answer};
@@ -32,6 +34,23 @@ pub(crate) async fn logs(
         let page = state.app.logs(&ctx, &query::logs(text.as_deref())?).await?;
         let logs: Vec<Value> = page.items.iter().map(wire::log_line).collect();
         Ok(Json(json!({ "logs": logs, "total": page.total })).into_response())
+    };
+    answered(lang, result.await)
+}
+
+/// The process's own metrics, for Prometheus.
+pub(crate) async fn metrics(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    headers: HeaderMap,
+) -> Response {
+    let result = async {
+        let form = metrics_form(&headers);
+        Ok(metrics_answer(
+            form,
+            state.app.own_metrics(&ctx, form).await?,
+        ))
     };
     answered(lang, result.await)
 }

@@ -5,6 +5,7 @@ mod audit;
 mod cluster;
 mod event;
 mod feed;
+mod figure;
 mod idempotency;
 mod lease;
 mod monitoring;

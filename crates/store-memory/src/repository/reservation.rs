@@ -9,7 +9,7 @@ use tpm_domain::{ServerId, ServerName, Timestamp, Vmid};
 use tpm_store::{ReservationWrites, Result, VmidRange};
 
 /// Whether a number may not be given now: held, resting, or somebody else's.
-fn is_blocked(tables: &Tables, vmid: Vmid, range: VmidRange, now: Timestamp) -> bool {
+pub(super) fn is_blocked(tables: &Tables, vmid: Vmid, range: VmidRange, now: Timestamp) -> bool {
     let resting = |held: &Reservation| {
         held.quarantined_at
             .is_none_or(|since| since.plus(range.quarantine) > now)
