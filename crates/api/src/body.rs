@@ -5,10 +5,12 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tpm_app::{
     AssignmentDraft, DriftChoice, ExpiryDraft, ImportDraft, KeyDraft, LogLevel, NetworkChange,
-    NetworkDraft, PlacementDraft, ProjectChange, QuotaChange, ServerChange, ServerDraft,
+    NetworkDraft, PlacementDraft, ProjectChange, QuotaChange, SentAlert, ServerChange, ServerDraft,
     SharedNetwork, UserDraft,
 };
-use tpm_domain::{BulkPolicy, Error, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Spread};
+use tpm_domain::{
+    BulkPolicy, Error, FieldErrors, OnExpiry, PowerTarget, Reason, ServerId, Severity, Spread,
+};
 
 fn server(mut fields: Fields<'_>) -> ServerDraft {
     let draft = ServerDraft {
@@ -103,11 +105,70 @@ fn network(map: Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Net
     draft
 }
 
+/// Longest text of an alert that is kept.
+const MAX_SAID: usize = 500;
+
 /// A request that has no fields.
 pub(crate) fn nothing(body: Map<String, Value>) -> Result<(), Error> {
     let mut errors = FieldErrors::default();
     Fields::new(body, "", &mut errors).finish();
     errors.into_result(())
+}
+
+/// Most alerts of one message.
+const MAX_ALERTS: usize = 1000;
+
+/// What Alertmanager sends
+/// ([webhook](https://prometheus.io/docs/alerting/latest/configuration/#webhook_config)). It may say more than we
+/// know: only what is needed is read.
+pub(crate) fn alerts(mut body: Map<String, Value>) -> Result<Vec<SentAlert>, Error> {
+    let mut errors = FieldErrors::default();
+    let all = Map::from_iter(body.remove_entry("alerts"));
+    let list = Fields::new(all, "", &mut errors).required_list("alerts");
+    let list = list.unwrap_or_default();
+    if list.len() > MAX_ALERTS {
+        let (min, max) = (0, MAX_ALERTS);
+        errors.add("alerts", Reason::Count { min, max });
+        return errors.into_result(Vec::new());
+    }
+    let mut sent = Vec::with_capacity(list.len());
+    for (n, item) in list.into_iter().enumerate() {
+        let path = format!("alerts[{n}]");
+        match item {
+            Value::Object(map) => sent.extend(sent_alert(map, &path, &mut errors)),
+            _ => errors.add(path, Reason::Type { expected: "object" }),
+        }
+    }
+    errors.into_result(sent)
+}
+
+fn sent_alert(map: Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<SentAlert> {
+    let mut fields = Fields::new(map, format!("{path}."), errors);
+    let fingerprint = fields.required_text("fingerprint");
+    let status = fields.one_of("status", &["firing", "resolved"], |word| word);
+    let labels = fields.object("labels").unwrap_or_default();
+    let annotations = fields.object("annotations").unwrap_or_default();
+    if status.is_none() && fields.take("status").is_none() {
+        fields.wrong("status", Reason::Required);
+    }
+    let short = |of: &Map<String, Value>, name: &str| {
+        let text = of.get(name).and_then(Value::as_str);
+        text.map(|text| text.chars().take(MAX_SAID).collect::<String>())
+    };
+    let summary = short(&annotations, "summary").or_else(|| short(&annotations, "description"));
+    let severity = match short(&labels, "severity").as_deref() {
+        Some("critical" | "error" | "page") => Severity::Error,
+        Some("info" | "none") => Severity::Info,
+        _ => Severity::Warning,
+    };
+    Some(SentAlert {
+        fingerprint: fingerprint?,
+        firing: status? == "firing",
+        name: short(&labels, "alertname").unwrap_or_else(|| "-".to_owned()),
+        summary: summary.unwrap_or_default(),
+        severity,
+        server: short(&labels, "server_id").and_then(|id| id.parse().ok().map(ServerId)),
+    })
 }
 
 pub(crate) fn create(body: Map<String, Value>) -> (ServerDraft, FieldErrors) {

@@ -143,6 +143,7 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::RangeTooLarge { .. } => "RANGE_TOO_LARGE",
         Reason::Moment => "INVALID_TIME",
         Reason::Past => "IN_THE_PAST",
+        Reason::NotAfter { .. } => "NOT_AFTER",
         Reason::TooFar { .. } => "TOO_FAR",
         Reason::UserName => "INVALID_NAME",
         Reason::Guessable => "WEAK_PASSWORD",

@@ -5,10 +5,12 @@ use crate::time;
 use serde_json::json;
 use std::collections::BTreeMap;
 use tpm_app::{
-    AuditQuery, LogLevel, LogQuery, NotificationQuery, ServerOrder, ServerQuery, TaskQuery,
+    AlertQuery, AuditQuery, LogLevel, LogQuery, NotificationQuery, ServerOrder, ServerQuery, Span,
+    TaskQuery,
 };
 use tpm_domain::{
-    FieldErrors, Reason, ServerId, ServerState, Severity, TaskKind, TaskState, Timestamp, UserId,
+    AlertRule, AlertState, FieldErrors, Reason, ServerId, ServerState, Severity, TaskKind,
+    TaskState, Timestamp, UserId,
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -73,6 +75,15 @@ impl Query {
             self.errors.add(name, Reason::Moment);
         }
         moment
+    }
+
+    fn server(&mut self) -> Option<ServerId> {
+        let id = self.take("server_id")?.parse();
+        if id.is_err() {
+            let expected = "integer";
+            self.errors.add("server_id", Reason::Type { expected });
+        }
+        id.ok().map(ServerId)
     }
 
     fn one_of<T: Copy>(
@@ -142,18 +153,7 @@ pub(crate) fn servers(text: Option<&str>) -> Result<(ServerQuery, Option<String>
 /// `status`, `kind`, `server_id`, `limit`, `offset`.
 pub(crate) fn tasks(text: Option<&str>) -> Result<TaskQuery, Fault> {
     let mut query = Query::new(text);
-    let server = query.take("server_id").and_then(|id| match id.parse() {
-        Ok(id) => Some(ServerId(id)),
-        Err(_) => {
-            query.errors.add(
-                "server_id",
-                Reason::Type {
-                    expected: "integer",
-                },
-            );
-            None
-        }
-    });
+    let server = query.server();
     let found = TaskQuery {
         state: query.one_of("status", &TaskState::ALL, TaskState::as_str),
         kind: query.one_of("kind", &TaskKind::ALL, TaskKind::as_str),
@@ -250,6 +250,53 @@ pub(crate) fn logs(text: Option<&str>) -> Result<LogQuery, Fault> {
         from,
         to,
         limit: query.limit().unwrap_or(DEFAULT_LIMIT),
+        offset: query.offset(),
+    };
+    query.finish(found)
+}
+
+/// Most points of one answer.
+const MAX_POINTS: i64 = 2000;
+/// As many points as there are when nobody says how far apart they lie.
+const POINTS: i64 = 240;
+const HOUR_MS: i64 = 3_600_000;
+
+/// `from`, `to`, `step` of what is measured; `None` when the latest is asked for.
+pub(crate) fn span(text: Option<&str>, now: Timestamp) -> Result<Option<Span>, Fault> {
+    let mut query = Query::new(text);
+    let is_asked = ["from", "to", "step"]
+        .iter()
+        .any(|name| query.map.get(*name).is_some_and(|value| !value.is_empty()));
+    let (from, to) = (query.moment("from"), query.moment("to"));
+    let to = to.unwrap_or(now);
+    let from = from.unwrap_or(Timestamp(to.0.saturating_sub(HOUR_MS)));
+    // Whole seconds, as they are told.
+    let second = |at: Timestamp| at.0.div_euclid(1000);
+    let length = second(to) - second(from);
+    if length <= 0 {
+        query.errors.add("to", Reason::NotAfter { field: "from" });
+    }
+    let least = u64::try_from(length / MAX_POINTS + 1).unwrap_or(1);
+    let usual = u64::try_from(length / POINTS).unwrap_or(1);
+    let step = query.number("step", usual.max(15).max(least), least, 604_800);
+    let whole = |secs: i64| Timestamp(secs * 1000);
+    let span = Span {
+        from: whole(second(from)),
+        to: whole(second(to)),
+        step_secs: u32::try_from(step).unwrap_or(u32::MAX),
+    };
+    query.finish(is_asked.then_some(span))
+}
+
+/// `status`, `rule`, `server_id`, `limit`, `offset`.
+pub(crate) fn alerts(text: Option<&str>) -> Result<AlertQuery, Fault> {
+    let mut query = Query::new(text);
+    let found = AlertQuery {
+        state: query.one_of("status", &AlertState::ALL, AlertState::as_str),
+        rule: query.one_of("rule", &AlertRule::ALL, AlertRule::as_str),
+        server: query.server(),
+        within: None,
+        limit: query.limit(),
         offset: query.offset(),
     };
     query.finish(found)

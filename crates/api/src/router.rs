@@ -7,8 +7,8 @@ use crate::leaving::{self, Leaving};
 use crate::measure::measure;
 use crate::pace::Pace;
 use crate::routes::{
-    audit, auth, code, docs, events, health, networks, nodes, notifications, projects, servers,
-    system, tasks, users,
+    audit, auth, code, docs, events, health, monitoring, networks, nodes, notifications, projects,
+    servers, system, tasks, users,
 };
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
@@ -215,6 +215,21 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
                 .delete(networks::delete_one),
         ),
         ("/api/nodes", get(nodes::list)),
+        ("/api/monitoring/status", get(monitoring::status)),
+        ("/api/monitoring/metrics", get(monitoring::fleet)),
+        (
+            "/api/monitoring/metrics/{server_id}",
+            get(monitoring::server),
+        ),
+        ("/api/monitoring/targets", get(monitoring::targets)),
+        (
+            "/api/monitoring/prometheus/update",
+            post(monitoring::update),
+        ),
+        (
+            "/api/monitoring/alerts",
+            get(monitoring::alerts).post(monitoring::take_alerts),
+        ),
         ("/api/notifications", get(notifications::list)),
         ("/api/notifications/latest", get(notifications::latest)),
         ("/api/notifications/read", post(notifications::read_all)),

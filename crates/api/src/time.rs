@@ -9,6 +9,11 @@ pub(crate) fn text(at: Timestamp) -> String {
         .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// This moment.
+pub(crate) fn now() -> Timestamp {
+    Timestamp(Utc::now().timestamp_millis())
+}
+
 /// A moment in RFC 3339 form, with any offset.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let moment = DateTime::parse_from_rfc3339(text).ok()?;

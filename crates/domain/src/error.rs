@@ -62,6 +62,11 @@ pub enum Reason {
     Moment,
     /// A moment that has passed.
     Past,
+    /// A moment that does not lie after that of another field.
+    NotAfter {
+        /// The other field.
+        field: &'static str,
+    },
     /// A moment that is too far away.
     TooFar {
         /// Most days.

@@ -51,6 +51,7 @@ fn reason_ko(reason: &Reason) -> String {
             "RFC 3339 형식의 시각이어야 합니다 (예: 2027-01-15T10:30:00Z)".into()
         }
         Reason::Past => "이미 지난 시각입니다".into(),
+        Reason::NotAfter { field } => format!("{field}보다 뒤의 시각이어야 합니다"),
         Reason::TooFar { days } => format!("지금부터 {days}일 이내여야 합니다"),
         Reason::UserName => {
             "영문이나 숫자로 시작하고 영문, 숫자, . _ @ - 로 이루어진 1~64자여야 합니다".into()
@@ -87,6 +88,7 @@ fn reason_en(reason: &Reason) -> String {
         Reason::RangeTooLarge { max } => format!("must not have more than {max} addresses"),
         Reason::Moment => "must be a moment in RFC 3339 form, as 2027-01-15T10:30:00Z".into(),
         Reason::Past => "lies in the past".into(),
+        Reason::NotAfter { field } => format!("must lie after {field}"),
         Reason::TooFar { days } => format!("must be within {days} days from now"),
         Reason::UserName => {
             "must be 1 to 64 letters, digits and . _ @ -, and begin with a letter or digit".into()

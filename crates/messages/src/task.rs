@@ -50,6 +50,10 @@ pub enum Answer {
     CancelRequested,
     /// The notification is gone.
     NotificationDeleted,
+    /// So many targets are published.
+    TargetsPublished(usize),
+    /// So many alerts were taken in.
+    AlertsTaken(usize),
     /// Logged in.
     LoggedIn,
     /// Logged out.
@@ -86,6 +90,14 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         ),
         (Lang::Ko, Answer::ChangeStarted) => "서버 사양 변경이 시작되었습니다".into(),
         (Lang::En, Answer::ChangeStarted) => "the change of the server has begun".into(),
+        (Lang::Ko, Answer::TargetsPublished(n)) => {
+            format!("Prometheus 수집 대상 {n}개를 게시했습니다")
+        }
+        (Lang::En, Answer::TargetsPublished(n)) => {
+            format!("{n} scrape targets are published for Prometheus")
+        }
+        (Lang::Ko, Answer::AlertsTaken(n)) => format!("경보 {n}건을 받았습니다"),
+        (Lang::En, Answer::AlertsTaken(n)) => format!("{n} alerts were taken in"),
         (Lang::Ko, Answer::KeyCreated) => {
             "API 키가 생성되었습니다. 키는 지금 한 번만 표시됩니다".into()
         }

@@ -29,6 +29,12 @@ async fn read_everything(checked: &Checked<'_>) -> anyhow::Result<()> {
         "/api/servers?project=default",
         "/api/tasks",
         "/api/tasks?limit=1&offset=1&kind=create_server&status=completed&server_id=1",
+        "/api/monitoring/status",
+        "/api/monitoring/metrics",
+        "/api/monitoring/metrics?role=web&limit=1",
+        "/api/monitoring/targets",
+        "/api/monitoring/alerts",
+        "/api/monitoring/alerts?status=firing&rule=server_down&server_id=1&limit=1",
         "/api/notifications",
         "/api/notifications?limit=1&type=success&unread=true",
         "/api/notifications/latest",
@@ -70,6 +76,9 @@ async fn read_one(checked: &Checked<'_>, task: &str, id: &Value) -> anyhow::Resu
         format!("/api/tasks/{task}/plan"),
         format!("/api/servers/{id}"),
         format!("/api/servers/{id}/drift"),
+        format!("/api/monitoring/metrics/{id}"),
+        format!("/api/monitoring/metrics/{id}?from=2026-01-15T10:00:00Z&step=604800"),
+        format!("/api/monitoring/metrics/{id}?step=60"),
         format!("/api/servers/{id}/state"),
         format!("/api/servers/{id}/terraform"),
     ] {
@@ -230,6 +239,18 @@ async fn others(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn monitoring(checked: &Checked<'_>) -> anyhow::Result<()> {
+    let update = "/api/monitoring/prometheus/update";
+    checked.example(Method::POST, update).await?;
+    checked.send(Method::POST, update, None).await?;
+    let alerts = "/api/monitoring/alerts";
+    for _ in 0..2 {
+        checked.example(Method::POST, alerts).await?;
+    }
+    checked.get(alerts).await?;
+    Ok(())
+}
+
 async fn projects_and_networks(checked: &Checked<'_>) -> anyhow::Result<()> {
     for (kind, id) in [("projects", "project_id"), ("networks", "network_id")] {
         let all = format!("/api/{kind}");
@@ -328,6 +349,7 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
     others(&stack, &checked).await?;
     failures(&stack, &checked).await?;
     projects_and_networks(&checked).await?;
+    monitoring(&checked).await?;
     read_everything(&checked).await?;
     checked
         .example(Method::POST, "/api/servers/bulk-delete")

@@ -6,6 +6,7 @@ use super::random::Random;
 use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -206,16 +207,23 @@ impl Caller {
     /// # Errors
     /// When a page does not come.
     pub(crate) async fn all(&self, path: &str, field: &str) -> anyhow::Result<Vec<Value>> {
-        let mut items = Vec::new();
+        let (mut items, mut seen, mut known) = (Vec::new(), 0, BTreeSet::new());
+        // Tasks have a token, everything else a number.
+        let name = |one: &Value| match &one["task_id"] {
+            Value::String(token) if one["id"].is_null() => token.clone(),
+            _ => one["id"].to_string(),
+        };
         loop {
             let join = if path.contains('?') { '&' } else { '?' };
-            let page = format!("{path}{join}limit=500&offset={}", items.len());
+            let page = format!("{path}{join}limit=500&offset={seen}");
             let body = self.get(&page).await?;
             let found = body[field].as_array().context("no list")?.clone();
             let total = body["total"].as_u64().context("no total")?;
             let last = found.is_empty();
-            items.extend(found);
-            if last || items.len() as u64 >= total {
+            seen += found.len();
+            // What is new pushes what was seen already onto the next page.
+            items.extend(found.into_iter().filter(|one| known.insert(name(one))));
+            if last || seen as u64 >= total {
                 return Ok(items);
             }
         }

@@ -25,6 +25,9 @@ impl Storm {
     /// When the apis give no definite answers.
     pub(crate) async fn clear_away(&self) -> anyhow::Result<()> {
         let mut left = self.there();
+        // Whoever was told that a person has to look, looks: what a killed clone left cannot be removed but by root.
+        let stuck = left.iter().filter(|told| told.stage == Stage::Stuck);
+        self.remove_stubs(stuck.filter_map(|told| told.vmid).collect());
         let mut refused = BTreeSet::new();
         let began = Instant::now();
         while !left.is_empty() && began.elapsed() < PATIENCE {
@@ -101,18 +104,25 @@ impl Storm {
         Ok(tokens.into_iter().filter_map(end).collect())
     }
 
+    /// Root removes what killed clones left under these numbers.
+    fn remove_stubs(&self, vmids: BTreeSet<u32>) {
+        let simulator = &self.installation.simulator;
+        let stubs = self.book.open().stubs.clone();
+        for vmid in vmids.intersection(&stubs) {
+            if simulator
+                .guest(*vmid)
+                .is_some_and(|guest| judge::is_locked_by_clone(&guest))
+            {
+                self.note(&format!("root removes the stub {vmid}"));
+                simulator.behind_the_back().destroy(*vmid).ok();
+            }
+        }
+    }
+
     async fn nothing_is_left(&self) -> anyhow::Result<()> {
         self.wait_for_sweep().await?;
         let simulator = &self.installation.simulator;
-        for vmid in self.book.open().stubs.clone() {
-            // Root removes what killed clones left.
-            if simulator
-                .guest(vmid)
-                .is_some_and(|guest| judge::is_locked_by_clone(&guest))
-            {
-                simulator.behind_the_back().destroy(vmid).ok();
-            }
-        }
+        self.remove_stubs(self.book.open().stubs.clone());
         for guest in simulator.guests() {
             if guest.description.contains(MARK) || guest.config.contains_key("lock") {
                 self.violate("I5", &format!("left over: {guest:?}"), &[guest.vmid]);

@@ -282,7 +282,7 @@ pub(super) fn by_status(codes: &[&str]) -> BTreeMap<u16, Vec<Known>> {
 }
 
 /// What may be wrong with a field.
-pub(super) const FIELD_CODES: [&str; 24] = [
+pub(super) const FIELD_CODES: [&str; 25] = [
     "REQUIRED",
     "UNKNOWN_FIELD",
     "WRONG_TYPE",
@@ -300,6 +300,7 @@ pub(super) const FIELD_CODES: [&str; 24] = [
     "RANGE_TOO_LARGE",
     "INVALID_TIME",
     "IN_THE_PAST",
+    "NOT_AFTER",
     "TOO_FAR",
     "WEAK_PASSWORD",
     "WRONG_PASSWORD",

@@ -11,6 +11,7 @@ mod envelope;
 mod errors;
 mod events;
 mod examples;
+mod monitoring;
 mod networks;
 mod nodes;
 mod notifications;
@@ -53,7 +54,7 @@ pub(crate) static DOCUMENT: LazyLock<String> =
 type Group = (&'static str, &'static str, fn() -> Vec<Op>);
 
 /// In the order a reader meets them.
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     (
         "Session",
         "Logging in and out; one's own sessions, keys and password.",
@@ -88,6 +89,11 @@ const GROUPS: [Group; 13] = [
         "Nodes",
         "The cluster, as it was seen last.",
         nodes::operations,
+    ),
+    (
+        "Monitoring",
+        "What is measured of servers, and alerts.",
+        monitoring::operations,
     ),
     ("Notifications", "What happened.", notifications::operations),
     ("Events", "What changes, as it changes.", events::operations),
@@ -253,6 +259,9 @@ fn answered(document: &Value) -> BTreeSet<String> {
     seen
 }
 
+/// What programs of others send, who may say more than is read of it.
+const OPEN: [&str; 2] = ["AlertmanagerMessage", "SentAlert"];
+
 /// Objects have the fields that are described and no others. A field of an answer is always there, also
 /// when it is `null`; what may be absent is never `null`.
 fn close(document: &mut OpenApi) {
@@ -264,7 +273,7 @@ fn close(document: &mut OpenApi) {
         let RefOr::T(Schema::Object(object)) = schema else {
             continue;
         };
-        if object.properties.is_empty() {
+        if object.properties.is_empty() || OPEN.contains(&name.as_str()) {
             continue;
         }
         object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));

@@ -20,6 +20,7 @@ use shown::{
 };
 use tpm_domain::ServerState;
 use tpm_messages::{Answer, Lang, answer};
+use utoipa::openapi::path::Parameter;
 
 /// What a new server may lack.
 pub(super) const SHORT: &[&str] = &[
@@ -50,36 +51,41 @@ fn bulk_example(what: Answer) -> Value {
     })
 }
 
-fn reads() -> Vec<Op> {
+/// Which servers, and in which order.
+pub(super) fn filters() -> Vec<Parameter> {
     let states = ServerState::ALL.map(ServerState::as_str);
     vec![
+        query_word("status", "Only servers with this status.", states, None),
+        query_text(
+            "project",
+            "Only servers of the project of this name.",
+            "default",
+        ),
+        query_text("role", "Only servers of this role.", "web"),
+        query_text(
+            "name",
+            "Only servers whose name contains this text, taken literally.",
+            "web",
+        ),
+        query_word(
+            "sort",
+            "What the servers are sorted by.",
+            ["id", "name", "status", "role", "created_at", "updated_at"],
+            Some("id"),
+        ),
+        query_word(
+            "order",
+            "Upwards or downwards.",
+            ["asc", "desc"],
+            Some("asc"),
+        ),
+    ]
+}
+
+fn reads() -> Vec<Op> {
+    vec![
         Op::get("/api/servers", "listServers", "List servers")
-            .queries([
-                query_word("status", "Only servers with this status.", states, None),
-                query_text(
-                    "project",
-                    "Only servers of the project of this name.",
-                    "default",
-                ),
-                query_text("role", "Only servers of this role.", "web"),
-                query_text(
-                    "name",
-                    "Only servers whose name contains this text, taken literally.",
-                    "web",
-                ),
-                query_word(
-                    "sort",
-                    "What the servers are sorted by.",
-                    ["id", "name", "status", "role", "created_at", "updated_at"],
-                    Some("id"),
-                ),
-                query_word(
-                    "order",
-                    "Upwards or downwards.",
-                    ["asc", "desc"],
-                    Some("asc"),
-                ),
-            ])
+            .queries(filters())
             .queries(paging("servers"))
             .answers::<ServerList>(
                 200,

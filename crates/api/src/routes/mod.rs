@@ -6,6 +6,7 @@ pub(crate) mod code;
 pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod monitoring;
 pub(crate) mod networks;
 pub(crate) mod nodes;
 pub(crate) mod notifications;
