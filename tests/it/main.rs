@@ -13,6 +13,7 @@ mod fleet;
 mod hostile;
 mod jobs;
 mod main_job;
+mod monitoring;
 mod openapi;
 mod own_metrics;
 mod power;

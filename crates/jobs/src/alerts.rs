@@ -61,14 +61,15 @@ impl Known<'_> {
                 .and_then(|why| why.detail.clone())
                 .unwrap_or_default()
         };
+        let running = self.fresh(server).and_then(|seen| seen.running);
         match server.state {
-            ServerState::Running => match self.fresh(server).and_then(|seen| seen.running) {
+            ServerState::Running => match running {
                 Some(true) => (Seen::Good, String::new()),
                 Some(false) => (Seen::Bad, format!("VM {} is off", server.vmid)),
                 None => (Seen::Unknown, String::new()),
             },
             ServerState::Missing | ServerState::IdentityConflict => (Seen::Bad, problem()),
-            ServerState::Stopped if self.down.contains(&server.id) => {
+            ServerState::Stopped if self.down.contains(&server.id) && running != Some(true) => {
                 (Seen::Bad, format!("VM {} is off", server.vmid))
             }
             ServerState::Stopped => (Seen::Good, String::new()),

@@ -13,7 +13,7 @@ mod terraform;
 pub use client::{Client, Reply};
 pub use postgres::{Postgres, PostgresMissing};
 pub use program::{Program, free_port, signal};
-pub use prometheus::{Monitors, MonitorsMissing, monitors, Promtool, PromtoolMissing, promtool};
+pub use prometheus::{Monitors, MonitorsMissing, Promtool, PromtoolMissing, monitors, promtool};
 pub use stack::{Database, PASSWORD, Stack, StackBuilder};
 pub use terraform::{Terraform, TerraformMissing};
 

@@ -49,6 +49,11 @@ pub(crate) fn refused(reply: Reply, status: u16, code: &str) -> anyhow::Result<V
     Ok(reply.body["error"]["details"].clone())
 }
 
+/// What was done behind the back was done.
+pub(crate) fn done(result: Result<(), String>) -> anyhow::Result<()> {
+    result.map_err(anyhow::Error::msg)
+}
+
 /// A worker that is told by hand what to do.
 pub(crate) fn hand(stack: &Stack) -> anyhow::Result<WorkerProcess> {
     stack.worker_with(Arc::new(NoFaults))

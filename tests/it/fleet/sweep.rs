@@ -1,7 +1,7 @@
 //! Others have their hands on the cluster: guests that are recycled, renamed, moved, changed, switched and
 //! destroyed behind our back, and guests that are left over.
 
-use super::{hand, is, latest, refused, running};
+use super::{done, hand, is, latest, refused, running};
 use crate::faults::world::mark_of;
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
@@ -10,10 +10,6 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tpm_jobs::{Point, PointHook, PointKind, Verdict};
 use tpm_test_support::Stack;
-
-fn done(result: Result<(), String>) -> anyhow::Result<()> {
-    result.map_err(anyhow::Error::msg)
-}
 
 /// Another guest under our number: told with both identities, and nothing is ever done to it.
 #[tokio::test(flavor = "multi_thread")]

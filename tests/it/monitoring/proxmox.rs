@@ -4,9 +4,8 @@ use super::FIGURES;
 use crate::fleet::{hand, is, refused, running};
 use anyhow::ensure;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use tpm_domain::ServerFigures;
-use tpm_jobs::NoFaults;
+use tpm_pve_simulator::{Fault, FaultKind};
 use tpm_test_support::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,22 +23,42 @@ async fn without_prometheus_everything_is_told_from_proxmox() -> anyhow::Result<
     let path = |id: i64| format!("/api/monitoring/metrics/{id}");
     let metrics = is(client.get(&path(making)).await?, 200)?;
     let told = &metrics["metrics"];
-    ensure!(told["reason"] == "no_guest" && told["source"].is_null(), "{metrics:#}");
+    ensure!(
+        told["reason"] == "no_guest" && told["source"].is_null(),
+        "{metrics:#}"
+    );
     for figure in FIGURES {
-        ensure!(told[figure].is_null() && told["reasons"][figure] == "no_guest", "{metrics:#}");
+        ensure!(
+            told[figure].is_null() && told["reasons"][figure] == "no_guest",
+            "{metrics:#}"
+        );
     }
-    client.post(&format!("/api/tasks/{task}/cancel"), &json!({})).await?;
+    client
+        .post(&format!("/api/tasks/{task}/cancel"), &json!({}))
+        .await?;
 
     let (id, _) = running(&stack, "web-1").await?;
     let metrics = is(client.get(&path(id)).await?, 200)?;
-    ensure!(metrics["metrics"]["reason"] == "not_measured_yet", "{metrics:#}");
+    ensure!(
+        metrics["metrics"]["reason"] == "not_measured_yet",
+        "{metrics:#}"
+    );
     hand(&stack)?.look().await?;
     let metrics = is(client.get(&path(id)).await?, 200)?;
     let told = &metrics["metrics"];
-    ensure!(metrics["server_name"] == "web-1" && metrics["server_id"] == id, "{metrics:#}");
+    ensure!(
+        metrics["server_name"] == "web-1" && metrics["server_id"] == id,
+        "{metrics:#}"
+    );
     // As the simulated cluster has them; the network only after a second look.
-    ensure!(told["cpu_usage"] == 2.0 && told["memory_usage"] == 33.3, "{metrics:#}");
-    ensure!(told["source"] == "proxmox" && told["reason"] == "not_configured", "{metrics:#}");
+    ensure!(
+        told["cpu_usage"] == 2.0 && told["memory_usage"] == 33.3,
+        "{metrics:#}"
+    );
+    ensure!(
+        told["source"] == "proxmox" && told["reason"] == "not_configured",
+        "{metrics:#}"
+    );
     ensure!(told["timestamp"].is_string(), "{metrics:#}");
     ensure!(
         told["reasons"]
@@ -57,7 +76,8 @@ async fn without_prometheus_everything_is_told_from_proxmox() -> anyhow::Result<
         (id, one)
     });
     let tx = tpm_store::Store::begin(&*store).await?;
-    tx.save_figures(&shifted.collect(), std::time::Duration::from_secs(3600)).await?;
+    tx.save_figures(&shifted.collect(), std::time::Duration::from_secs(3600))
+        .await?;
     tx.commit().await?;
     hand(&stack)?.look().await?;
     let metrics = is(client.get(&path(id)).await?, 200)?;
@@ -71,7 +91,12 @@ async fn without_prometheus_everything_is_told_from_proxmox() -> anyhow::Result<
     ensure!(all == [metrics], "{fleet:#}");
 
     let off = json!({ "status": "stopped" });
-    is(client.put(&format!("/api/servers/{id}/status"), &off).await?, 200)?;
+    is(
+        client
+            .put(&format!("/api/servers/{id}/status"), &off)
+            .await?,
+        200,
+    )?;
     hand(&stack)?.drain().await?;
     hand(&stack)?.look().await?;
     let metrics = is(client.get(&path(id)).await?, 200)?;
@@ -85,23 +110,37 @@ async fn without_prometheus_everything_is_told_from_proxmox() -> anyhow::Result<
 async fn the_past_is_told_from_proxmox() -> anyhow::Result<()> {
     let stack = Stack::builder().start().await?;
     let client = &stack.client;
-    let (id, vmid) = running(&stack, "web-1").await?;
+    let (id, _) = running(&stack, "web-1").await?;
     let path = |query: &str| format!("/api/monitoring/metrics/{id}?{query}");
     let asked = || {
-        let path = format!("/nodes/pve1/qemu/{vmid}/rrddata");
-        let seen = stack.simulator.requests();
-        seen.iter().filter(|one| one.path.ends_with(&path[6..])).count()
+        let requests = stack.simulator.counters().requests;
+        let history = requests
+            .iter()
+            .filter(|(path, _)| path.ends_with("/rrddata"));
+        history.map(|(_, times)| times).sum::<u64>()
     };
     let before = asked();
     let past = is(client.get(&path("step=60")).await?, 200)?;
-    ensure!(past["source"] == "proxmox" && past["reason"] == "not_configured", "{past:#}");
+    ensure!(
+        past["source"] == "proxmox" && past["reason"] == "not_configured",
+        "{past:#}"
+    );
     let points = past["points"].as_array().cloned().unwrap_or_default();
     ensure!(points.len() == 61 || points.len() == 60, "{}", points.len());
-    let known: Vec<&Value> = points.iter().filter(|one| !one["cpu_usage"].is_null()).collect();
+    let known: Vec<&Value> = points
+        .iter()
+        .filter(|one| !one["cpu_usage"].is_null())
+        .collect();
     ensure!(!known.is_empty() && known.len() < points.len(), "{past:#}");
     for one in known {
-        ensure!(one["memory_usage"] == 33.3 && one["disk_usage"].is_null(), "{one:#}");
-        ensure!(one["network_in"].as_i64().is_some_and(|rate| rate >= 1000), "{one:#}");
+        ensure!(
+            one["memory_usage"] == 33.3 && one["disk_usage"].is_null(),
+            "{one:#}"
+        );
+        ensure!(
+            one["network_in"].as_i64().is_some_and(|rate| rate >= 1000),
+            "{one:#}"
+        );
     }
     ensure!(asked() == before + 1, "{}", asked());
     // Whoever looks again at once is told the same without a question.
@@ -110,21 +149,40 @@ async fn the_past_is_told_from_proxmox() -> anyhow::Result<()> {
 
     for (query, field, code) in [
         ("from=yesterday", "from", "INVALID_TIME"),
-        ("from=2026-01-15T11:00:00Z&to=2026-01-15T10:00:00Z", "to", "NOT_AFTER"),
-        ("from=2025-01-15T10:00:00Z&to=2026-01-15T10:00:00Z&step=60", "step", "OUT_OF_RANGE"),
+        (
+            "from=2026-01-15T11:00:00Z&to=2026-01-15T10:00:00Z",
+            "to",
+            "NOT_AFTER",
+        ),
+        (
+            "from=2025-01-15T10:00:00Z&to=2026-01-15T10:00:00Z&step=60",
+            "step",
+            "OUT_OF_RANGE",
+        ),
         ("step=0", "step", "OUT_OF_RANGE"),
         ("until=now", "until", "UNKNOWN_FIELD"),
     ] {
         let answer = client.get(&path(query)).await?;
         let details = refused(answer, 400, "INVALID_REQUEST")?;
         let fields = details["fields"].to_string();
-        ensure!(fields.contains(field) && fields.contains(code), "{query}: {fields}");
+        ensure!(
+            fields.contains(field) && fields.contains(code),
+            "{query}: {fields}"
+        );
     }
     // A cluster that does not answer is told as such.
-    let silent = tpm_pve_simulator::Fault::status("GET", "*rrddata", 500, "odd");
-    stack.simulator.faults().add(silent);
+    let broken = FaultKind::Status {
+        code: 500,
+        reason: "something odd".into(),
+        body: None,
+        applied: false,
+    };
+    let fault = Fault::once("GET", "/nodes/*/qemu/*/rrddata", broken);
+    stack.simulator.faults().inject(fault);
     let past = is(client.get(&path("from=2026-01-01T00:00:00Z")).await?, 200)?;
-    ensure!(past["reason"] == "proxmox_unreachable" && past["points"] == json!([]), "{past:#}");
-    let _ = stack.worker_with(Arc::new(NoFaults))?;
+    ensure!(
+        past["reason"] == "proxmox_unreachable" && past["points"] == json!([]),
+        "{past:#}"
+    );
     stack.stop().await
 }
