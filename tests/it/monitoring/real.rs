@@ -40,7 +40,7 @@ fn config(base: &str, key_file: &str, targets_file: &str, exporter_port: u16) ->
 }
 
 /// What Prometheus itself answers at a moment.
-async fn ask(port: u16, question: &str, at: Option<i64>) -> anyhow::Result<Vec<Value>> {
+async fn ask(port: u16, question: &str, at: Option<f64>) -> anyhow::Result<Vec<Value>> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut query = vec![("query", question.to_owned())];
     query.extend(at.map(|at| ("time", at.to_string())));
@@ -81,7 +81,9 @@ async fn same_as_prometheus(port: u16, id: i64, told: &Value) -> anyhow::Result<
     ] {
         let ours = told[figure].as_f64().context(figure)?;
         let mut theirs = Vec::new();
-        for moment in at - 1..=at + 2 {
+        // It was asked some time between that scrape and the next one.
+        for tenth in 0..25 {
+            let moment = at as f64 + f64::from(tenth) / 10.0;
             let found = ask(port, &question, Some(moment)).await?;
             let text = found.first().and_then(|one| one["value"][1].as_str());
             theirs.extend(text.and_then(|text| text.parse::<f64>().ok()));
