@@ -20,8 +20,6 @@ pub enum AlertRule {
     Drift,
     /// A node does not take part in the cluster.
     NodeOffline,
-    /// A certificate ends soon.
-    CertificateEnds,
     /// Whatever Alertmanager sent.
     External,
 }
@@ -37,14 +35,13 @@ pub struct Patience {
 
 impl AlertRule {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::ServerDown,
         Self::ExporterDown,
         Self::MemoryHigh,
         Self::DiskNearlyFull,
         Self::Drift,
         Self::NodeOffline,
-        Self::CertificateEnds,
         Self::External,
     ];
 
@@ -58,7 +55,6 @@ impl AlertRule {
             Self::DiskNearlyFull => "disk_nearly_full",
             Self::Drift => "drift",
             Self::NodeOffline => "node_offline",
-            Self::CertificateEnds => "certificate_ends",
             Self::External => "external",
         }
     }
@@ -87,7 +83,7 @@ impl AlertRule {
             Self::MemoryHigh => (300, 120),
             Self::DiskNearlyFull => (300, 300),
             Self::Drift => (60, 0),
-            Self::CertificateEnds | Self::External => (0, 0),
+            Self::External => (0, 0),
         };
         Patience {
             raise_after: Duration::from_secs(raise),

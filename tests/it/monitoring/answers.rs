@@ -83,6 +83,13 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response {
         Some(Fail::Silence) => std::future::pending::<()>().await,
         None => {}
     }
+    match path.as_str() {
+        "/api/health" => {
+            return json(r#"{"database":"ok","version":"11.0.0","commit":"x"}"#.into());
+        }
+        "/api/search" => return json(r#"[{"uid":"a"},{"uid":"b"}]"#.into()),
+        _ => {}
+    }
     if path.ends_with("/targets") {
         return json(
             json!({ "status": "success", "data": { "activeTargets": [], "droppedTargets": [] } })
@@ -235,6 +242,43 @@ async fn what_is_of_no_use_is_null_with_its_reason() -> anyhow::Result<()> {
     );
     ensure!(status["node_exporters"]["total"] == 1, "{status:#}");
     ensure!(status["node_exporters"]["active"].is_null(), "{status:#}");
+    stack.stop().await
+}
+
+/// Grafana in the same way: down is told, and the answer is 200.
+#[tokio::test(flavor = "multi_thread")]
+async fn grafana_is_told_as_it_is() -> anyhow::Result<()> {
+    let (fake, address) = Fake::start().await?;
+    let stack = Stack::builder()
+        .set("MONITORING__GRAFANA_URL", format!("http://{address}"))
+        .set("MONITORING__GRAFANA_TOKEN", "glsa_0123456789abcdef")
+        .set("MONITORING__TIMEOUT_MS", 300)
+        .start()
+        .await?;
+    let grafana = async || {
+        // An answer is good for two seconds.
+        tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+        let status = is(stack.client.get("/api/monitoring/status").await?, 200)?;
+        anyhow::Ok(status["grafana"].clone())
+    };
+    let told = grafana().await?;
+    ensure!(
+        told["status"] == "running" && told["dashboards"] == 2,
+        "{told:#}"
+    );
+    ensure!(
+        told["url"] == format!("http://{address}") && told["reason"].is_null(),
+        "{told:#}"
+    );
+    for (fail, reason) in [(Fail::Html, "bad_answer"), (Fail::Silence, "timeout")] {
+        fake.fail(Some(fail));
+        let told = grafana().await?;
+        ensure!(
+            told["status"] == "down" && told["dashboards"].is_null(),
+            "{fail:?}: {told:#}"
+        );
+        ensure!(told["reason"] == reason, "{fail:?}: {told:#}");
+    }
     stack.stop().await
 }
 

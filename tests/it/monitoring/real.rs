@@ -116,6 +116,19 @@ async fn dashboards_show_something(port: u16, manager: bool) -> anyhow::Result<(
     Ok(())
 }
 
+async fn until_counted(port: u16) -> anyhow::Result<()> {
+    let begun = std::time::Instant::now();
+    let counted = "rate(tpm_step_duration_seconds_count[10s])";
+    while ask(port, counted, None).await?.is_empty() {
+        ensure!(
+            begun.elapsed() < std::time::Duration::from_secs(60),
+            "the api is not scraped"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
 fn checked(promtool: &Promtool, stack: &Stack, config: &str) -> anyhow::Result<()> {
     let file = stack.dir.path().join("checked.yml");
     std::fs::write(&file, config)?;
@@ -240,6 +253,9 @@ async fn prometheus_discovers_servers_and_is_believed() -> anyhow::Result<()> {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     dashboards_show_something(port, false).await?;
+    // Rates need two scrapes of something that counts.
+    until_counted(port).await?;
+    dashboards_show_something(port, true).await?;
 
     // The past.
     let past = until(client, &format!("{path}?step=2"), |past| {

@@ -241,8 +241,7 @@ async fn others(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
 
 async fn monitoring(checked: &Checked<'_>) -> anyhow::Result<()> {
     let update = "/api/monitoring/prometheus/update";
-    checked.example(Method::POST, update).await?;
-    checked.send(Method::POST, update, None).await?;
+    checked.post(update, &json!({})).await?;
     let alerts = "/api/monitoring/alerts";
     for _ in 0..2 {
         checked.example(Method::POST, alerts).await?;

@@ -176,6 +176,7 @@ pub(super) fn operations() -> Vec<Op> {
         .about("As a version of its own. The guest does not change by it: the next run looks at both.")
         .takes(server_id())
         .takes(serial())
+        .keyed()
         .asks_nothing()
         .answers::<Restored>(
             200,
