@@ -122,7 +122,8 @@ impl Storm {
     async fn nothing_is_left(&self) -> anyhow::Result<()> {
         self.wait_for_sweep().await?;
         let simulator = &self.installation.simulator;
-        self.remove_stubs(self.book.open().stubs.clone());
+        let stubs = self.book.open().stubs.clone();
+        self.remove_stubs(stubs);
         for guest in simulator.guests() {
             if guest.description.contains(MARK) || guest.config.contains_key("lock") {
                 self.violate("I5", &format!("left over: {guest:?}"), &[guest.vmid]);
