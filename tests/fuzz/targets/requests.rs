@@ -20,8 +20,8 @@ use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 use tpm_api::{ApiSettings, Leaving, router};
 use tpm_app::{
-    App, AppParts, Measured, Ctx, HostResources, HostUse, KeyDraft, Limits, NetworkDefaults, Policy,
-    RoleProfile,
+    App, AppParts, Ctx, HostResources, HostUse, KeyDraft, Limits, Measured, NetworkDefaults,
+    Policy, RoleProfile,
 };
 use tpm_domain::{
     Actor, Assignment, Clock, DEFAULT_NETWORK, FieldErrors, Ipv4Range, NetworkSpec, Role,
