@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tpm_test_support::{Client, Stack};
 
 /// Asks again and again, as a person would, until the answer is as wanted.
-async fn until(
+pub(crate) async fn until(
     client: &Client,
     path: &str,
     wanted: impl Fn(&Value) -> bool,

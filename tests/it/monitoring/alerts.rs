@@ -31,6 +31,16 @@ async fn round(stack: &Stack) -> anyhow::Result<(usize, usize)> {
     Ok((done.raised, done.resolved))
 }
 
+/// A server that somebody switched off and people were told of; its number.
+async fn told_down(stack: &Stack, name: &str) -> anyhow::Result<i64> {
+    let (id, vmid) = running(stack, name).await?;
+    done(stack.simulator.behind_the_back().power_off(vmid))?;
+    round(stack).await?;
+    later(stack, 60).await?;
+    ensure!(round(stack).await? == (1, 0));
+    Ok(id)
+}
+
 async fn alerts(stack: &Stack, query: &str) -> anyhow::Result<Vec<Value>> {
     let page = is(
         stack
@@ -126,11 +136,7 @@ async fn what_we_do_ourselves_is_no_alert() -> anyhow::Result<()> {
     ensure!(alerts(&stack, "?status=pending").await?.is_empty());
 
     // One that was told ends when somebody asks for it to be off.
-    let (id, vmid) = running(&stack, "web-2").await?;
-    done(stack.simulator.behind_the_back().power_off(vmid))?;
-    round(&stack).await?;
-    later(&stack, 60).await?;
-    ensure!(round(&stack).await? == (1, 0));
+    let id = told_down(&stack, "web-2").await?;
     is(
         client
             .put(&format!("/api/servers/{id}/status"), &off)
@@ -142,11 +148,7 @@ async fn what_we_do_ourselves_is_no_alert() -> anyhow::Result<()> {
     later(&stack, 60).await?;
     ensure!(round(&stack).await? == (0, 1));
     // A server that is deleted takes its alerts along.
-    let (id, vmid) = running(&stack, "web-3").await?;
-    done(stack.simulator.behind_the_back().power_off(vmid))?;
-    round(&stack).await?;
-    later(&stack, 60).await?;
-    ensure!(round(&stack).await? == (1, 0));
+    let id = told_down(&stack, "web-3").await?;
     is(client.delete(&format!("/api/servers/{id}")).await?, 200)?;
     hand(&stack)?.drain().await?;
     ensure!(round(&stack).await? == (0, 1));
