@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tpm_test_support::{Client, PASSWORD, Stack};
 
 /// Every documented field is there with the documented type; more may stand beside it.
-fn has_shape(path: &str, documented: &Value, real: &Value) -> anyhow::Result<()> {
+pub(crate) fn has_shape(path: &str, documented: &Value, real: &Value) -> anyhow::Result<()> {
     match (documented, real) {
         (Value::Object(documented), Value::Object(real)) => {
             for (name, value) in documented {
@@ -359,5 +359,46 @@ async fn requests_of_foreign_pages_are_refused() -> anyhow::Result<()> {
         let reply = Client::read(request.send().await?).await?;
         assert_eq!(reply.status, expected, "{header:?} {}", reply.body);
     }
+    stack.stop().await
+}
+
+/// Monitoring in the embedded default: what is not measured is `null`, everything else as it stands there.
+#[tokio::test(flavor = "multi_thread")]
+async fn monitoring() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    let client = &stack.client;
+    let (id, _) = crate::fleet::running(&stack, "web-server-01").await?;
+    crate::fleet::hand(&stack)?.look().await?;
+    let answer = send(client, "GET /api/monitoring/status", "").await?;
+    let documented = json!({
+        "prometheus": { "status": "running", "url": null, "targets": null, "healthy_targets": null },
+        "grafana": { "status": "running", "url": null, "dashboards": null },
+        "node_exporters": { "total": 5, "active": null, "inactive": null },
+    });
+    ensure!(answer.status == 200, "{:#}", answer.body);
+    has_shape("", &documented, &answer.body)?;
+    let answer = send(client, &format!("GET /api/monitoring/metrics/{id}"), "").await?;
+    let documented = json!({
+        "server_id": 1,
+        "server_name": "web-server-01",
+        "metrics": {
+            "cpu_usage": 45.2, "memory_usage": 67.8, "disk_usage": null, "network_in": null, "network_out": null,
+            "timestamp": "2024-01-15T10:30:00Z",
+        },
+    });
+    ensure!(answer.status == 200, "{:#}", answer.body);
+    has_shape("", &documented, &answer.body)?;
+    ensure!(
+        is_time(&answer.body["metrics"]["timestamp"]),
+        "{:#}",
+        answer.body
+    );
+    // As curl sends it: nothing but the path.
+    let answer = send(client, "POST /api/monitoring/prometheus/update", "").await?;
+    ensure!(
+        answer.status == 200 && answer.body["success"] == true,
+        "{:#}",
+        answer.body
+    );
     stack.stop().await
 }

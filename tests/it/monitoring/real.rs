@@ -3,6 +3,7 @@
 use super::{FIGURES, until};
 use crate::access::key;
 use crate::fleet::{hand, is, running};
+use crate::reference::has_shape;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -198,6 +199,15 @@ async fn prometheus_discovers_servers_and_is_believed() -> anyhow::Result<()> {
     let told = until(client, &path, all).await?;
     ensure!(told["metrics"]["source"] == "node_exporter", "{told:#}");
     ensure!(told["metrics"]["reasons"] == json!({}), "{told:#}");
+    let documented = json!({
+        "server_id": 1,
+        "server_name": "web-server-01",
+        "metrics": {
+            "cpu_usage": 45.2, "memory_usage": 67.8, "disk_usage": 23.4, "network_in": 1024, "network_out": 2048,
+            "timestamp": "2024-01-15T10:30:00Z",
+        },
+    });
+    has_shape("", &documented, &told)?;
     same_as_prometheus(port, first, &told["metrics"]).await?;
     let other = format!("/api/monitoring/metrics/{second}");
     let told = until(client, &other, |told| {
