@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod bad_inputs;
 mod bulk;
+mod channels;
 mod connections;
 mod contract;
 mod events;

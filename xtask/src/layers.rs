@@ -78,6 +78,7 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     room("pve-client", 1, &[]),
     room("monitoring", 1, &["domain"]),
+    room("notify", 1, &["domain", "messages"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
     room(
@@ -90,9 +91,17 @@ pub(crate) const ROOMS: &[Room] = &[
         2,
         &["domain", "store", "provisioner", "pve-client"],
     ),
-    room("app", 3, &["domain", "store", "provisioner", "monitoring"]),
+    room(
+        "app",
+        3,
+        &["domain", "store", "provisioner", "monitoring", "notify"],
+    ),
     room("api", 4, &["domain", "messages", "app"]),
-    room("jobs", 4, &["domain", "store", "provisioner", "monitoring"]),
+    room(
+        "jobs",
+        4,
+        &["domain", "store", "provisioner", "monitoring", "notify"],
+    ),
     room(
         "bootstrap",
         5,
@@ -104,6 +113,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "settings",
             "pve-client",
             "monitoring",
+            "notify",
             "store-seaorm",
             "provisioner-proxmox",
             "provisioner-terraform",
@@ -150,7 +160,7 @@ pub(crate) const KEPT: &[Kept] = &[
     },
     Kept {
         outside: &["reqwest"],
-        rooms: &["pve-client", "monitoring"],
+        rooms: &["pve-client", "monitoring", "notify"],
     },
     Kept {
         outside: &["prometheus-http-query"],

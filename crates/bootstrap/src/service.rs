@@ -2,14 +2,14 @@
 
 use crate::clock::SystemClock;
 use crate::host::Machine;
-use crate::keys::audit_key;
+use crate::keys::{audit_key, channel_key};
 use crate::life::{self, Life};
 use crate::listen::Listening;
 use crate::monitoring::Publisher;
 use crate::own_metrics::Told;
 use crate::probes::{MeasuringProbe, NotConfigured, ProxmoxProbe};
-use crate::worker::WorkerProcess;
-use crate::{Logs, engine, monitoring, policy, terraform};
+use crate::worker::{Hands, WorkerProcess};
+use crate::{Logs, engine, monitoring, notify, policy, terraform};
 use anyhow::Context;
 use axum_server::Handle;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +21,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tpm_api::{ApiSettings, Leaving};
-use tpm_app::{App, AppParts, Dashboards, Measured, ServiceProbe, SettingValue, SettingView};
+use tpm_app::{
+    App, AppParts, Channels, Dashboards, Measured, ServiceProbe, SettingValue, SettingView,
+};
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_monitoring::MetricsReader;
@@ -179,12 +181,20 @@ impl Service {
                 self.renderer.clone(),
             ))),
             measured: self.measured()?,
+            channels: self.channels()?,
             metrics: Some(self.told.clone()),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             settings: self.settings.shown.iter().map(setting).collect(),
             audit_key: audit_key(&self.settings)?,
             started_at: SystemClock.now(),
         }))
+    }
+
+    fn channels(&self) -> anyhow::Result<Channels> {
+        Ok(Channels::new(
+            notify::policy(&self.settings)?,
+            channel_key(&self.settings)?,
+        ))
     }
 
     fn measured(&self) -> anyhow::Result<Measured> {
@@ -286,7 +296,11 @@ impl Service {
         WorkerProcess::new(
             &self.settings,
             self.store.clone(),
-            (engines, self.prometheus.clone()),
+            Hands {
+                engines,
+                metrics: self.prometheus.clone(),
+                courier: notify::courier(&self.settings, self.channels()?)?,
+            },
             hook,
             &self.logs,
             publisher,

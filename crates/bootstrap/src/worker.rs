@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
 use tpm_jobs::{
-    Alerted, Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, WorkerSettings,
+    Alerted, Courier, Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, WorkerSettings,
 };
 use tpm_monitoring::MetricsReader;
 use tpm_settings::Settings;
@@ -21,6 +21,16 @@ use tpm_store_seaorm::SeaStore;
 
 /// How long to wait before a database that was away is asked again.
 const BETWEEN_OPENS: Duration = Duration::from_millis(250);
+
+/// What a worker reaches the outside by.
+pub(crate) struct Hands {
+    /// The engines.
+    pub(crate) engines: Engines,
+    /// Who measures.
+    pub(crate) metrics: Option<Arc<dyn MetricsReader>>,
+    /// Who tells channels.
+    pub(crate) courier: Courier,
+}
 
 /// A worker that is ready to run.
 #[derive(Debug)]
@@ -41,7 +51,7 @@ impl WorkerProcess {
     pub(crate) fn new(
         settings: &Settings,
         store: Arc<SeaStore>,
-        (engines, metrics): (Engines, Option<Arc<dyn MetricsReader>>),
+        hands: Hands,
         hook: Arc<dyn PointHook>,
         logs: &life::Given,
         publisher: Publisher,
@@ -54,8 +64,9 @@ impl WorkerProcess {
         let life = Life::new(store.clone(), me, logs, &settings.log);
         let worker = Worker::new(WorkerParts {
             store,
-            engines,
-            metrics,
+            engines: hands.engines,
+            metrics: hands.metrics,
+            courier: Some(hands.courier),
             settings: WorkerSettings {
                 concurrency: settings.worker.concurrency,
                 lease,
@@ -125,6 +136,14 @@ impl WorkerProcess {
         Ok(self.worker.judge_alerts().await?)
     }
 
+    /// Sends what channels are to be told now; how much that was.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn deliver(&self) -> anyhow::Result<usize> {
+        Ok(self.worker.deliver().await?)
+    }
+
     /// Does what is due for servers whose time ends; returns for how many.
     ///
     /// # Errors
@@ -155,6 +174,7 @@ impl WorkerProcess {
         tokio::join!(
             self.worker.run(stop.clone()),
             self.worker.make_rounds(stop.clone()),
+            self.worker.make_deliveries(stop.clone()),
             self.publisher.run(stop)
         );
         beat.cancel();

@@ -53,6 +53,10 @@ permissions! {
     ReadNotifications = "notifications:read",
     /// Remove notifications.
     WriteNotifications = "notifications:write",
+    /// See channels, and what became of what was sent to them.
+    ReadChannels = "channels:read",
+    /// Create, change, test and remove channels: what is told to them leaves the house.
+    WriteChannels = "channels:write",
     /// See projects and what they have.
     ReadProjects = "projects:read",
     /// Create and change projects.

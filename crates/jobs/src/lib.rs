@@ -13,6 +13,7 @@ mod adopt;
 mod alerts;
 mod allowed;
 mod bulk;
+mod deliver;
 mod expiry;
 mod finish;
 mod heartbeat;
@@ -31,6 +32,7 @@ mod trouble;
 mod worker;
 
 pub use alerts::Alerted;
+pub use deliver::Courier;
 pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
 pub use rounds::{LookError, Rounds};

@@ -94,6 +94,7 @@ impl Worker {
         if self.is_my_turn("expire", SELDOM).await {
             self.tell("expire", self.expire().await);
             self.tell("forget", self.forget().await);
+            self.tell("deliveries", self.trim_deliveries().await);
         }
     }
 

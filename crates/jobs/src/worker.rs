@@ -1,5 +1,6 @@
 //! The loop that claims due tasks and runs a limited number of them at once.
 
+use crate::deliver::Courier;
 use crate::heartbeat::Heartbeat;
 use crate::import::Import;
 use crate::measure;
@@ -62,6 +63,8 @@ pub struct WorkerParts {
     pub engines: Engines,
     /// Who measures servers, when somebody does.
     pub metrics: Option<Arc<dyn MetricsReader>>,
+    /// Who tells channels, when somebody does.
+    pub courier: Option<Courier>,
     /// What it is set to.
     pub settings: WorkerSettings,
     /// Unique among all processes that ever ran: a restarted worker is another one.
@@ -126,6 +129,10 @@ impl Worker {
 
     pub(crate) fn metrics(&self) -> Option<&dyn MetricsReader> {
         self.parts.metrics.as_deref()
+    }
+
+    pub(crate) fn courier(&self) -> Option<&Courier> {
+        self.parts.courier.as_ref()
     }
 
     pub(crate) fn settings(&self) -> &WorkerSettings {

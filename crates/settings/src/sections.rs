@@ -51,6 +51,8 @@ pub struct Settings {
     pub network: Network,
     /// What is measured, and by whom.
     pub monitoring: Monitoring,
+    /// Where notifications may be sent to.
+    pub notify: Notify,
     /// Bounds of requests.
     pub limits: Limits,
     /// What servers are for.
@@ -280,6 +282,22 @@ pub struct Monitoring {
     pub grafana_prometheus_url: String,
     /// Longest time an answer of either may take, in milliseconds.
     pub timeout_ms: u64,
+}
+
+/// Where notifications may be sent to beside the inbox.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// Ports that a channel's URL may have.
+    #[serde(deserialize_with = "words")]
+    pub ports: Vec<String>,
+    /// Networks (CIDR) outside the open internet that may be connected to.
+    #[serde(deserialize_with = "words")]
+    pub networks: Vec<String>,
+    /// Whether `http` is allowed beside `https`.
+    pub http: bool,
+    /// PEM file of CAs that are believed beside those of this machine. Empty: none.
+    pub ca_file: PathBuf,
 }
 
 /// Bounds of requests.

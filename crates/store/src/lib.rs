@@ -6,6 +6,7 @@
 
 mod account;
 mod audit;
+mod channel;
 mod cluster;
 mod error;
 mod event;
@@ -26,6 +27,7 @@ pub use account::{
     AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Session, Throttle, User,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
+pub use channel::{ChannelReads, ChannelWrites, DeliveryQuery};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
@@ -59,6 +61,7 @@ pub trait Reads:
     ServerReads
     + TaskReads
     + NotificationReads
+    + ChannelReads
     + FeedReads
     + ProcessReads
     + AccountReads
@@ -75,6 +78,7 @@ impl<T> Reads for T where
     T: ServerReads
         + TaskReads
         + NotificationReads
+        + ChannelReads
         + FeedReads
         + ProcessReads
         + AccountReads
@@ -94,6 +98,7 @@ pub trait UnitOfWork:
     + ServerWrites
     + TaskWrites
     + EventWrites
+    + ChannelWrites
     + FeedWrites
     + ProcessWrites
     + AccountWrites

@@ -20,8 +20,8 @@ use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 use tpm_api::{ApiSettings, Leaving, router};
 use tpm_app::{
-    App, AppParts, Ctx, HostResources, HostUse, KeyDraft, Limits, Measured, NetworkDefaults,
-    Policy, RoleProfile,
+    App, AppParts, Channels, Ctx, HookPolicy, HostResources, HostUse, KeyDraft, Limits, Measured,
+    NetworkDefaults, Policy, RoleProfile,
 };
 use tpm_domain::{
     Actor, Assignment, Clock, DEFAULT_NETWORK, FieldErrors, Ipv4Range, NetworkSpec, Role,
@@ -108,6 +108,7 @@ async fn made() -> Option<(axum::Router, String)> {
     tx.commit().await.ok()?;
     let app = App::new(AppParts {
         measured: Measured::default(),
+        channels: Channels::new(HookPolicy::default(), vec![7; 32].into()),
         store: Arc::new(store),
         policy: policy(),
         clock: Arc::new(Moment),

@@ -236,6 +236,7 @@ impl Simulation {
         let jitter = self.dice.split();
         let parts = WorkerParts {
             metrics: None,
+            courier: None,
             store: self.store.clone(),
             engines: [(ENGINE.to_owned(), engine)].into(),
             settings: WorkerSettings {

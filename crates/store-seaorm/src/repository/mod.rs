@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod channel;
 mod cluster;
 mod event;
 mod feed;
