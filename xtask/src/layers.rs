@@ -209,6 +209,7 @@ pub(crate) const KEPT: &[Kept] = &[
             "settings",
             "pve-client",
             "monitoring",
+            "notify",
             "provisioner-terraform",
             // Keys are made and checked here, and come in there.
             "app",
