@@ -27,7 +27,7 @@ use tpm_app::{
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_monitoring::MetricsReader;
-use tpm_provisioner::{GuestHistory, Provisioner};
+use tpm_provisioner::{GuestHistory, GuestShell, Provisioner};
 use tpm_provisioner_terraform::{Renderer, StateRoom, TerraformCode};
 use tpm_pve_client::Client;
 use tpm_settings::{Settings, Shown, ShownValue};
@@ -51,6 +51,7 @@ pub struct Service {
     /// Who measures, when somebody does.
     prometheus: Option<Arc<dyn MetricsReader>>,
     history: Option<Arc<dyn GuestHistory>>,
+    guests: Option<Arc<dyn GuestShell>>,
     /// This installation's name.
     instance: String,
     logs: life::Given,
@@ -85,9 +86,11 @@ impl Service {
         let client = engine::client(&settings)?;
         let instance = store.instance_id().await?;
         let mut history: Option<Arc<dyn GuestHistory>> = None;
+        let mut guests: Option<Arc<dyn GuestShell>> = None;
         if let Some(client) = &client {
             let direct = Arc::new(engine::direct(&settings, client.clone(), &instance)?);
             history = Some(direct.clone());
+            guests = Some(direct.clone());
             let direct: Arc<dyn Provisioner> = direct;
             engines.insert(direct.name().to_owned(), Arc::clone(&direct));
             let of_guests = terraform::renderer(&settings, direct, client.clone(), &instance)?;
@@ -100,6 +103,7 @@ impl Service {
         Ok(Self {
             prometheus: monitoring::prometheus(&settings, &instance)?,
             history,
+            guests,
             instance,
             told: Arc::new(Told::new(store.clone())?),
             settings,
@@ -299,6 +303,7 @@ impl Service {
             Hands {
                 engines,
                 metrics: self.prometheus.clone(),
+                guests: self.guests.clone(),
                 courier: notify::courier(&self.settings, self.channels()?)?,
             },
             hook,

@@ -4,7 +4,7 @@ use crate::engine::database_url;
 use crate::life::{self, Life};
 use crate::monitoring::Publisher;
 use crate::own_metrics::{self, Listen, Told};
-use crate::policy::{placement, rounds, vmids};
+use crate::policy::{exporters, placement, rounds, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -13,9 +13,11 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
 use tpm_jobs::{
-    Alerted, Courier, Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, WorkerSettings,
+    Alerted, Courier, Engines, Heartbeat, PointHook, Swept, Tended, Worker, WorkerParts,
+    WorkerSettings,
 };
 use tpm_monitoring::MetricsReader;
+use tpm_provisioner::GuestShell;
 use tpm_settings::Settings;
 use tpm_store_seaorm::SeaStore;
 
@@ -28,6 +30,8 @@ pub(crate) struct Hands {
     pub(crate) engines: Engines,
     /// Who measures.
     pub(crate) metrics: Option<Arc<dyn MetricsReader>>,
+    /// Commands inside of guests.
+    pub(crate) guests: Option<Arc<dyn GuestShell>>,
     /// Who tells channels.
     pub(crate) courier: Courier,
 }
@@ -67,6 +71,7 @@ impl WorkerProcess {
             engines: hands.engines,
             metrics: hands.metrics,
             courier: Some(hands.courier),
+            guests: hands.guests,
             settings: WorkerSettings {
                 concurrency: settings.worker.concurrency,
                 lease,
@@ -78,6 +83,7 @@ impl WorkerProcess {
                 vmids: vmids(settings)?,
                 placement: placement(settings),
                 rounds: rounds(settings),
+                exporters: exporters(settings),
             },
             owner: owner.clone(),
             heartbeat: Arc::clone(&heartbeat),
@@ -134,6 +140,14 @@ impl WorkerProcess {
     /// When the store does not answer.
     pub async fn judge_alerts(&self) -> anyhow::Result<Alerted> {
         Ok(self.worker.judge_alerts().await?)
+    }
+
+    /// Asks guests whose exporters are silent, and installs where that is wished.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn tend_exporters(&self) -> anyhow::Result<Tended> {
+        Ok(self.worker.tend_exporters().await?)
     }
 
     /// Sends what channels are to be told now; how much that was.

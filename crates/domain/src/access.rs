@@ -289,6 +289,15 @@ impl Reach {
         }
     }
 
+    /// What both reach.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everywhere, reach) | (reach, Self::Everywhere) => reach,
+            (Self::Projects(one), Self::Projects(other)) => Self::Projects(&one & &other),
+        }
+    }
+
     /// Whether it reaches nothing.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
@@ -444,5 +453,15 @@ mod tests {
         let scopes = Permissions::parse(&["servers:*", "users:write"]).expect("known");
         let key = actor(&[("operator", None)]).within(&scopes);
         assert!(key.may(WriteServers) && !key.may(ReadTasks) && !key.may(WriteUsers));
+    }
+
+    #[test]
+    fn what_two_permissions_reach_is_what_both_do() {
+        let on = |ids: &[i64]| Reach::Projects(ids.iter().copied().map(ProjectId).collect());
+        assert_eq!(on(&[1, 2]).and(on(&[2, 3])), on(&[2]));
+        assert_eq!(on(&[1]).and(Reach::Everywhere), on(&[1]));
+        assert_eq!(Reach::Everywhere.and(on(&[1])), on(&[1]));
+        assert_eq!(Reach::Everywhere.and(Reach::Everywhere), Reach::Everywhere);
+        assert!(on(&[1]).and(on(&[2])).is_nothing());
     }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod cluster;
 mod error;
 mod event;
+mod exporter;
 mod failure;
 mod figures;
 mod guest;
@@ -40,6 +41,7 @@ pub use cluster::{
 };
 pub use error::{Conflict, Error, FieldError, FieldErrors, Reason, ResourceKind, Shortage};
 pub use event::{Event, EventKind, Notification, NotificationId, Severity};
+pub use exporter::{Exporter, ExporterCare, ExporterState};
 pub use failure::{Failure, FailureCode};
 pub use figures::{Counted, GuestFigures, GuestUse, ServerFigures};
 pub use guest::{GuestSize, GuestView, Identity, IdentityMismatch, PowerState};

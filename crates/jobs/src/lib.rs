@@ -15,6 +15,7 @@ mod allowed;
 mod bulk;
 mod deliver;
 mod expiry;
+mod exporters;
 mod finish;
 mod heartbeat;
 mod import;
@@ -33,6 +34,7 @@ mod worker;
 
 pub use alerts::Alerted;
 pub use deliver::Courier;
+pub use exporters::{ExporterSettings, Tended};
 pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
 pub use rounds::{LookError, Rounds};

@@ -91,6 +91,9 @@ impl Worker {
                 }
             }
         }
+        if self.is_my_turn("exporters", rounds.look).await {
+            self.tell("exporters", self.tend_exporters().await);
+        }
         if self.is_my_turn("expire", SELDOM).await {
             self.tell("expire", self.expire().await);
             self.tell("forget", self.forget().await);

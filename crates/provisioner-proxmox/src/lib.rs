@@ -15,6 +15,7 @@ mod power;
 mod ready;
 mod resize;
 mod settings;
+mod shell;
 mod steps;
 mod survey;
 mod template;

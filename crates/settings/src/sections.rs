@@ -361,6 +361,22 @@ pub struct Role {
     /// Tags of the guest.
     #[serde(default, deserialize_with = "words")]
     pub tags: Vec<String>,
+    /// What is done about node_exporter on its servers.
+    #[serde(default)]
+    pub node_exporter: NodeExporter,
+}
+
+/// What is done about node_exporter on the servers of a role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeExporter {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The guest agent is asked why it is silent.
+    Check,
+    /// And it is installed where it is missing.
+    Install,
 }
 
 /// Logs.

@@ -4,7 +4,7 @@ use crate::table::Table;
 use std::net::Ipv4Addr;
 use tpm_domain::job::Width;
 use tpm_domain::{
-    Alert, AlertId, Channel, ChannelId, DEFAULT_PROJECT, Delivery, DeliveryId, Event,
+    Alert, AlertId, Channel, ChannelId, DEFAULT_PROJECT, Delivery, DeliveryId, Event, Exporter,
     ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId, Permissions, Project,
     ProjectId, Quota, Server, ServerFigures, ServerId, ServerName, Severity, StepRecord,
     StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
@@ -157,6 +157,7 @@ pub(crate) struct Tables {
     pub(crate) figures: Table<ServerId, ServerFigures>,
     pub(crate) publication: Option<Publication>,
     pub(crate) alerts: Table<AlertId, Alert>,
+    pub(crate) exporters: Table<ServerId, Exporter>,
     pub(crate) channels: Table<ChannelId, Channel>,
     pub(crate) deliveries: Table<DeliveryId, Delivery>,
     pub(crate) processes: Table<String, Process>,

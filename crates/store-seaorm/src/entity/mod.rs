@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod channels;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod exporters;
 pub(crate) mod foreign_addresses;
 pub(crate) mod login_throttle;
 pub(crate) mod logs;
