@@ -79,6 +79,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("pve-client", 1, &[]),
     room("monitoring", 1, &["domain"]),
     room("notify", 1, &["domain", "messages"]),
+    room("secrets", 1, &["domain"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
     room(
@@ -89,7 +90,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room(
         "provisioner-terraform",
         2,
-        &["domain", "store", "provisioner", "pve-client"],
+        &["domain", "store", "provisioner", "pve-client", "secrets"],
     ),
     room(
         "app",
@@ -160,7 +161,7 @@ pub(crate) const KEPT: &[Kept] = &[
     },
     Kept {
         outside: &["reqwest"],
-        rooms: &["pve-client", "monitoring", "notify"],
+        rooms: &["pve-client", "monitoring", "notify", "secrets"],
     },
     Kept {
         outside: &["prometheus-http-query"],
@@ -171,8 +172,8 @@ pub(crate) const KEPT: &[Kept] = &[
         rooms: &["pve-client", "provisioner-terraform"],
     },
     Kept {
-        outside: &["aws-lc-rs"],
-        rooms: &["provisioner-terraform"],
+        outside: &["aws-lc-rs", "vaultrs"],
+        rooms: &["secrets"],
     },
     Kept {
         outside: &["metrics"],
@@ -210,6 +211,7 @@ pub(crate) const KEPT: &[Kept] = &[
             "pve-client",
             "monitoring",
             "notify",
+            "secrets",
             "provisioner-terraform",
             // Keys are made and checked here, and come in there.
             "app",
