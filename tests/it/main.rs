@@ -24,3 +24,4 @@ mod simulation;
 mod store;
 mod system;
 mod terraform;
+mod vault;

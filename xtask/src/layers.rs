@@ -82,6 +82,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("secrets", 1, &["domain"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
+    room("secrets-embedded", 2, &["store", "secrets"]),
     room(
         "provisioner-proxmox",
         2,
@@ -95,7 +96,14 @@ pub(crate) const ROOMS: &[Room] = &[
     room(
         "app",
         3,
-        &["domain", "store", "provisioner", "monitoring", "notify"],
+        &[
+            "domain",
+            "store",
+            "provisioner",
+            "monitoring",
+            "notify",
+            "secrets",
+        ],
     ),
     room("api", 4, &["domain", "messages", "app"]),
     room(
@@ -115,7 +123,9 @@ pub(crate) const ROOMS: &[Room] = &[
             "pve-client",
             "monitoring",
             "notify",
+            "secrets",
             "store-seaorm",
+            "secrets-embedded",
             "provisioner-proxmox",
             "provisioner-terraform",
             "app",
@@ -212,6 +222,7 @@ pub(crate) const KEPT: &[Kept] = &[
             "monitoring",
             "notify",
             "secrets",
+            "secrets-embedded",
             "provisioner-terraform",
             // Keys are made and checked here, and come in there.
             "app",

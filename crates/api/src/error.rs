@@ -86,6 +86,18 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             "PROXMOX_UNREACHABLE",
             Some(*retry_after_secs),
         ),
+        Error::SecretsAway {
+            sealed,
+            retry_after_secs,
+        } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            if *sealed {
+                "SECRETS_SEALED"
+            } else {
+                "SECRETS_UNAVAILABLE"
+            },
+            Some(*retry_after_secs),
+        ),
         Error::Overloaded { retry_after_secs } => (
             StatusCode::SERVICE_UNAVAILABLE,
             "OVERLOADED",
@@ -113,6 +125,8 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::BuiltIn => "BUILT_IN",
         Conflict::RoleInUse { .. } => "ROLE_IN_USE",
         Conflict::NothingToRetry => "NOTHING_TO_RETRY",
+        Conflict::VersionChanged { .. } => "VERSION_CHANGED",
+        Conflict::SecretsRefused { .. } => "SECRETS_REFUSED",
         Conflict::NotRenderable { .. } => "NOT_RENDERABLE",
         Conflict::LabelTaken { .. } => "NAME_TAKEN",
         Conflict::NetworkOverlaps { .. } => "NETWORK_OVERLAPS",
@@ -146,6 +160,7 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::NotAfter { .. } => "NOT_AFTER",
         Reason::TooFar { .. } => "TOO_FAR",
         Reason::UserName => "INVALID_NAME",
+        Reason::SecretPath => "INVALID_PATH",
         Reason::Url(_) => "FORBIDDEN_URL",
         Reason::Guessable => "WEAK_PASSWORD",
         Reason::WrongPassword => "WRONG_PASSWORD",
@@ -188,10 +203,15 @@ fn details(lang: Lang, error: &Error) -> Value {
         | Error::Unavailable { retry_after_secs }
         | Error::ClusterUnseen { retry_after_secs }
         | Error::ClusterUnreachable { retry_after_secs }
+        | Error::SecretsAway {
+            retry_after_secs, ..
+        }
         | Error::Overloaded { retry_after_secs } => {
             json!({ "retry_after_secs": retry_after_secs })
         }
         Error::Conflict(conflict) => match conflict {
+            Conflict::VersionChanged { current } => json!({ "current": current }),
+            Conflict::SecretsRefused { why } => json!({ "reason": why }),
             Conflict::NameTaken { name } => json!({ "field": "name", "name": name }),
             Conflict::GuestKnown { vmid, server } => {
                 json!({ "field": "vmid", "vmid": vmid, "server": server })

@@ -5,8 +5,8 @@ use crate::time;
 use serde_json::json;
 use std::collections::BTreeMap;
 use tpm_app::{
-    AlertQuery, AuditQuery, DeliveryQuery, LogLevel, LogQuery, NotificationQuery, ServerOrder,
-    ServerQuery, Span, TaskQuery,
+    AlertQuery, AuditQuery, Deletion, DeliveryQuery, LogLevel, LogQuery, NotificationQuery,
+    ServerOrder, ServerQuery, Span, TaskQuery,
 };
 use tpm_domain::{
     AlertRule, AlertState, ChannelId, DeliveryState, FieldErrors, Reason, ServerId, ServerState,
@@ -58,6 +58,17 @@ impl Query {
                 default
             }
         }
+    }
+
+    /// A number that may be missing, from `min` to what a database counts to.
+    fn counted(&mut self, name: &str, min: u64) -> Option<u64> {
+        const MISSING: u64 = u64::MAX;
+        let found = self.number(name, MISSING, min, i64::MAX as u64);
+        (found != MISSING).then_some(found)
+    }
+
+    fn version(&mut self) -> Option<u64> {
+        self.counted("version", 1)
     }
 
     fn limit(&mut self) -> Option<u64> {
@@ -312,6 +323,59 @@ pub(crate) fn deliveries(text: Option<&str>, channel: ChannelId) -> Result<Deliv
         offset: query.offset(),
     };
     query.finish(found)
+}
+
+/// What is asked of a secret.
+pub(crate) enum SecretAsked {
+    /// What it holds: the latest version, or that one.
+    Value(Option<u64>),
+    /// The names in a folder.
+    Names,
+    /// Its versions.
+    Versions,
+}
+
+/// `version`, `list`, `versions`.
+pub(crate) fn secret(text: Option<&str>) -> Result<SecretAsked, Fault> {
+    let mut query = Query::new(text);
+    let version = query.version();
+    let mut is_asked = |name| query.one_of(name, &["true", "false"], |word| word) == Some("true");
+    let (names, versions) = (is_asked("list"), is_asked("versions"));
+    if names && (versions || version.is_some()) {
+        let other = if versions { "versions" } else { "version" };
+        query.errors.add("list", Reason::Excludes { other });
+    } else if versions && version.is_some() {
+        let other = "version";
+        query.errors.add("versions", Reason::Excludes { other });
+    }
+    query.finish(match (names, versions) {
+        (true, _) => SecretAsked::Names,
+        (_, true) => SecretAsked::Versions,
+        _ => SecretAsked::Value(version),
+    })
+}
+
+/// `cas`: the version that is the latest now, 0 for none.
+pub(crate) fn check_and_set(text: Option<&str>) -> Result<Option<u64>, Fault> {
+    let mut query = Query::new(text);
+    let expected = query.counted("cas", 0);
+    query.finish(expected)
+}
+
+/// `version`, `all`: what is to be deleted.
+pub(crate) fn deletion(text: Option<&str>) -> Result<Deletion, Fault> {
+    let mut query = Query::new(text);
+    let version = query.version();
+    let all = query.one_of("all", &["true", "false"], |word| word) == Some("true");
+    if all && version.is_some() {
+        let other = "version";
+        query.errors.add("all", Reason::Excludes { other });
+    }
+    query.finish(match version {
+        Some(version) => Deletion::Version(version),
+        None if all => Deletion::Everything,
+        None => Deletion::Latest,
+    })
 }
 
 /// `last_event_id`.

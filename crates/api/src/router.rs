@@ -8,7 +8,7 @@ use crate::measure::measure;
 use crate::pace::Pace;
 use crate::routes::{
     audit, auth, channels, code, docs, events, health, monitoring, networks, nodes, notifications,
-    projects, servers, system, tasks, users,
+    projects, secrets, servers, system, tasks, users,
 };
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
@@ -259,6 +259,14 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
             "/api/notifications/channels/{channel_id}/deliveries",
             get(channels::deliveries),
         ),
+        ("/api/vault/status", get(secrets::status)),
+        (
+            "/api/vault/secrets/{*path}",
+            get(secrets::read)
+                .post(secrets::write)
+                .delete(secrets::delete_one),
+        ),
+        ("/api/vault/rotate", post(secrets::rotate)),
         ("/api/events", get(events::follow)),
         ("/api/system/status", get(system::status)),
         ("/api/system/logs", get(system::logs)),

@@ -5,6 +5,7 @@ use crate::figures::{Cached, OwnMetrics};
 use crate::live::Live;
 use crate::monitoring::{Measured, Remembered};
 use crate::policy::Policy;
+use crate::secret::Secrets;
 use crate::system::{HostResources, ServiceProbe, SettingView};
 use crate::turn::Turns;
 use crate::{AppError, Result};
@@ -40,6 +41,8 @@ pub struct AppParts {
     pub code: Option<Arc<dyn ServerCode>>,
     /// Who measures.
     pub measured: Measured,
+    /// Where secrets are.
+    pub secrets: Secrets,
     /// What channels may be, and what is signed with.
     pub channels: Channels,
     /// The machine it runs on.

@@ -18,6 +18,7 @@ mod notification;
 mod policy;
 mod project;
 mod role;
+mod secret;
 mod server;
 mod system;
 mod task;
@@ -43,6 +44,7 @@ pub use monitoring::{
 pub use network::{NetworkChange, NetworkView};
 pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
+pub use secret::{MAX_SECRET, Secrets};
 pub use server::{
     Accepted, BulkAccepted, BulkPowerOutcome, ChangeOutcome, DriftChoice, ExpiryDraft, ImportDraft,
     NetworkDraft, PlacementDraft, PlannedServer, PowerOutcome, ServerChange, ServerDraft,
@@ -59,6 +61,8 @@ pub use tpm_monitoring::{Figure, Point, Readings, Reload, Span, TargetGroup, Why
 pub use tpm_notify::Policy as HookPolicy;
 /// Servers as code, and what was planned; re-exported so that callers need not know the port.
 pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion};
+/// What secrets are; re-exported so that callers need not know where they are kept.
+pub use tpm_secrets::{Deletion, SecretData, StoreStatus, VersionInfo};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
     AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, DeliveryQuery, FeedPlace, KeyId, LogLevel,

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tpm_app::{Probed, ServiceProbe, ServiceState};
 use tpm_monitoring::{Grafana, MetricsReader};
 use tpm_pve_client::Client;
+use tpm_secrets::SecretStore;
 
 /// An answer is good for this long, however many ask.
 const REMEMBER: Duration = Duration::from_secs(5);
@@ -109,6 +110,34 @@ impl ServiceProbe for MeasuringProbe {
             state,
             latency: (state == ServiceState::Running).then(|| asked.elapsed()),
             reason,
+        }
+    }
+}
+
+/// The store of secrets, as the system status tells it.
+pub(crate) struct SecretsProbe(pub(crate) Arc<dyn SecretStore>);
+
+#[async_trait]
+impl ServiceProbe for SecretsProbe {
+    fn name(&self) -> &'static str {
+        "vault"
+    }
+
+    async fn probe(&self) -> Probed {
+        let asked = Instant::now();
+        let status = self.0.status().await;
+        let usable = status.is_usable();
+        let sealed = || (status.sealed == Some(true)).then(|| "sealed".to_owned());
+        Probed {
+            state: if usable {
+                ServiceState::Running
+            } else {
+                ServiceState::Down
+            },
+            latency: usable.then(|| asked.elapsed()),
+            reason: (!usable)
+                .then(|| status.trouble.clone().or_else(sealed))
+                .flatten(),
         }
     }
 }

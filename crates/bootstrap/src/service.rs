@@ -7,9 +7,9 @@ use crate::life::{self, Life};
 use crate::listen::Listening;
 use crate::monitoring::Publisher;
 use crate::own_metrics::Told;
-use crate::probes::{MeasuringProbe, NotConfigured, ProxmoxProbe};
+use crate::probes::{MeasuringProbe, NotConfigured, ProxmoxProbe, SecretsProbe};
 use crate::worker::{Hands, WorkerProcess};
-use crate::{Logs, engine, monitoring, notify, policy, terraform};
+use crate::{Logs, engine, monitoring, notify, policy, secrets, terraform};
 use anyhow::Context;
 use axum_server::Handle;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tpm_api::{ApiSettings, Leaving};
 use tpm_app::{
-    App, AppParts, Channels, Dashboards, Measured, ServiceProbe, SettingValue, SettingView,
+    App, AppParts, Channels, Dashboards, Measured, Secrets, ServiceProbe, SettingValue, SettingView,
 };
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
@@ -30,6 +30,7 @@ use tpm_monitoring::MetricsReader;
 use tpm_provisioner::{GuestHistory, GuestShell, Provisioner};
 use tpm_provisioner_terraform::{Renderer, StateRoom, TerraformCode};
 use tpm_pve_client::Client;
+use tpm_secrets::SecretStore;
 use tpm_settings::{Settings, Shown, ShownValue};
 use tpm_store::Store;
 use tpm_store_seaorm::SeaStore;
@@ -52,6 +53,7 @@ pub struct Service {
     prometheus: Option<Arc<dyn MetricsReader>>,
     history: Option<Arc<dyn GuestHistory>>,
     guests: Option<Arc<dyn GuestShell>>,
+    secrets: Secrets,
     /// This installation's name.
     instance: String,
     logs: life::Given,
@@ -80,6 +82,7 @@ impl Service {
             .await
             .context("database")?;
         let store = Arc::new(store);
+        let secrets = secrets::open(&settings, store.clone()).await?;
         let room = terraform::room(&settings, store.clone())?;
         let mut engines: BTreeMap<String, Arc<dyn Provisioner>> = BTreeMap::new();
         let mut renderer = None;
@@ -104,6 +107,7 @@ impl Service {
             prometheus: monitoring::prometheus(&settings, &instance)?,
             history,
             guests,
+            secrets,
             instance,
             told: Arc::new(Told::new(store.clone())?),
             settings,
@@ -130,6 +134,13 @@ impl Service {
     #[must_use]
     pub fn with_engine(mut self, engine: Arc<dyn Provisioner>) -> Self {
         self.engines.insert(engine.name().to_owned(), engine);
+        self
+    }
+
+    /// With another store of secrets, for programs that bring one of their own.
+    #[must_use]
+    pub fn with_secrets(mut self, store: Arc<dyn SecretStore>) -> Self {
+        self.secrets.store = Some(store);
         self
     }
 
@@ -178,7 +189,10 @@ impl Service {
                 Arc::new(MeasuringProbe::grafana(monitoring::grafana(
                     &self.settings,
                 )?)),
-                Arc::new(NotConfigured("vault")),
+                match &self.secrets.store {
+                    Some(store) => Arc::new(SecretsProbe(Arc::clone(store))),
+                    None => Arc::new(NotConfigured("vault")),
+                },
             ],
             code: Some(Arc::new(TerraformCode::new(
                 self.room.clone(),
@@ -186,6 +200,7 @@ impl Service {
             ))),
             measured: self.measured()?,
             channels: self.channels()?,
+            secrets: self.secrets.clone(),
             metrics: Some(self.told.clone()),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             settings: self.settings.shown.iter().map(setting).collect(),

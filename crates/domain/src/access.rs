@@ -57,6 +57,12 @@ permissions! {
     ReadChannels = "channels:read",
     /// Create, change, test and remove channels: what is told to them leaves the house.
     WriteChannels = "channels:write",
+    /// Read secrets, and their names.
+    ReadSecrets = "secrets:read",
+    /// Write and delete secrets.
+    WriteSecrets = "secrets:write",
+    /// Replace the master key of secrets.
+    RotateSecrets = "secrets:rotate",
     /// See projects and what they have.
     ReadProjects = "projects:read",
     /// Create and change projects.

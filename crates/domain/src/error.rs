@@ -74,6 +74,8 @@ pub enum Reason {
     },
     /// Not a name to log in with.
     UserName,
+    /// Not `mount/key`, or with other letters than those that are harmless everywhere.
+    SecretPath,
     /// Not a URL that may be called.
     Url(crate::UrlFault),
     /// A password that is easily guessed.
@@ -174,6 +176,8 @@ pub enum ResourceKind {
     Network,
     /// A channel.
     Channel,
+    /// A secret.
+    Secret,
     /// A version of a state.
     State,
     /// A plan.
@@ -249,6 +253,16 @@ pub enum Conflict {
     ServerBusy {
         /// That task.
         task: TaskToken,
+    },
+    /// Another version of a secret is the latest one.
+    VersionChanged {
+        /// The latest; 0 when there is none.
+        current: u64,
+    },
+    /// The store of secrets cannot do that, or may not.
+    SecretsRefused {
+        /// Why, in its words; never with a value.
+        why: String,
     },
     /// The server's guest cannot be told as Terraform code.
     NotRenderable {
@@ -342,6 +356,13 @@ pub enum Error {
         /// Seconds until it is worth trying again.
         retry_after_secs: u64,
     },
+    /// The store of secrets does not answer, or is sealed.
+    SecretsAway {
+        /// Whether it is sealed.
+        sealed: bool,
+        /// Seconds until it is worth trying again.
+        retry_after_secs: u64,
+    },
     /// Too many requests wait to reserve; nothing was reserved for this one.
     Overloaded {
         /// Seconds until it is worth trying again.
@@ -378,6 +399,7 @@ impl fmt::Display for Error {
             Self::Unavailable { .. } => f.write_str("store unavailable"),
             Self::ClusterUnseen { .. } => f.write_str("cluster not seen lately"),
             Self::ClusterUnreachable { .. } => f.write_str("the cluster does not answer"),
+            Self::SecretsAway { .. } => f.write_str("the store of secrets is away"),
             Self::Overloaded { .. } => f.write_str("too many requests wait to reserve"),
             Self::KeyReused => f.write_str("idempotency key used for another request"),
             Self::StorageFull => f.write_str("storage full"),

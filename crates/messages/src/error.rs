@@ -56,6 +56,9 @@ fn reason_ko(reason: &Reason) -> String {
         Reason::UserName => {
             "영문이나 숫자로 시작하고 영문, 숫자, . _ @ - 로 이루어진 1~64자여야 합니다".into()
         }
+        Reason::SecretPath => {
+            "마운트/이름 형식이어야 합니다. 각 부분은 영문자, 숫자, '_', '.', '-'로 이루어진 1~128자입니다".into()
+        }
         Reason::Url(fault) => url_ko(*fault).into(),
         Reason::Guessable => "쉽게 추측할 수 있는 비밀번호입니다".into(),
         Reason::WrongPassword => "현재 비밀번호가 아닙니다".into(),
@@ -114,6 +117,9 @@ fn reason_en(reason: &Reason) -> String {
         Reason::UserName => {
             "must be 1 to 64 letters, digits and . _ @ -, and begin with a letter or digit".into()
         }
+        Reason::SecretPath => {
+            "must be mount/key, each part 1 to 128 letters, digits and _ . -".into()
+        }
         Reason::Url(fault) => url_en(*fault).into(),
         Reason::Guessable => "is a password that is easily guessed".into(),
         Reason::WrongPassword => "is not the present password".into(),
@@ -136,6 +142,7 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::Project => lang.pick("프로젝트", "project"),
         ResourceKind::Network => lang.pick("네트워크", "network"),
         ResourceKind::Channel => lang.pick("알림 채널", "channel"),
+        ResourceKind::Secret => lang.pick("비밀", "secret"),
         ResourceKind::State => lang.pick("상태 버전", "state version"),
         ResourceKind::Plan => lang.pick("계획", "plan of"),
         ResourceKind::User => lang.pick("사용자", "user"),
@@ -290,6 +297,20 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         (Lang::En, Conflict::ServerBusy { task }) => {
             format!("another task ({task}) is at work on the server")
         }
+        (Lang::Ko, Conflict::VersionChanged { current: 0 }) => "아직 저장된 버전이 없습니다".into(),
+        (Lang::En, Conflict::VersionChanged { current: 0 }) => "there is no version so far".into(),
+        (Lang::Ko, Conflict::VersionChanged { current }) => {
+            format!("그 사이에 변경되었습니다. 최신 버전은 {current}입니다")
+        }
+        (Lang::En, Conflict::VersionChanged { current }) => {
+            format!("it was changed meanwhile: the latest version is {current}")
+        }
+        (Lang::Ko, Conflict::SecretsRefused { why }) => {
+            format!("비밀 저장소가 거부했습니다: {why}")
+        }
+        (Lang::En, Conflict::SecretsRefused { why }) => {
+            format!("the store of secrets refused: {why}")
+        }
         (Lang::Ko, Conflict::NotRenderable { why }) => {
             format!("게스트를 Terraform 코드로 나타낼 수 없습니다: {why}")
         }
@@ -368,6 +389,27 @@ pub fn error(lang: Lang, error: &Error) -> String {
             ),
             Lang::En => format!(
                 "the Proxmox VE cluster does not answer; try again in {retry_after_secs} seconds"
+            ),
+        },
+        Error::SecretsAway {
+            sealed,
+            retry_after_secs,
+        } => match (lang, sealed) {
+            (Lang::Ko, true) => {
+                format!(
+                    "비밀 저장소가 봉인되어 있습니다. {retry_after_secs}초 후에 다시 시도하십시오"
+                )
+            }
+            (Lang::Ko, false) => {
+                format!(
+                    "비밀 저장소가 응답하지 않습니다. {retry_after_secs}초 후에 다시 시도하십시오"
+                )
+            }
+            (Lang::En, true) => {
+                format!("the store of secrets is sealed; try again in {retry_after_secs} seconds")
+            }
+            (Lang::En, false) => format!(
+                "the store of secrets does not answer; try again in {retry_after_secs} seconds"
             ),
         },
         Error::Overloaded { retry_after_secs } => match lang {

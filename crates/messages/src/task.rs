@@ -54,6 +54,8 @@ pub enum Answer {
     TargetsPublished(usize),
     /// So many alerts were taken in.
     AlertsTaken(usize),
+    /// The master key of secrets is another one.
+    SecretsRotated,
     /// A channel was made; its signing key is shown this once.
     ChannelCreated,
     /// A channel has a new signing key, shown this once.
@@ -132,6 +134,8 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         (Lang::En, Answer::StateRestored) => "the state was restored".into(),
         (Lang::Ko, Answer::NotificationDeleted) => "알림이 삭제되었습니다".into(),
         (Lang::En, Answer::NotificationDeleted) => "the notification was deleted".into(),
+        (Lang::Ko, Answer::SecretsRotated) => "마스터 키가 교체되었습니다".into(),
+        (Lang::En, Answer::SecretsRotated) => "the master key was replaced".into(),
         (Lang::Ko, Answer::ChannelCreated) => {
             "알림 채널이 생성되었습니다. 서명 키는 지금 한 번만 표시됩니다".into()
         }

@@ -53,6 +53,8 @@ pub struct Settings {
     pub monitoring: Monitoring,
     /// Where notifications may be sent to.
     pub notify: Notify,
+    /// Where secrets are kept.
+    pub secrets: SecretSettings,
     /// Bounds of requests.
     pub limits: Limits,
     /// What servers are for.
@@ -298,6 +300,28 @@ pub struct Notify {
     pub http: bool,
     /// PEM file of CAs that are believed beside those of this machine. Empty: none.
     pub ca_file: PathBuf,
+}
+
+/// Which store of secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretStoreKind {
+    /// The shared database, sealed.
+    Embedded,
+}
+
+/// Where secrets are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSettings {
+    /// The store.
+    pub store: SecretStoreKind,
+    /// The mounts that may be asked for.
+    #[serde(deserialize_with = "words")]
+    pub mounts: Vec<String>,
+    /// Hex master key of the embedded store, 32 bytes, the same for every process. Empty: the systemd credential
+    /// `tpm-secrets-key`, or a file in `data_dir`, made on the first start.
+    pub master_key: SecretString,
 }
 
 /// Bounds of requests.

@@ -1,7 +1,8 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
 use crate::{
-    Limits, Monitoring, Network, Notify, Proxmox, Role, Settings, Terraform, TerraformMode, Worker,
+    Limits, Monitoring, Network, Notify, Proxmox, Role, SecretSettings, Settings, Terraform,
+    TerraformMode, Worker,
 };
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
@@ -157,6 +158,7 @@ impl Settings {
         network(&self.network, &mut problems);
         monitoring(&self.monitoring, &mut problems);
         notify(&self.notify, &mut problems);
+        secrets(&self.secrets, &mut problems);
         limits(&self.limits, &mut problems);
         problems.unless(
             !self.roles.is_empty(),
@@ -452,6 +454,26 @@ fn notify(notify: &Notify, problems: &mut Problems) {
         file.as_os_str().is_empty() || file.is_absolute(),
         "notify.ca_file",
         "must be an absolute path, or empty",
+    );
+}
+
+fn secrets(secrets: &SecretSettings, problems: &mut Problems) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    problems.unless(
+        !secrets.mounts.is_empty()
+            && secrets.mounts.iter().all(|mount| {
+                !mount.is_empty()
+                    && mount.bytes().all(plain)
+                    && !["sys", "auth", "identity", "cubbyhole"].contains(&mount.as_str())
+            }),
+        "secrets.mounts",
+        "must be words of letters, digits, '_' and '-', at least one, and none of Vault's own",
+    );
+    let key = secrets.master_key.expose_secret();
+    problems.unless(
+        key.is_empty() || (key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit())),
+        "secrets.master_key",
+        "must be 64 hex digits, or empty",
     );
 }
 

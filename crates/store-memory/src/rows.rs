@@ -11,7 +11,7 @@ use tpm_domain::{
 };
 use tpm_store::{
     ApiKey, AuditHead, AuditRow, Changed, LogLine, Process, Publication, Remembered, Result,
-    StoreError, Throttle, User,
+    SecretKey, SecretVersion, StoreError, Throttle, User,
 };
 
 /// A constraint that was about to be broken.
@@ -157,6 +157,9 @@ pub(crate) struct Tables {
     pub(crate) figures: Table<ServerId, ServerFigures>,
     pub(crate) publication: Option<Publication>,
     pub(crate) alerts: Table<AlertId, Alert>,
+    pub(crate) secret_keys: Table<String, SecretKey>,
+    /// By mount, key and version.
+    pub(crate) secrets: Table<(String, String, u64), SecretVersion>,
     pub(crate) exporters: Table<ServerId, Exporter>,
     pub(crate) channels: Table<ChannelId, Channel>,
     pub(crate) deliveries: Table<DeliveryId, Delivery>,

@@ -19,6 +19,7 @@ mod process;
 mod project;
 pub mod queue;
 mod reservation;
+mod secret;
 mod server;
 mod task;
 mod terraform;
@@ -40,6 +41,7 @@ pub use process::{Alive, LogLevel, LogLine, LogQuery, Process, ProcessReads, Pro
 pub use project::{ProjectReads, ProjectWrites};
 pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, SlotNeed};
 pub use reservation::{ReservationWrites, VmidRange};
+pub use secret::{SecretKey, SecretName, SecretReads, SecretRow, SecretVersion, SecretWrites};
 pub use server::{NewServer, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 pub use task::{NewTask, TaskQuery, TaskReads, TaskWrites};
 pub use terraform::{Fence, Locked, PlanRow, StateRow, StateWrites, TerraformStore};
@@ -62,6 +64,7 @@ pub trait Reads:
     + TaskReads
     + NotificationReads
     + ChannelReads
+    + SecretReads
     + FeedReads
     + ProcessReads
     + AccountReads
@@ -79,6 +82,7 @@ impl<T> Reads for T where
         + TaskReads
         + NotificationReads
         + ChannelReads
+        + SecretReads
         + FeedReads
         + ProcessReads
         + AccountReads
@@ -99,6 +103,7 @@ pub trait UnitOfWork:
     + TaskWrites
     + EventWrites
     + ChannelWrites
+    + SecretWrites
     + FeedWrites
     + ProcessWrites
     + AccountWrites

@@ -12,6 +12,7 @@ use tpm_bootstrap::{Service, WorkerProcess};
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_provisioner::Provisioner;
 use tpm_pve_simulator::{DEFAULT_SECRET, Simulator, SimulatorConfig};
+use tpm_secrets::SecretStore;
 use tpm_settings::Settings;
 
 /// The admin's password in every stack.
@@ -38,6 +39,7 @@ pub struct StackBuilder {
     simulator: Option<Tweak<SimulatorConfig>>,
     engine: Option<Arc<dyn Provisioner>>,
     around: Option<Wrap>,
+    secrets: Option<Arc<dyn SecretStore>>,
     unseen: bool,
 }
 
@@ -87,6 +89,13 @@ impl StackBuilder {
         wrap: impl FnOnce(Arc<dyn Provisioner>) -> Arc<dyn Provisioner> + Send + 'static,
     ) -> Self {
         self.around = Some(Box::new(wrap));
+        self
+    }
+
+    /// With a store of secrets of the test's own.
+    #[must_use]
+    pub fn secrets(mut self, store: Arc<dyn SecretStore>) -> Self {
+        self.secrets = Some(store);
         self
     }
 
@@ -154,6 +163,9 @@ impl StackBuilder {
         let mut service = Service::open(settings).await?;
         if let Some(engine) = self.engine {
             service = service.with_engine(engine);
+        }
+        if let Some(secrets) = self.secrets {
+            service = service.with_secrets(secrets);
         }
         if let (Some(wrap), Some(direct)) = (self.around, service.engine("direct")) {
             service = service.with_engine(wrap(direct));

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use tpm_api::{ApiSettings, Leaving, router};
 use tpm_app::{
     App, AppParts, Channels, Ctx, HookPolicy, HostResources, HostUse, KeyDraft, Limits, Measured,
-    NetworkDefaults, Policy, RoleProfile,
+    NetworkDefaults, Policy, RoleProfile, Secrets,
 };
 use tpm_domain::{
     Actor, Assignment, Clock, DEFAULT_NETWORK, FieldErrors, Ipv4Range, NetworkSpec, Role,
@@ -108,6 +108,7 @@ async fn made() -> Option<(axum::Router, String)> {
     tx.commit().await.ok()?;
     let app = App::new(AppParts {
         measured: Measured::default(),
+        secrets: Secrets::default(),
         channels: Channels::new(HookPolicy::default(), vec![7; 32].into()),
         store: Arc::new(store),
         policy: policy(),

@@ -117,6 +117,12 @@ impl Things<'_> {
             let made = is(admin.post("/api/networks", &body).await?, 201)?;
             path = path.replace("{network_id}", &number(&made, "network_id")?);
         }
+        if path.contains("{*path}") || path.contains("vault/secrets/{path}") {
+            let name = self.fresh();
+            let at = format!("/api/vault/secrets/secret/{name}");
+            is(admin.post(&at, &json!({ "a": "b" })).await?, 201)?;
+            path = at;
+        }
         if path.contains("{channel_id}") {
             let name = self.fresh();
             let body = json!({ "name": name, "url": "https://hooks.example.com/a" });

@@ -45,7 +45,10 @@ impl Document {
         let path = path.split('?').next().unwrap_or_default();
         let asked: Vec<&str> = path.split('/').collect();
         let fits = |template: &str| {
-            let parts: Vec<&str> = template.split('/').collect();
+            let mut parts: Vec<&str> = template.split('/').collect();
+            // The rest of a path, slashes and all.
+            let rest = template == "/api/vault/secrets/{path}";
+            parts.extend(asked.iter().skip(parts.len()).filter(|_| rest));
             parts.len() == asked.len()
                 && parts
                     .iter()

@@ -251,6 +251,36 @@ async fn monitoring(checked: &Checked<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn secrets(checked: &Checked<'_>) -> anyhow::Result<()> {
+    checked.get("/api/vault/status").await?;
+    let one = "/api/vault/secrets/secret/ssh";
+    checked.get(one).await?;
+    for query in ["", "?cas=1", "?cas=1"] {
+        let path = format!("{one}{query}");
+        checked.example(Method::POST, &path).await?;
+    }
+    for query in [
+        "",
+        "?version=1",
+        "?versions=true",
+        "?list=true",
+        "?list=maybe",
+    ] {
+        checked.get(&format!("{one}{query}")).await?;
+    }
+    checked.get("/api/vault/secrets/secret?list=true").await?;
+    checked.get("/api/vault/secrets/sys/seal").await?;
+    checked.get("/api/vault/secrets/secret/a$b").await?;
+    checked
+        .send(Method::POST, "/api/vault/rotate", None)
+        .await?;
+    for query in ["?version=1", "", "?all=true", "?all=true"] {
+        let path = format!("{one}{query}");
+        checked.send(Method::DELETE, &path, None).await?;
+    }
+    Ok(())
+}
+
 async fn channels(checked: &Checked<'_>) -> anyhow::Result<()> {
     let all = "/api/notifications/channels";
     let made = checked.example(Method::POST, all).await?;
@@ -378,6 +408,7 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
     projects_and_networks(&checked).await?;
     monitoring(&checked).await?;
     channels(&checked).await?;
+    secrets(&checked).await?;
     read_everything(&checked).await?;
     checked
         .example(Method::POST, "/api/servers/bulk-delete")

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tpm_app::{
     App, AppError, AppParts, Channels, Ctx, HookPolicy, HostResources, HostUse, IdempotencyKey,
-    Limits, Measured, NetworkDefaults, Policy, RoleProfile, ServerChange, ServerDraft, ServerQuery,
-    TaskQuery,
+    Limits, Measured, NetworkDefaults, Policy, RoleProfile, Secrets, ServerChange, ServerDraft,
+    ServerQuery, TaskQuery,
 };
 use tpm_domain::{
     Actor, Assignment, BulkPolicy, Conflict, Error, FieldErrors, PowerTarget, Role, ServerId,
@@ -57,6 +57,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
     };
     App::new(AppParts {
         measured: Measured::default(),
+        secrets: Secrets::default(),
         channels: Channels::new(HookPolicy::default(), vec![7; 32].into()),
         store,
         policy,

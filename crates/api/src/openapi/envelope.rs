@@ -72,6 +72,9 @@ struct ErrorDetails {
     /// `GUEST_KNOWN`: the guest's number.
     #[schema(nullable = false)]
     vmid: Option<u32>,
+    /// `VERSION_CHANGED`: the latest version of the secret; 0 when there is none.
+    #[schema(nullable = false)]
+    current: Option<u64>,
     /// `GUEST_KNOWN`: the name of the server that has it.
     #[schema(nullable = false)]
     server: Option<String>,

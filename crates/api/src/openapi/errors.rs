@@ -153,6 +153,20 @@ fn of_use_cases() -> Vec<Known> {
             },
         ),
         refused(
+            "The store of secrets does not answer.",
+            &Error::SecretsAway {
+                sealed: false,
+                retry_after_secs: 5,
+            },
+        ),
+        refused(
+            "The store of secrets is sealed.",
+            &Error::SecretsAway {
+                sealed: true,
+                retry_after_secs: 5,
+            },
+        ),
+        refused(
             "The `Idempotency-Key` was used for another request.",
             &Error::KeyReused,
         ),
@@ -168,6 +182,16 @@ fn of_conflicts() -> Vec<Known> {
         conflict(
             "Something of that name exists.",
             Conflict::NameTaken { name: web() },
+        ),
+        conflict(
+            "Another version of the secret is the latest one.",
+            Conflict::VersionChanged { current: 3 },
+        ),
+        conflict(
+            "The store of secrets cannot do that, or this service may not there.",
+            Conflict::SecretsRefused {
+                why: "the master key is given from outside".into(),
+            },
         ),
         conflict(
             "A server has that guest already.",
@@ -282,7 +306,7 @@ pub(super) fn by_status(codes: &[&str]) -> BTreeMap<u16, Vec<Known>> {
 }
 
 /// What may be wrong with a field.
-pub(super) const FIELD_CODES: [&str; 26] = [
+pub(super) const FIELD_CODES: [&str; 27] = [
     "REQUIRED",
     "UNKNOWN_FIELD",
     "WRONG_TYPE",
@@ -302,6 +326,7 @@ pub(super) const FIELD_CODES: [&str; 26] = [
     "IN_THE_PAST",
     "NOT_AFTER",
     "TOO_FAR",
+    "INVALID_PATH",
     "FORBIDDEN_URL",
     "WEAK_PASSWORD",
     "WRONG_PASSWORD",

@@ -18,6 +18,7 @@ mod nodes;
 mod notifications;
 mod operation;
 mod projects;
+mod secrets;
 mod servers;
 mod shapes;
 mod system;
@@ -55,7 +56,7 @@ pub(crate) static DOCUMENT: LazyLock<String> =
 type Group = (&'static str, &'static str, fn() -> Vec<Op>);
 
 /// In the order a reader meets them.
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     (
         "Session",
         "Logging in and out; one's own sessions, keys and password.",
@@ -97,6 +98,11 @@ const GROUPS: [Group; 15] = [
         monitoring::operations,
     ),
     ("Notifications", "What happened.", notifications::operations),
+    (
+        "Secrets",
+        "What is secret: the store, reading and writing.",
+        secrets::operations,
+    ),
     (
         "Channels",
         "Where notifications are sent to beside the inbox.",

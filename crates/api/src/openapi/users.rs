@@ -42,6 +42,7 @@ pub(super) fn scopes() -> Vec<&'static str> {
             "networks" => "networks:*",
             "notifications" => "notifications:*",
             "projects" => "projects:*",
+            "secrets" => "secrets:*",
             "servers" => "servers:*",
             "system" => "system:*",
             "tasks" => "tasks:*",

@@ -12,6 +12,7 @@ pub(crate) mod networks;
 pub(crate) mod nodes;
 pub(crate) mod notifications;
 pub(crate) mod projects;
+pub(crate) mod secrets;
 pub(crate) mod servers;
 pub(crate) mod system;
 pub(crate) mod tasks;

@@ -7,6 +7,7 @@ mod m0004_kept;
 mod m0005_access;
 mod m0006_live;
 mod m0007_monitoring;
+mod m0008_secrets;
 mod m0010_channels;
 mod m0011_exporters;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_access::Migration),
             Box::new(m0006_live::Migration),
             Box::new(m0007_monitoring::Migration),
+            Box::new(m0008_secrets::Migration),
             Box::new(m0010_channels::Migration),
             Box::new(m0011_exporters::Migration),
         ]

@@ -14,6 +14,7 @@ mod network;
 mod process;
 mod project;
 mod reservation;
+mod secret;
 mod server;
 pub(crate) mod task;
 mod terraform;
