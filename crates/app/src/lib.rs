@@ -5,6 +5,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod cluster;
 mod ctx;
 mod error;
@@ -27,6 +28,7 @@ pub use account::{
     Credential, DeviceToken, LoggedIn, LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken,
 };
 pub use audit::AuditCheck;
+pub use backup::{BackupAccepted, BackupDeletion, BackupDraft, RestoreDraft, RestoreTarget};
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
 pub use error::{AppError, Result};
@@ -39,7 +41,7 @@ pub use monitoring::{
     Source,
 };
 pub use network::{NetworkChange, NetworkView};
-pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
+pub use policy::{BackupPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
 pub use server::{
     Accepted, BulkAccepted, BulkPowerOutcome, ChangeOutcome, DriftChoice, ExpiryDraft, ImportDraft,
@@ -57,8 +59,8 @@ pub use tpm_monitoring::{Figure, Point, Readings, Reload, Span, TargetGroup, Why
 pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
-    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, FeedPlace, KeyId, LogLevel, LogLine,
-    LogQuery, NotificationQuery, NotificationView, Page, ServerOrder, ServerQuery, Session,
-    Supplies, TaskFigure, TaskQuery,
+    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, BackupQuery, FeedPlace, KeyId, LogLevel,
+    LogLine, LogQuery, NotificationQuery, NotificationView, Page, ServerOrder, ServerQuery,
+    Session, Supplies, TaskFigure, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

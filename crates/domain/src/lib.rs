@@ -8,6 +8,7 @@ mod access;
 mod address_network;
 mod alert;
 mod audit;
+mod backup;
 mod clock;
 mod cluster;
 mod error;
@@ -29,6 +30,10 @@ pub use access::{Actor, Assignment, Grant, Permission, Permissions, Reach, Role,
 pub use address_network::{DEFAULT_NETWORK, MAX_NETWORK_SIZE, Network, NetworkSpec};
 pub use alert::{Alert, AlertId, AlertRule, AlertState, Patience, Seen, Verdict};
 pub use audit::{AuditEntry, AuditTarget};
+pub use backup::{
+    Archive, ArchiveSurvey, Backup, BackupId, BackupMode, BackupNote, BackupOrigin, BackupPayload,
+    BackupState, BackupToken, Compression, SizeText, Verified,
+};
 pub use clock::{Clock, Timestamp};
 pub use cluster::{
     ClusterPicture, ForeignAddress, GuestEntry, NodeView, StorageView, Survey, TemplateView,

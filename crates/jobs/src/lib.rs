@@ -12,6 +12,8 @@
 mod adopt;
 mod alerts;
 mod allowed;
+mod archives;
+mod backup;
 mod bulk;
 mod expiry;
 mod finish;
@@ -31,6 +33,7 @@ mod trouble;
 mod worker;
 
 pub use alerts::Alerted;
+pub use archives::Archived;
 pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
 pub use rounds::{LookError, Rounds};

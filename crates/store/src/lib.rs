@@ -6,6 +6,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod cluster;
 mod error;
 mod event;
@@ -26,6 +27,7 @@ pub use account::{
     AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Session, Throttle, User,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
+pub use backup::{BackupQuery, BackupReads, BackupWrites, NewBackup};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
@@ -68,6 +70,7 @@ pub trait Reads:
     + ClusterReads
     + MonitoringReads
     + FigureReads
+    + BackupReads
 {
 }
 
@@ -84,6 +87,7 @@ impl<T> Reads for T where
         + ClusterReads
         + MonitoringReads
         + FigureReads
+        + BackupReads
 {
 }
 
@@ -104,6 +108,7 @@ pub trait UnitOfWork:
     + NetworkWrites
     + ClusterWrites
     + MonitoringWrites
+    + BackupWrites
     + IdempotencyWrites
     + StateWrites
 {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 use tpm_api::{ApiSettings, Leaving, router};
-use tpm_app::{
+use tpm_app::{BackupPolicy, 
     App, AppParts, Ctx, HostResources, HostUse, KeyDraft, Limits, Measured, NetworkDefaults,
     Policy, RoleProfile,
 };
@@ -72,6 +72,7 @@ fn policy() -> Policy {
             vlan: None,
         },
         placement: BTreeMap::new(),
+        backup: BackupPolicy::default(),
         limits: Limits {
             max_cpu: 8,
             min_memory_mb: 512,

@@ -6,6 +6,7 @@
 
 mod audit;
 mod auth;
+mod backups;
 mod code;
 mod envelope;
 mod errors;
@@ -54,7 +55,7 @@ pub(crate) static DOCUMENT: LazyLock<String> =
 type Group = (&'static str, &'static str, fn() -> Vec<Op>);
 
 /// In the order a reader meets them.
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 15] = [
     (
         "Session",
         "Logging in and out; one's own sessions, keys and password.",
@@ -89,6 +90,11 @@ const GROUPS: [Group; 14] = [
         "Nodes",
         "The cluster, as it was seen last.",
         nodes::operations,
+    ),
+    (
+        "Backups",
+        "Backups of servers, and restoring them.",
+        backups::operations,
     ),
     (
         "Monitoring",

@@ -7,6 +7,7 @@ mod m0004_kept;
 mod m0005_access;
 mod m0006_live;
 mod m0007_monitoring;
+mod m0009_backups;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_access::Migration),
             Box::new(m0006_live::Migration),
             Box::new(m0007_monitoring::Migration),
+            Box::new(m0009_backups::Migration),
         ]
     }
 }

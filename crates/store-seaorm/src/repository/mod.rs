@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod cluster;
 mod event;
 mod feed;

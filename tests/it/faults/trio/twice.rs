@@ -40,12 +40,12 @@ fn parts(engine: &dyn Provisioner) -> Vec<Part> {
     parts
 }
 
-/// A guest can be restarted any number of times, and Proxmox VE takes no condition with it: of two workers that
+/// A guest can be restarted and backed up any number of times, and Proxmox VE takes no condition with it: of two workers that
 /// ask at the same moment neither can know of the other.
-fn may_be_done_twice(part: &Part) -> bool {
+pub(super) fn may_be_done_twice(part: &Part) -> bool {
     let at_once = part.twist.as_ref();
-    part.way.operation() == Operation::Restart
-        && at_once.is_some_and(|(_, twist, _)| *twist == Twist::TwiceAtOnce)
+    let again = matches!(part.way.operation(), Operation::Restart | Operation::Backup);
+    again && at_once.is_some_and(|(_, twist, _)| *twist == Twist::TwiceAtOnce)
 }
 
 #[tokio::test(flavor = "multi_thread")]
