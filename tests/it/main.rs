@@ -5,6 +5,7 @@ mod api;
 mod backups;
 mod bad_inputs;
 mod bulk;
+mod channels;
 mod connections;
 mod contract;
 mod events;

@@ -27,6 +27,8 @@ const LONGEST: u32 = 4096;
 const SLOW: u32 = 10;
 /// So does one that takes so much memory, in MiB.
 const LARGE: u32 = 2048;
+/// Targets that run at once: one for each core of a small machine.
+const AT_ONCE: usize = 2;
 /// What a run that fails says of the find begins with.
 const FIND: [&str; 2] = [" panicked at ", "ERROR: libFuzzer"];
 
@@ -67,10 +69,31 @@ pub(crate) fn run(targets: &[String], usual: u32) -> anyhow::Result<()> {
     let folder = workspace::target()?.join("fuzz");
     workspace::run(command(&tool, "build", &folder).stdin(Stdio::null()))?;
     let wanted = |name: &&&str| targets.is_empty() || targets.iter().any(|one| one == **name);
-    for target in TARGETS.iter().filter(wanted) {
-        one(&tool, &folder, target, seconds)?;
+    let wanted: Vec<&str> = TARGETS.iter().filter(wanted).copied().collect();
+    for pair in wanted.chunks(AT_ONCE) {
+        let run = |target: &&str| one(&tool, &folder, target, seconds);
+        together(pair, &run)?;
     }
     Ok(())
+}
+
+/// Each in a thread of its own; the first failure, when all have ended.
+fn together(
+    targets: &[&str],
+    run: &(impl Fn(&&str) -> anyhow::Result<()> + Sync),
+) -> anyhow::Result<()> {
+    std::thread::scope(|scope| {
+        let begun = targets
+            .iter()
+            .map(|target| scope.spawn(move || run(target)));
+        let begun: Vec<_> = begun.collect();
+        let ended = begun.into_iter().map(|thread| match thread.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        let ended: Vec<anyhow::Result<()>> = ended.collect();
+        ended.into_iter().collect()
+    })
 }
 
 /// `cargo fuzz` on our targets, not optimized: that builds in a third of the time.

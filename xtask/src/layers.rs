@@ -78,6 +78,8 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     room("pve-client", 1, &[]),
     room("monitoring", 1, &["domain"]),
+    room("notify", 1, &["domain", "messages"]),
+    room("secrets", 1, &["domain"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
     room(
@@ -88,11 +90,19 @@ pub(crate) const ROOMS: &[Room] = &[
     room(
         "provisioner-terraform",
         2,
-        &["domain", "store", "provisioner", "pve-client"],
+        &["domain", "store", "provisioner", "pve-client", "secrets"],
     ),
-    room("app", 3, &["domain", "store", "provisioner", "monitoring"]),
+    room(
+        "app",
+        3,
+        &["domain", "store", "provisioner", "monitoring", "notify"],
+    ),
     room("api", 4, &["domain", "messages", "app"]),
-    room("jobs", 4, &["domain", "store", "provisioner", "monitoring"]),
+    room(
+        "jobs",
+        4,
+        &["domain", "store", "provisioner", "monitoring", "notify"],
+    ),
     room(
         "bootstrap",
         5,
@@ -104,6 +114,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "settings",
             "pve-client",
             "monitoring",
+            "notify",
             "store-seaorm",
             "provisioner-proxmox",
             "provisioner-terraform",
@@ -150,7 +161,7 @@ pub(crate) const KEPT: &[Kept] = &[
     },
     Kept {
         outside: &["reqwest"],
-        rooms: &["pve-client", "monitoring"],
+        rooms: &["pve-client", "monitoring", "notify", "secrets"],
     },
     Kept {
         outside: &["prometheus-http-query"],
@@ -161,8 +172,8 @@ pub(crate) const KEPT: &[Kept] = &[
         rooms: &["pve-client", "provisioner-terraform"],
     },
     Kept {
-        outside: &["aws-lc-rs"],
-        rooms: &["provisioner-terraform"],
+        outside: &["aws-lc-rs", "vaultrs"],
+        rooms: &["secrets"],
     },
     Kept {
         outside: &["metrics"],
@@ -199,6 +210,8 @@ pub(crate) const KEPT: &[Kept] = &[
             "settings",
             "pve-client",
             "monitoring",
+            "notify",
+            "secrets",
             "provisioner-terraform",
             // Keys are made and checked here, and come in there.
             "app",

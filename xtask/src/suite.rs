@@ -29,8 +29,10 @@ impl Shared {
     }
 }
 
-/// Seconds for each target of the fuzzing; by hand it takes longer.
+/// Seconds for each target of the fuzzing.
 const SHORT: u32 = 10;
+/// The same in CI.
+const LONG: u32 = 60;
 
 /// A step fails with an error, or says in a few words what it left out.
 type Step = fn(&mut Shared) -> anyhow::Result<Option<String>>;
@@ -75,7 +77,7 @@ const STEPS: &[(&str, Step)] = &[
     ("conformance", |shared| conformance::run(shared.outside()?)),
     ("fuzz", |_| match fuzz::missing()? {
         Some(missing) if !in_ci() => Ok(Some(format!("{missing}: nothing is fuzzed"))),
-        _ => fuzz::run(&[], SHORT).map(|()| None),
+        _ => fuzz::run(&[], if in_ci() { LONG } else { SHORT }).map(|()| None),
     }),
     ("mutants", |_| storm::check_mutants().map(|()| None)),
     ("storm", |shared| storms::run(shared.outside()?)),

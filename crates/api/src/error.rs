@@ -150,6 +150,7 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::NotAfter { .. } => "NOT_AFTER",
         Reason::TooFar { .. } => "TOO_FAR",
         Reason::UserName => "INVALID_NAME",
+        Reason::Url(_) => "FORBIDDEN_URL",
         Reason::Guessable => "WEAK_PASSWORD",
         Reason::WrongPassword => "WRONG_PASSWORD",
         Reason::NoSuch => "NO_SUCH",

@@ -5,12 +5,12 @@ use crate::time;
 use serde_json::json;
 use std::collections::BTreeMap;
 use tpm_app::{
-    AlertQuery, AuditQuery, BackupQuery, LogLevel, LogQuery, NotificationQuery, ServerOrder,
-    ServerQuery, Span, TaskQuery,
+    AlertQuery, AuditQuery, BackupQuery, DeliveryQuery, LogLevel, LogQuery, NotificationQuery,
+    ServerOrder, ServerQuery, Span, TaskQuery,
 };
 use tpm_domain::{
-    AlertRule, AlertState, BackupState, FieldErrors, Reason, ServerId, ServerState, Severity,
-    TaskKind, TaskState, Timestamp, UserId,
+    AlertRule, AlertState, BackupState, ChannelId, DeliveryState, FieldErrors, Reason, ServerId,
+    ServerState, Severity, TaskKind, TaskState, Timestamp, UserId,
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -318,6 +318,18 @@ pub(crate) fn alerts(text: Option<&str>) -> Result<AlertQuery, Fault> {
         rule: query.one_of("rule", &AlertRule::ALL, AlertRule::as_str),
         server: query.server(),
         within: None,
+        limit: query.limit(),
+        offset: query.offset(),
+    };
+    query.finish(found)
+}
+
+/// `status`, `limit`, `offset` of what was sent to a channel.
+pub(crate) fn deliveries(text: Option<&str>, channel: ChannelId) -> Result<DeliveryQuery, Fault> {
+    let mut query = Query::new(text);
+    let found = DeliveryQuery {
+        channel,
+        state: query.one_of("status", DeliveryState::ALL, DeliveryState::as_str),
         limit: query.limit(),
         offset: query.offset(),
     };

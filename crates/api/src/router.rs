@@ -7,8 +7,8 @@ use crate::leaving::{self, Leaving};
 use crate::measure::measure;
 use crate::pace::Pace;
 use crate::routes::{
-    audit, auth, backups, code, docs, events, health, monitoring, networks, nodes, notifications,
-    projects, servers, system, tasks, users,
+    audit, auth, backups, channels, code, docs, events, health, monitoring, networks, nodes,
+    notifications, projects, servers, system, tasks, users,
 };
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
@@ -243,6 +243,28 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         (
             "/api/notifications/{notification_id}",
             patch(notifications::mark).delete(notifications::delete_one),
+        ),
+        (
+            "/api/notifications/channels",
+            get(channels::list).post(channels::create),
+        ),
+        (
+            "/api/notifications/channels/{channel_id}",
+            get(channels::one)
+                .patch(channels::change)
+                .delete(channels::delete_one),
+        ),
+        (
+            "/api/notifications/channels/{channel_id}/test",
+            post(channels::test),
+        ),
+        (
+            "/api/notifications/channels/{channel_id}/rotate",
+            post(channels::rotate),
+        ),
+        (
+            "/api/notifications/channels/{channel_id}/deliveries",
+            get(channels::deliveries),
         ),
         ("/api/events", get(events::follow)),
         ("/api/system/status", get(system::status)),

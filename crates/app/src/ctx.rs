@@ -1,5 +1,6 @@
 //! What every use case is given: on whose behalf, and with which parts.
 
+use crate::channel::Channels;
 use crate::figures::{Cached, OwnMetrics};
 use crate::live::Live;
 use crate::monitoring::{Measured, Remembered};
@@ -39,6 +40,8 @@ pub struct AppParts {
     pub code: Option<Arc<dyn ServerCode>>,
     /// Who measures.
     pub measured: Measured,
+    /// What channels may be, and what is signed with.
+    pub channels: Channels,
     /// The machine it runs on.
     pub host: Arc<dyn HostResources>,
     /// What the process counts of itself, where it is told.

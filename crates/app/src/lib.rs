@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod backup;
+mod channel;
 mod cluster;
 mod ctx;
 mod error;
@@ -29,6 +30,7 @@ pub use account::{
 };
 pub use audit::AuditCheck;
 pub use backup::{BackupAccepted, BackupDeletion, BackupDraft, RestoreDraft, RestoreTarget};
+pub use channel::{ChannelDraft, ChannelKey, ChannelView, Channels};
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
 pub use error::{AppError, Result};
@@ -55,12 +57,14 @@ pub use system::{
 pub use task::TaskView;
 /// What is measured; re-exported so that callers need not know who measures.
 pub use tpm_monitoring::{Figure, Point, Readings, Reload, Span, TargetGroup, Why};
+/// Which URLs channels may have; re-exported so that callers need not know who sends.
+pub use tpm_notify::Policy as HookPolicy;
 /// Servers as code, and what was planned; re-exported so that callers need not know the port.
 pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
-    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, BackupQuery, FeedPlace, KeyId, LogLevel,
-    LogLine, LogQuery, NotificationQuery, NotificationView, Page, ServerOrder, ServerQuery,
-    Session, Supplies, TaskFigure, TaskQuery,
+    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, BackupQuery, DeliveryQuery, FeedPlace,
+    KeyId, LogLevel, LogLine, LogQuery, NotificationQuery, NotificationView, Page, ServerOrder,
+    ServerQuery, Session, Supplies, TaskFigure, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

@@ -15,11 +15,21 @@ pub(crate) fn mark_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
     key(settings, &settings.security.mark_key, "mark.key")
 }
 
-/// What binds the rows of the audit: made from the key of the marks, so that there is one to keep.
+/// What binds the rows of the audit.
 pub(crate) fn audit_key(settings: &Settings) -> anyhow::Result<SecretSlice<u8>> {
+    derived(settings, b"the audit")
+}
+
+/// What the signing keys of channels are made from.
+pub(crate) fn channel_key(settings: &Settings) -> anyhow::Result<SecretSlice<u8>> {
+    derived(settings, b"channels")
+}
+
+/// Made from the key of the marks, so that there is one to keep.
+fn derived(settings: &Settings, what: &[u8]) -> anyhow::Result<SecretSlice<u8>> {
     let key = mark_key(settings)?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).context("mark.key")?;
-    mac.update(b"the audit");
+    mac.update(what);
     Ok(mac.finalize().into_bytes().to_vec().into())
 }
 

@@ -11,6 +11,7 @@ mod keys;
 mod life;
 mod listen;
 mod monitoring;
+mod notify;
 mod own_metrics;
 mod policy;
 mod probes;

@@ -120,8 +120,9 @@ impl Publisher {
             return;
         }
         let mut trouble = false;
+        let mut owed = Owed::default();
         while !stop.is_cancelled() {
-            let done = self.turn().await;
+            let done = self.turn(&mut owed).await;
             if let Err(error) = &done
                 && !trouble
             {
@@ -135,27 +136,56 @@ impl Publisher {
         }
     }
 
-    async fn turn(&self) -> anyhow::Result<()> {
-        if let (Some(file), Some(app)) = (&self.file, &self.app) {
-            let groups = app.discovered().await?;
-            if written(file.clone(), groups).await? {
-                tracing::info!(file = %file.display(), "targets written");
-                if let Some(prometheus) = self.prometheus.as_ref().filter(|_| self.reload) {
-                    let told = prometheus.reload().await;
-                    anyhow::ensure!(told == Reload::Done, "Prometheus' reload: {told:?}");
-                }
-            }
+    /// Both parts, whatever becomes of the other; the first failure.
+    async fn turn(&self, owed: &mut Owed) -> anyhow::Result<()> {
+        let targets = self.targets(owed).await;
+        let grafana = self.dashboards(owed).await;
+        targets.and(grafana)
+    }
+
+    async fn targets(&self, owed: &mut Owed) -> anyhow::Result<()> {
+        let (Some(file), Some(app)) = (&self.file, &self.app) else {
+            return Ok(());
+        };
+        let groups = app.discovered().await?;
+        if written(file.clone(), groups).await? {
+            tracing::info!(file = %file.display(), "targets written");
+            owed.reload = true;
         }
-        if let Some((grafana, provision)) = &self.grafana
-            && self.store.queue().take_turn("grafana", GRAFANA).await?
+        if let Some(prometheus) = self.prometheus.as_ref().filter(|_| self.reload)
+            && owed.reload
         {
-            let done = grafana.provision(provision).await.context("Grafana")?;
-            if done.changed() {
-                tracing::info!(?done, "data source and dashboards of Grafana");
-            }
+            let told = prometheus.reload().await;
+            anyhow::ensure!(told == Reload::Done, "Prometheus' reload: {told:?}");
+        }
+        owed.reload = false;
+        Ok(())
+    }
+
+    async fn dashboards(&self, owed: &mut Owed) -> anyhow::Result<()> {
+        let Some((grafana, provision)) = &self.grafana else {
+            return Ok(());
+        };
+        if !owed.grafana && !self.store.queue().take_turn("grafana", GRAFANA).await? {
+            return Ok(());
+        }
+        owed.grafana = true;
+        let done = grafana.provision(provision).await.context("Grafana")?;
+        owed.grafana = false;
+        if done.changed() {
+            tracing::info!(?done, "data source and dashboards of Grafana");
         }
         Ok(())
     }
+}
+
+/// What was begun and did not come to its end: it is tried again in the next turn.
+#[derive(Debug, Default)]
+struct Owed {
+    /// Prometheus is to be told of a file that was written.
+    reload: bool,
+    /// Grafana is to be looked at; this worker has the turn.
+    grafana: bool,
 }
 
 async fn written(file: PathBuf, groups: Vec<TargetGroup>) -> anyhow::Result<bool> {

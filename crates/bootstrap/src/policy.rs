@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tpm_app::{BackupPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
-use tpm_domain::{BackupMode, Compression, NetworkSpec, PlacementPolicy, PlacementRules, Vmid};
-use tpm_jobs::Rounds;
+use tpm_domain::{
+    BackupMode, Compression, ExporterCare, NetworkSpec, PlacementPolicy, PlacementRules, Vmid,
+};
+use tpm_jobs::{ExporterSettings, Rounds};
 use tpm_provisioner_proxmox::ENGINE;
-use tpm_settings::{CloneMode, Role, Settings};
+use tpm_settings::{CloneMode, NodeExporter, Role, Settings};
 use tpm_store::VmidRange;
 
 pub(crate) fn vmids(settings: &Settings) -> anyhow::Result<VmidRange> {
@@ -76,6 +78,21 @@ pub(crate) fn rounds(settings: &Settings) -> Rounds {
         warn_before: hours(limits.expiry_warning_hours),
         delete_after: hours(limits.expiry_grace_hours),
         remember: hours(limits.idempotency_hours),
+    }
+}
+
+/// What is done about exporters on servers.
+pub(crate) fn exporters(settings: &Settings) -> ExporterSettings {
+    let care = |wished| match wished {
+        NodeExporter::Off => None,
+        NodeExporter::Check => Some(ExporterCare::Check),
+        NodeExporter::Install => Some(ExporterCare::Install),
+    };
+    let roles = settings.roles.iter();
+    let roles = roles.filter_map(|(name, role)| Some((name.clone(), care(role.node_exporter)?)));
+    ExporterSettings {
+        care: roles.collect(),
+        port: settings.monitoring.exporter_port,
     }
 }
 

@@ -2,14 +2,14 @@
 
 use crate::clock::SystemClock;
 use crate::host::Machine;
-use crate::keys::audit_key;
+use crate::keys::{audit_key, channel_key};
 use crate::life::{self, Life};
 use crate::listen::Listening;
 use crate::monitoring::Publisher;
 use crate::own_metrics::Told;
 use crate::probes::{MeasuringProbe, NotConfigured, ProxmoxProbe};
-use crate::worker::WorkerProcess;
-use crate::{Logs, engine, monitoring, policy, terraform};
+use crate::worker::{Hands, WorkerProcess};
+use crate::{Logs, engine, monitoring, notify, policy, terraform};
 use anyhow::Context;
 use axum_server::Handle;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,11 +21,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tpm_api::{ApiSettings, Leaving};
-use tpm_app::{App, AppParts, Dashboards, Measured, ServiceProbe, SettingValue, SettingView};
+use tpm_app::{
+    App, AppParts, Channels, Dashboards, Measured, ServiceProbe, SettingValue, SettingView,
+};
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_monitoring::MetricsReader;
-use tpm_provisioner::{GuestHistory, Provisioner};
+use tpm_provisioner::{GuestHistory, GuestShell, Provisioner};
 use tpm_provisioner_terraform::{Renderer, StateRoom, TerraformCode};
 use tpm_pve_client::Client;
 use tpm_settings::{Settings, Shown, ShownValue};
@@ -49,6 +51,7 @@ pub struct Service {
     /// Who measures, when somebody does.
     prometheus: Option<Arc<dyn MetricsReader>>,
     history: Option<Arc<dyn GuestHistory>>,
+    guests: Option<Arc<dyn GuestShell>>,
     /// This installation's name.
     instance: String,
     logs: life::Given,
@@ -83,9 +86,11 @@ impl Service {
         let client = engine::client(&settings)?;
         let instance = store.instance_id().await?;
         let mut history: Option<Arc<dyn GuestHistory>> = None;
+        let mut guests: Option<Arc<dyn GuestShell>> = None;
         if let Some(client) = &client {
             let direct = Arc::new(engine::direct(&settings, client.clone(), &instance)?);
             history = Some(direct.clone());
+            guests = Some(direct.clone());
             let direct: Arc<dyn Provisioner> = direct;
             engines.insert(direct.name().to_owned(), Arc::clone(&direct));
             let of_guests = terraform::renderer(&settings, direct, client.clone(), &instance)?;
@@ -98,6 +103,7 @@ impl Service {
         Ok(Self {
             prometheus: monitoring::prometheus(&settings, &instance)?,
             history,
+            guests,
             instance,
             told: Arc::new(Told::new(store.clone())?),
             settings,
@@ -179,12 +185,20 @@ impl Service {
                 self.renderer.clone(),
             ))),
             measured: self.measured()?,
+            channels: self.channels()?,
             metrics: Some(self.told.clone()),
             host: Arc::new(Machine::new(self.settings.data_dir.clone())),
             settings: self.settings.shown.iter().map(setting).collect(),
             audit_key: audit_key(&self.settings)?,
             started_at: SystemClock.now(),
         }))
+    }
+
+    fn channels(&self) -> anyhow::Result<Channels> {
+        Ok(Channels::new(
+            notify::policy(&self.settings)?,
+            channel_key(&self.settings)?,
+        ))
     }
 
     fn measured(&self) -> anyhow::Result<Measured> {
@@ -286,7 +300,12 @@ impl Service {
         WorkerProcess::new(
             &self.settings,
             self.store.clone(),
-            (engines, self.prometheus.clone()),
+            Hands {
+                engines,
+                metrics: self.prometheus.clone(),
+                guests: self.guests.clone(),
+                courier: notify::courier(&self.settings, self.channels()?)?,
+            },
             hook,
             &self.logs,
             publisher,

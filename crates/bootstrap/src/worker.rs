@@ -4,7 +4,7 @@ use crate::engine::database_url;
 use crate::life::{self, Life};
 use crate::monitoring::Publisher;
 use crate::own_metrics::{self, Listen, Told};
-use crate::policy::{placement, rounds, vmids};
+use crate::policy::{exporters, placement, rounds, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -13,14 +13,28 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
 use tpm_jobs::{
-    Alerted, Archived, Engines, Heartbeat, PointHook, Swept, Worker, WorkerParts, WorkerSettings,
+    Alerted, Archived, Courier, Engines, Heartbeat, PointHook, Swept, Tended, Worker, WorkerParts,
+    WorkerSettings,
 };
 use tpm_monitoring::MetricsReader;
+use tpm_provisioner::GuestShell;
 use tpm_settings::Settings;
 use tpm_store_seaorm::SeaStore;
 
 /// How long to wait before a database that was away is asked again.
 const BETWEEN_OPENS: Duration = Duration::from_millis(250);
+
+/// What a worker reaches the outside by.
+pub(crate) struct Hands {
+    /// The engines.
+    pub(crate) engines: Engines,
+    /// Who measures.
+    pub(crate) metrics: Option<Arc<dyn MetricsReader>>,
+    /// Commands inside of guests.
+    pub(crate) guests: Option<Arc<dyn GuestShell>>,
+    /// Who tells channels.
+    pub(crate) courier: Courier,
+}
 
 /// A worker that is ready to run.
 #[derive(Debug)]
@@ -41,7 +55,7 @@ impl WorkerProcess {
     pub(crate) fn new(
         settings: &Settings,
         store: Arc<SeaStore>,
-        (engines, metrics): (Engines, Option<Arc<dyn MetricsReader>>),
+        hands: Hands,
         hook: Arc<dyn PointHook>,
         logs: &life::Given,
         publisher: Publisher,
@@ -54,8 +68,10 @@ impl WorkerProcess {
         let life = Life::new(store.clone(), me, logs, &settings.log);
         let worker = Worker::new(WorkerParts {
             store,
-            engines,
-            metrics,
+            engines: hands.engines,
+            metrics: hands.metrics,
+            courier: Some(hands.courier),
+            guests: hands.guests,
             settings: WorkerSettings {
                 concurrency: settings.worker.concurrency,
                 lease,
@@ -67,6 +83,7 @@ impl WorkerProcess {
                 vmids: vmids(settings)?,
                 placement: placement(settings),
                 rounds: rounds(settings),
+                exporters: exporters(settings),
             },
             owner: owner.clone(),
             heartbeat: Arc::clone(&heartbeat),
@@ -133,6 +150,22 @@ impl WorkerProcess {
         Ok(self.worker.judge_alerts().await?)
     }
 
+    /// Asks guests whose exporters are silent, and installs where that is wished.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn tend_exporters(&self) -> anyhow::Result<Tended> {
+        Ok(self.worker.tend_exporters().await?)
+    }
+
+    /// Sends what channels are to be told now; how much that was.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn deliver(&self) -> anyhow::Result<usize> {
+        Ok(self.worker.deliver().await?)
+    }
+
     /// Does what is due for servers whose time ends; returns for how many.
     ///
     /// # Errors
@@ -163,6 +196,7 @@ impl WorkerProcess {
         tokio::join!(
             self.worker.run(stop.clone()),
             self.worker.make_rounds(stop.clone()),
+            self.worker.make_deliveries(stop.clone()),
             self.publisher.run(stop)
         );
         beat.cancel();

@@ -53,6 +53,10 @@ permissions! {
     ReadNotifications = "notifications:read",
     /// Remove notifications.
     WriteNotifications = "notifications:write",
+    /// See channels, and what became of what was sent to them.
+    ReadChannels = "channels:read",
+    /// Create, change, test and remove channels: what is told to them leaves the house.
+    WriteChannels = "channels:write",
     /// See projects and what they have.
     ReadProjects = "projects:read",
     /// Create and change projects.
@@ -293,6 +297,15 @@ impl Reach {
         }
     }
 
+    /// What both reach.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everywhere, reach) | (reach, Self::Everywhere) => reach,
+            (Self::Projects(one), Self::Projects(other)) => Self::Projects(&one & &other),
+        }
+    }
+
     /// Whether it reaches nothing.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
@@ -448,5 +461,15 @@ mod tests {
         let scopes = Permissions::parse(&["servers:*", "users:write"]).expect("known");
         let key = actor(&[("operator", None)]).within(&scopes);
         assert!(key.may(WriteServers) && !key.may(ReadTasks) && !key.may(WriteUsers));
+    }
+
+    #[test]
+    fn what_two_permissions_reach_is_what_both_do() {
+        let on = |ids: &[i64]| Reach::Projects(ids.iter().copied().map(ProjectId).collect());
+        assert_eq!(on(&[1, 2]).and(on(&[2, 3])), on(&[2]));
+        assert_eq!(on(&[1]).and(Reach::Everywhere), on(&[1]));
+        assert_eq!(Reach::Everywhere.and(on(&[1])), on(&[1]));
+        assert_eq!(Reach::Everywhere.and(Reach::Everywhere), Reach::Everywhere);
+        assert!(on(&[1]).and(on(&[2])).is_nothing());
     }
 }

@@ -74,6 +74,8 @@ pub enum Reason {
     },
     /// Not a name to log in with.
     UserName,
+    /// Not a URL that may be called.
+    Url(crate::UrlFault),
     /// A password that is easily guessed.
     Guessable,
     /// Not the present password.
@@ -172,6 +174,8 @@ pub enum ResourceKind {
     Project,
     /// A network.
     Network,
+    /// A channel.
+    Channel,
     /// A version of a state.
     State,
     /// A plan.

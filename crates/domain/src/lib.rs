@@ -9,10 +9,12 @@ mod address_network;
 mod alert;
 mod audit;
 mod backup;
+mod channel;
 mod clock;
 mod cluster;
 mod error;
 mod event;
+mod exporter;
 mod failure;
 mod figures;
 mod guest;
@@ -34,12 +36,17 @@ pub use backup::{
     Archive, ArchiveSurvey, Backup, BackupId, BackupMode, BackupNote, BackupOrigin, BackupPayload,
     BackupState, BackupToken, Compression, SizeText, Verified,
 };
+pub use channel::{
+    Backlog, Channel, ChannelFormat, ChannelId, ChannelLanguage, ChannelSpec, Delivery, DeliveryId,
+    DeliveryState, HookUrl, Outcome, UrlFault,
+};
 pub use clock::{Clock, Timestamp};
 pub use cluster::{
     ClusterPicture, ForeignAddress, GuestEntry, NodeView, StorageView, Survey, TemplateView,
 };
 pub use error::{Conflict, Error, FieldError, FieldErrors, Reason, ResourceKind, Shortage};
 pub use event::{Event, EventKind, Notification, NotificationId, Severity};
+pub use exporter::{Exporter, ExporterCare, ExporterState};
 pub use failure::{Failure, FailureCode};
 pub use figures::{Counted, GuestFigures, GuestUse, ServerFigures};
 pub use guest::{GuestSize, GuestView, Identity, IdentityMismatch, PowerState};

@@ -15,7 +15,9 @@ mod allowed;
 mod archives;
 mod backup;
 mod bulk;
+mod deliver;
 mod expiry;
+mod exporters;
 mod finish;
 mod heartbeat;
 mod import;
@@ -34,6 +36,8 @@ mod worker;
 
 pub use alerts::Alerted;
 pub use archives::Archived;
+pub use deliver::Courier;
+pub use exporters::{ExporterSettings, Tended};
 pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
 pub use rounds::{LookError, Rounds};

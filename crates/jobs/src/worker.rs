@@ -1,5 +1,7 @@
 //! The loop that claims due tasks and runs a limited number of them at once.
 
+use crate::deliver::Courier;
+use crate::exporters::ExporterSettings;
 use crate::heartbeat::Heartbeat;
 use crate::import::Import;
 use crate::measure;
@@ -17,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
 use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskKind, TaskNote, Vmid};
 use tpm_monitoring::MetricsReader;
-use tpm_provisioner::Provisioner;
+use tpm_provisioner::{GuestShell, Provisioner};
 use tpm_store::{Claim, ClaimOrder, Lease, Store, StoreError, VmidRange};
 
 /// Longest pause between two tries to claim from a store that does not answer. Each try waits by itself
@@ -52,6 +54,8 @@ pub struct WorkerSettings {
     pub placement: BTreeMap<String, PlacementPolicy>,
     /// What is looked at and cleared up from time to time.
     pub rounds: Rounds,
+    /// What is done about exporters on servers.
+    pub exporters: ExporterSettings,
 }
 
 /// What a worker is made of.
@@ -62,6 +66,10 @@ pub struct WorkerParts {
     pub engines: Engines,
     /// Who measures servers, when somebody does.
     pub metrics: Option<Arc<dyn MetricsReader>>,
+    /// Commands inside of guests, when there are guests.
+    pub guests: Option<Arc<dyn GuestShell>>,
+    /// Who tells channels, when somebody does.
+    pub courier: Option<Courier>,
     /// What it is set to.
     pub settings: WorkerSettings,
     /// Unique among all processes that ever ran: a restarted worker is another one.
@@ -126,6 +134,14 @@ impl Worker {
 
     pub(crate) fn metrics(&self) -> Option<&dyn MetricsReader> {
         self.parts.metrics.as_deref()
+    }
+
+    pub(crate) fn guests(&self) -> Option<&dyn GuestShell> {
+        self.parts.guests.as_deref()
+    }
+
+    pub(crate) fn courier(&self) -> Option<&Courier> {
+        self.parts.courier.as_ref()
     }
 
     pub(crate) fn settings(&self) -> &WorkerSettings {

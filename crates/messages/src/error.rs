@@ -1,7 +1,7 @@
 //! Refusals.
 
 use crate::{ApiError, Lang};
-use tpm_domain::{Conflict, Error, NodeName, Reason, ResourceKind, Shortage, Unfit};
+use tpm_domain::{Conflict, Error, NodeName, Reason, ResourceKind, Shortage, Unfit, UrlFault};
 
 /// What is wrong with a field, as one sentence without the field's name.
 #[must_use]
@@ -56,6 +56,7 @@ fn reason_ko(reason: &Reason) -> String {
         Reason::UserName => {
             "영문이나 숫자로 시작하고 영문, 숫자, . _ @ - 로 이루어진 1~64자여야 합니다".into()
         }
+        Reason::Url(fault) => url_ko(*fault).into(),
         Reason::Guessable => "쉽게 추측할 수 있는 비밀번호입니다".into(),
         Reason::WrongPassword => "현재 비밀번호가 아닙니다".into(),
         Reason::NoSuch => "존재하지 않습니다".into(),
@@ -67,6 +68,26 @@ fn reason_ko(reason: &Reason) -> String {
         Reason::Excludes { other } => format!("{other} 항목과 함께 사용할 수 없습니다"),
         Reason::OneLine => "한 줄이어야 하며 {{와 \\를 포함할 수 없습니다".into(),
         Reason::Needs { other } => format!("{other} 항목을 지정하면 필수입니다"),
+    }
+}
+
+fn url_ko(fault: UrlFault) -> &'static str {
+    match fault {
+        UrlFault::Form => "호스트가 있는 URL이어야 합니다 (최대 2048바이트)",
+        UrlFault::Scheme => "https URL이어야 합니다",
+        UrlFault::Credentials => "사용자 이름이나 비밀번호를 포함할 수 없습니다",
+        UrlFault::Port => "허용되지 않은 포트입니다",
+        UrlFault::Address => "공인 주소가 아니어서 연결이 허용되지 않습니다",
+    }
+}
+
+fn url_en(fault: UrlFault) -> &'static str {
+    match fault {
+        UrlFault::Form => "must be a URL with a host, of at most 2048 bytes",
+        UrlFault::Scheme => "must be an https URL",
+        UrlFault::Credentials => "must not contain a user or password",
+        UrlFault::Port => "has a port that is not allowed",
+        UrlFault::Address => "names an address outside the open internet, which is not allowed",
     }
 }
 
@@ -94,6 +115,7 @@ fn reason_en(reason: &Reason) -> String {
         Reason::UserName => {
             "must be 1 to 64 letters, digits and . _ @ -, and begin with a letter or digit".into()
         }
+        Reason::Url(fault) => url_en(*fault).into(),
         Reason::Guessable => "is a password that is easily guessed".into(),
         Reason::WrongPassword => "is not the present password".into(),
         Reason::NoSuch => "does not exist".into(),
@@ -115,6 +137,7 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::Notification => lang.pick("알림", "notification"),
         ResourceKind::Project => lang.pick("프로젝트", "project"),
         ResourceKind::Network => lang.pick("네트워크", "network"),
+        ResourceKind::Channel => lang.pick("알림 채널", "channel"),
         ResourceKind::State => lang.pick("상태 버전", "state version"),
         ResourceKind::Plan => lang.pick("계획", "plan of"),
         ResourceKind::User => lang.pick("사용자", "user"),

@@ -60,6 +60,14 @@ pub enum Answer {
     RestoreStarted,
     /// A backup is being deleted.
     BackupDeleteStarted,
+    /// A channel was made; its signing key is shown this once.
+    ChannelCreated,
+    /// A channel has a new signing key, shown this once.
+    ChannelRotated,
+    /// A test will be sent.
+    ChannelTested,
+    /// What a test says.
+    ChannelTest,
     /// Logged in.
     LoggedIn,
     /// Logged out.
@@ -136,6 +144,22 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         (Lang::En, Answer::RestoreStarted) => "the restore has begun".into(),
         (Lang::Ko, Answer::BackupDeleteStarted) => "백업 삭제가 시작되었습니다".into(),
         (Lang::En, Answer::BackupDeleteStarted) => "the deletion of the backup has begun".into(),
+        (Lang::Ko, Answer::ChannelCreated) => {
+            "알림 채널이 생성되었습니다. 서명 키는 지금 한 번만 표시됩니다".into()
+        }
+        (Lang::En, Answer::ChannelCreated) => {
+            "the channel was made; its signing key is shown this once".into()
+        }
+        (Lang::Ko, Answer::ChannelRotated) => {
+            "서명 키가 교체되었습니다. 이전 키도 24시간 동안 함께 서명합니다".into()
+        }
+        (Lang::En, Answer::ChannelRotated) => {
+            "the signing key was replaced; the old one signs, too, for 24 hours".into()
+        }
+        (Lang::Ko, Answer::ChannelTested) => "시험 알림을 보냅니다".into(),
+        (Lang::En, Answer::ChannelTested) => "a test is being sent".into(),
+        (Lang::Ko, Answer::ChannelTest) => "Terraform Proxmox Manager의 시험 알림입니다".into(),
+        (Lang::En, Answer::ChannelTest) => "this is a test by Terraform Proxmox Manager".into(),
         (Lang::Ko, Answer::LoggedIn) => "로그인되었습니다".into(),
         (Lang::En, Answer::LoggedIn) => "logged in".into(),
         (Lang::Ko, Answer::LoggedOut) => "로그아웃되었습니다".into(),

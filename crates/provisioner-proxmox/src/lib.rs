@@ -18,6 +18,7 @@ mod ready;
 mod resize;
 mod restore;
 mod settings;
+mod shell;
 mod steps;
 mod survey;
 mod template;

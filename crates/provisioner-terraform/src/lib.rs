@@ -17,7 +17,6 @@ mod render;
 mod renderer;
 mod room;
 mod run;
-mod seal;
 mod settings;
 mod situation;
 mod steps;
@@ -26,8 +25,9 @@ pub use eject::TerraformCode;
 pub use render::PROVIDER_VERSION;
 pub use renderer::Renderer;
 pub use room::{RoomError, StateRoom};
-pub use seal::{KEY_BYTES, Seal, SealError};
 pub use settings::{GuestSettings, ProviderLogin, RoleCode, TerraformSettings};
+/// How states and plans are sealed; re-exported so that callers need not know where that is.
+pub use tpm_secrets::{KEY_BYTES, Seal, SealError};
 
 use crate::room::OpenPlan;
 use crate::run::{Ready, RunError, Start};

@@ -1,12 +1,12 @@
 //! States and plans as they are kept: sealed, one version after the other.
 
 use crate::plan::StateView;
-use crate::seal::{Seal, SealError};
 use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 use tpm_domain::{PlannedChange, ServerId, TaskToken};
 use tpm_provisioner::OlderState;
+use tpm_secrets::{Seal, SealError};
 use tpm_store::{Fence, PlanRow, StateRow, StoreError, TerraformStore};
 
 /// Why a state or plan could not be read or kept.

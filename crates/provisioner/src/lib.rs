@@ -89,6 +89,47 @@ pub trait GuestHistory: Send + Sync {
     ) -> Result<Arc<Vec<GuestUse>>, ProvisionError>;
 }
 
+/// How a command in a guest ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandEnd {
+    /// What it ended with; `None` when a signal ended it.
+    pub exit_code: Option<i64>,
+    /// What it said.
+    pub out: String,
+    /// What it complained of.
+    pub err: String,
+}
+
+/// Why a guest was not asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShellError {
+    /// Its agent does not answer, or has forgotten the command.
+    #[error("the guest agent does not answer: {0}")]
+    Silent(String),
+    /// We may not.
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// The guest is not ours, or not there, or the cluster does not answer.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// Commands inside of guests, by their agents. Whose a guest is was found out before each.
+#[async_trait]
+pub trait GuestShell: Send + Sync {
+    /// Begins a command; its number in the guest.
+    ///
+    /// # Errors
+    /// When it was not begun, or that is not known.
+    async fn begin(&self, server: &Server, command: &[String]) -> Result<i64, ShellError>;
+
+    /// How a command ended; `None` while it goes on. An end is told once.
+    ///
+    /// # Errors
+    /// When nobody answers, or the command is not known.
+    async fn end(&self, server: &Server, pid: i64) -> Result<Option<CommandEnd>, ShellError>;
+}
+
 /// An engine.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]

@@ -34,6 +34,36 @@ pub struct InterfaceAddress {
     pub prefix: Option<u8>,
 }
 
+/// How a command in a guest is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExecStatus {
+    /// Whether it has ended. An answer that says so is given once.
+    #[serde(default, deserialize_with = "ended")]
+    pub exited: bool,
+    /// What it ended with; none when a signal ended it.
+    #[serde(default)]
+    pub exitcode: Option<i64>,
+    /// The signal that ended it.
+    #[serde(default)]
+    pub signal: Option<i64>,
+    /// What it said; the guest's agent keeps a part of it.
+    #[serde(default)]
+    pub out_data: String,
+    /// What it complained of.
+    #[serde(default)]
+    pub err_data: String,
+}
+
+fn ended<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Ok(lenient::bool(value)?.unwrap_or_default())
+}
+
+#[derive(Deserialize)]
+struct Begun {
+    pid: i64,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -82,6 +112,39 @@ impl Client {
             Params::new(),
         )
         .await
+    }
+
+    /// Begins a command in the guest, each word an argument; its number there. Needs `VM.GuestAgent.Unrestricted`.
+    ///
+    /// # Errors
+    /// As [`Client::agent_ping`]; [`crate::ErrorClass::Ambiguous`] when it may have begun.
+    pub async fn agent_exec(
+        &self,
+        node: &str,
+        vmid: u32,
+        command: &[String],
+    ) -> Result<i64, Error> {
+        let path = guest_path(node, vmid, &["agent", "exec"])?;
+        let params = command
+            .iter()
+            .fold(Params::new(), |params, word| params.and("command", word));
+        let begun: Begun = self.typed(Method::Post, path, params).await?;
+        Ok(begun.pid)
+    }
+
+    /// How a command is doing.
+    ///
+    /// # Errors
+    /// As [`Client::agent_ping`]; [`crate::ErrorClass::Rejected`] for a number that the guest does not know, which is
+    /// so after its end was told.
+    pub async fn agent_exec_status(
+        &self,
+        node: &str,
+        vmid: u32,
+        pid: i64,
+    ) -> Result<ExecStatus, Error> {
+        let path = guest_path(node, vmid, &["agent", "exec-status"])?;
+        self.get(path, Params::new().with("pid", pid)).await
     }
 
     /// The interfaces of the guest, loopback included. Addresses that cannot be read are left out.

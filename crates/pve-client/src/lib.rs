@@ -55,7 +55,7 @@ mod task;
 mod tls;
 mod transport;
 
-pub use agent::{Interface, InterfaceAddress};
+pub use agent::{ExecStatus, Interface, InterfaceAddress};
 pub use backup::{BackupMode, BackupRequest, RestoreRequest};
 pub use classify::{Access, ErrorClass, Origin, classify};
 pub use client::Client;

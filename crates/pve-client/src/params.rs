@@ -188,6 +188,13 @@ impl Params {
         self.put(key.into(), Value::Secret(value));
     }
 
+    /// Adds a value under a key that may have some already: PVE reads a repeated key as an array.
+    #[must_use]
+    pub fn and(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
+        self.0.push((key.into(), Value::Plain(value.to_string())));
+        self
+    }
+
     fn put(&mut self, key: Cow<'static, str>, value: Value) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some(entry) => entry.1 = value,

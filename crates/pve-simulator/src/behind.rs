@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::config::TemplateConfig;
+use crate::model::GuestScript;
 use crate::seed;
 use crate::sim::Sim;
 
@@ -230,6 +231,35 @@ impl BehindTheBack<'_> {
             return Err(format!("no archive {volid}"));
         }
         Ok(())
+    }
+
+    /// From now on commands in the guest come out so, the latest rule first; others end well at once and say nothing.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn script(&self, vmid: u32, script: GuestScript) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        self.0
+            .world()
+            .guest_mut(&node, vmid)?
+            .scripts
+            .insert(0, script);
+        Ok(())
+    }
+
+    /// The commands that were begun in the guest, in order.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn commands(&self, vmid: u32) -> Result<Vec<Vec<String>>, String> {
+        let node = self.node_of(vmid)?;
+        let mut world = self.0.world();
+        let guest = world.guest_mut(&node, vmid)?;
+        Ok(guest
+            .commands
+            .values()
+            .map(|one| one.words.clone())
+            .collect())
     }
 
     /// Takes a node off the network, or brings it back.

@@ -106,6 +106,13 @@ fn behind(sim: &Arc<Sim>, vmid: u32, action: &str, body: &Value) -> Result<Value
         "lock" => hand.set_lock(vmid, text("lock"))?,
         "option" => hand.set_option(vmid, text("key").unwrap_or_default(), text("value"))?,
         "deaf" => hand.set_deaf(vmid, flag("deaf"))?,
+        "script" => {
+            let script = serde_json::from_value(body.clone());
+            hand.script(
+                vmid,
+                script.map_err(|error| Failure::die(error.to_string()))?,
+            )?;
+        }
         "mute" => hand.set_mute(vmid, flag("mute"))?,
         _ => return Err(Failure::not_implemented("POST", action)),
     }

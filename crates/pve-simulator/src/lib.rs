@@ -47,5 +47,6 @@ pub use config::{
 };
 pub use faults::{Fault, FaultKind, FaultState, Faults, HoldAt};
 pub use ledger::{Counters, Effect};
+pub use model::GuestScript;
 pub use server::{Simulator, StartError};
 pub use view::{GuestView, RunningTask};

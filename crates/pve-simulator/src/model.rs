@@ -59,10 +59,40 @@ pub(crate) struct Guest {
     pub(crate) deaf: bool,
     /// The agent never answers.
     pub(crate) mute: bool,
+    /// How commands in the guest come out.
+    pub(crate) scripts: Vec<GuestScript>,
+    /// Commands that were begun in it, by their number.
+    pub(crate) commands: BTreeMap<i64, GuestCommand>,
     /// Name, status and template flag as last broadcast; `None` before the first time.
     pub(crate) broadcast: Option<Broadcast>,
     /// Network configuration the guest booted with.
     pub(crate) addresses: BTreeMap<String, String>,
+}
+
+/// How commands of a guest come out whose text has a part in it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct GuestScript {
+    /// The part.
+    pub part: String,
+    /// How long it takes, in milliseconds.
+    pub millis: u64,
+    /// What it ends with.
+    pub exit_code: i64,
+    /// What it says.
+    pub out: String,
+    /// What it complains of.
+    pub err: String,
+}
+
+/// A command that was begun in a guest.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct GuestCommand {
+    pub(crate) words: Vec<String>,
+    /// Simulator uptime at its end.
+    pub(crate) ends_at: u64,
+    pub(crate) script: GuestScript,
+    /// Its end was told: the agent has forgotten it.
+    pub(crate) told: bool,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

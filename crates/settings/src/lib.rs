@@ -11,7 +11,8 @@ mod validate;
 pub use load::{DEFAULTS, LoadError, load, load_from};
 pub use sections::{
     Api, Auth, BackupMode, Backups, CloneMode, Compression, Database, Limits, Log, Monitoring,
-    Network, Proxmox, Role, Security, Settings, Spread, Terraform, TerraformMode, Worker,
+    Network, NodeExporter, Notify, Proxmox, Role, Security, Settings, Spread, Terraform,
+    TerraformMode, Worker,
 };
 pub use shown::{Origin, Shown, ShownValue};
 pub use validate::Problem;

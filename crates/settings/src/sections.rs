@@ -53,6 +53,8 @@ pub struct Settings {
     pub network: Network,
     /// What is measured, and by whom.
     pub monitoring: Monitoring,
+    /// Where notifications may be sent to.
+    pub notify: Notify,
     /// Bounds of requests.
     pub limits: Limits,
     /// What servers are for.
@@ -332,6 +334,22 @@ pub struct Monitoring {
     pub timeout_ms: u64,
 }
 
+/// Where notifications may be sent to beside the inbox.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// Ports that a channel's URL may have.
+    #[serde(deserialize_with = "words")]
+    pub ports: Vec<String>,
+    /// Networks (CIDR) outside the open internet that may be connected to.
+    #[serde(deserialize_with = "words")]
+    pub networks: Vec<String>,
+    /// Whether `http` is allowed beside `https`.
+    pub http: bool,
+    /// PEM file of CAs that are believed beside those of this machine. Empty: none.
+    pub ca_file: PathBuf,
+}
+
 /// Bounds of requests.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -393,6 +411,22 @@ pub struct Role {
     /// Tags of the guest.
     #[serde(default, deserialize_with = "words")]
     pub tags: Vec<String>,
+    /// What is done about node_exporter on its servers.
+    #[serde(default)]
+    pub node_exporter: NodeExporter,
+}
+
+/// What is done about node_exporter on the servers of a role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeExporter {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The guest agent is asked why it is silent.
+    Check,
+    /// And it is installed where it is missing.
+    Install,
 }
 
 /// Logs.

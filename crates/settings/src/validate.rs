@@ -1,7 +1,8 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
 use crate::{
-    Backups, Limits, Monitoring, Network, Proxmox, Role, Settings, Terraform, TerraformMode, Worker,
+    Backups, Limits, Monitoring, Network, Notify, Proxmox, Role, Settings, Terraform,
+    TerraformMode, Worker,
 };
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
@@ -157,6 +158,7 @@ impl Settings {
         backups(&self.backups, &mut problems);
         network(&self.network, &mut problems);
         monitoring(&self.monitoring, &mut problems);
+        notify(&self.notify, &mut problems);
         limits(&self.limits, &mut problems);
         problems.unless(
             !self.roles.is_empty(),
@@ -446,6 +448,28 @@ fn monitoring(monitoring: &Monitoring, problems: &mut Problems) {
         100..=60_000,
         &monitoring.timeout_ms,
         "monitoring.timeout_ms",
+    );
+}
+
+fn notify(notify: &Notify, problems: &mut Problems) {
+    let is_port = |port: &String| port.parse::<u16>().is_ok_and(|port| port > 0);
+    problems.unless(
+        !notify.ports.is_empty() && notify.ports.iter().all(is_port),
+        "notify.ports",
+        "must be port numbers, at least one",
+    );
+    for network in &notify.networks {
+        problems.unless(
+            network.parse::<IpNet>().is_ok(),
+            "notify.networks",
+            format!("{network:?} is not a network (CIDR)"),
+        );
+    }
+    let file = &notify.ca_file;
+    problems.unless(
+        file.as_os_str().is_empty() || file.is_absolute(),
+        "notify.ca_file",
+        "must be an absolute path, or empty",
     );
 }
 

@@ -7,6 +7,7 @@
 mod account;
 mod audit;
 mod backup;
+mod channel;
 mod cluster;
 mod error;
 mod event;
@@ -28,6 +29,7 @@ pub use account::{
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
 pub use backup::{BackupQuery, BackupReads, BackupWrites, NewBackup};
+pub use channel::{ChannelReads, ChannelWrites, DeliveryQuery};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
@@ -61,6 +63,7 @@ pub trait Reads:
     ServerReads
     + TaskReads
     + NotificationReads
+    + ChannelReads
     + FeedReads
     + ProcessReads
     + AccountReads
@@ -78,6 +81,7 @@ impl<T> Reads for T where
     T: ServerReads
         + TaskReads
         + NotificationReads
+        + ChannelReads
         + FeedReads
         + ProcessReads
         + AccountReads
@@ -98,6 +102,7 @@ pub trait UnitOfWork:
     + ServerWrites
     + TaskWrites
     + EventWrites
+    + ChannelWrites
     + FeedWrites
     + ProcessWrites
     + AccountWrites

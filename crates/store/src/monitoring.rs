@@ -2,10 +2,10 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tpm_domain::{
-    Alert, AlertId, AlertRule, AlertState, ProjectId, ServerFigures, ServerId, Timestamp,
+    Alert, AlertId, AlertRule, AlertState, Exporter, ProjectId, ServerFigures, ServerId, Timestamp,
 };
 
 /// What was published last.
@@ -52,6 +52,8 @@ pub trait MonitoringReads: Send + Sync {
     async fn publication(&self) -> Result<Option<Publication>>;
     /// A page of alerts.
     async fn alerts(&self, query: &AlertQuery) -> Result<Page<AlertRow>>;
+    /// What is known of exporters.
+    async fn exporters(&self) -> Result<BTreeMap<ServerId, Exporter>>;
     /// Every alert that has not ended.
     async fn open_alerts(&self) -> Result<Vec<AlertRow>>;
 }
@@ -67,6 +69,10 @@ pub trait MonitoringWrites: Send + Sync {
     ) -> Result<()>;
     /// Notes what is published now.
     async fn publish(&self, body: &str) -> Result<()>;
+    /// Writes down what is known of one exporter.
+    async fn save_exporter(&self, exporter: &Exporter) -> Result<()>;
+    /// Forgets what is known of exporters of other servers than these.
+    async fn keep_exporters(&self, of: &BTreeSet<ServerId>) -> Result<()>;
     /// Adds an alert. The schema refuses a second one that has not ended of the same rule about the same thing.
     async fn insert_alert(&self, alert: &Alert) -> Result<AlertId>;
     /// Writes back what can change of one.

@@ -19,9 +19,21 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 use tpm_api::{ApiSettings, Leaving, router};
-use tpm_app::{BackupPolicy, 
-    App, AppParts, Ctx, HostResources, HostUse, KeyDraft, Limits, Measured, NetworkDefaults,
-    Policy, RoleProfile,
+use tpm_app::{
+    BackupPolicy,
+    App,
+    AppParts,
+    Ctx,
+    HostResources,
+    HostUse,
+    KeyDraft,
+    Limits,
+    Measured,
+    NetworkDefaults,
+    Policy,
+    RoleProfile,
+    Channels,
+    HookPolicy,
 };
 use tpm_domain::{
     Actor, Assignment, Clock, DEFAULT_NETWORK, FieldErrors, Ipv4Range, NetworkSpec, Role,
@@ -109,6 +121,7 @@ async fn made() -> Option<(axum::Router, String)> {
     tx.commit().await.ok()?;
     let app = App::new(AppParts {
         measured: Measured::default(),
+        channels: Channels::new(HookPolicy::default(), vec![7; 32].into()),
         store: Arc::new(store),
         policy: policy(),
         clock: Arc::new(Moment),

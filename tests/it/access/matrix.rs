@@ -125,6 +125,12 @@ impl Things<'_> {
             let made = is(admin.post("/api/networks", &body).await?, 201)?;
             path = path.replace("{network_id}", &number(&made, "network_id")?);
         }
+        if path.contains("{channel_id}") {
+            let name = self.fresh();
+            let body = json!({ "name": name, "url": "https://hooks.example.com/a" });
+            let made = is(admin.post("/api/notifications/channels", &body).await?, 201)?;
+            path = path.replace("{channel_id}", &number(&made, "channel_id")?);
+        }
         if path.contains("{notification_id}") {
             let store = self.stack.service.store();
             let store: &dyn Store = &*store;

@@ -17,7 +17,7 @@ use tpm_test_support::Stack;
 
 /// A Prometheus that answers as it is told, by what stands in the question; everything else with nothing.
 #[derive(Clone, Default)]
-struct Fake {
+pub(super) struct Fake {
     answers: Arc<Mutex<Vec<(&'static str, String)>>>,
     /// How it fails, whatever is asked.
     fails: Arc<Mutex<Option<Fail>>>,
@@ -36,7 +36,7 @@ enum Fail {
 }
 
 impl Fake {
-    async fn start() -> anyhow::Result<(Self, SocketAddr)> {
+    pub(super) async fn start() -> anyhow::Result<(Self, SocketAddr)> {
         let fake = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod answers;
+mod exporters;
 mod proxmox;
 mod real;
 

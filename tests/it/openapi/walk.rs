@@ -38,6 +38,7 @@ async fn read_everything(checked: &Checked<'_>) -> anyhow::Result<()> {
         "/api/notifications",
         "/api/notifications?limit=1&type=success&unread=true",
         "/api/notifications/latest",
+        "/api/notifications/channels",
         "/api/projects",
         "/api/networks",
         "/api/nodes",
@@ -297,6 +298,33 @@ async fn monitoring(checked: &Checked<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn channels(checked: &Checked<'_>) -> anyhow::Result<()> {
+    let all = "/api/notifications/channels";
+    let made = checked.example(Method::POST, all).await?;
+    checked.example(Method::POST, all).await?;
+    let one = format!("{all}/{}", made["channel_id"]);
+    for path in [&one, &format!("{all}/99")] {
+        checked.get(path).await?;
+        checked.example(Method::PATCH, path).await?;
+        for more in ["test", "rotate"] {
+            let path = format!("{path}/{more}");
+            checked.send(Method::POST, &path, None).await?;
+        }
+        let sent = format!("{path}/deliveries");
+        checked.get(&sent).await?;
+        checked
+            .get(&format!("{sent}?status=pending&limit=1&offset=0"))
+            .await?;
+    }
+    checked.get(all).await?;
+    for _ in 0..2 {
+        checked.send(Method::DELETE, &one, None).await?;
+    }
+    let wrong = json!({ "name": "ops", "url": "http://127.0.0.1" });
+    checked.post(all, &wrong).await?;
+    Ok(())
+}
+
 async fn projects_and_networks(checked: &Checked<'_>) -> anyhow::Result<()> {
     for (kind, id) in [("projects", "project_id"), ("networks", "network_id")] {
         let all = format!("/api/{kind}");
@@ -397,6 +425,7 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
     failures(&stack, &checked).await?;
     projects_and_networks(&checked).await?;
     monitoring(&checked).await?;
+    channels(&checked).await?;
     read_everything(&checked).await?;
     checked
         .example(Method::POST, "/api/servers/bulk-delete")

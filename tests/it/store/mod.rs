@@ -1,6 +1,7 @@
 //! The store's promises, in memory, on SQLite and on a real PostgreSQL: each test runs on all three.
 
 mod backups;
+mod channels;
 mod feed;
 mod fleet;
 mod monitoring;

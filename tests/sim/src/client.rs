@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_app::{
-    App, AppError, AppParts, BackupPolicy, Ctx, HostResources, HostUse, IdempotencyKey, Limits,
-    Measured, NetworkDefaults, Policy, RoleProfile, ServerChange, ServerDraft, ServerQuery,
-    TaskQuery,
+    App, AppError, AppParts, BackupPolicy, Channels, Ctx, HookPolicy, HostResources, HostUse,
+    IdempotencyKey, Limits, Measured, NetworkDefaults, Policy, RoleProfile, ServerChange,
+    ServerDraft, ServerQuery, TaskQuery,
 };
 use tpm_domain::{
     Actor, Assignment, BulkPolicy, Conflict, Error, FieldErrors, PowerTarget, Role, ServerId,
@@ -58,6 +58,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
     };
     App::new(AppParts {
         measured: Measured::default(),
+        channels: Channels::new(HookPolicy::default(), vec![7; 32].into()),
         store,
         policy,
         clock: scene.clone(),

@@ -20,7 +20,9 @@ use tpm_domain::job::RetryPolicy;
 use tpm_domain::{
     Assignment, DEFAULT_NETWORK, Ipv4Range, NetworkSpec, Role, ServerName, TaskToken, UserId, Vmid,
 };
-use tpm_jobs::{Heartbeat, NoFaults, Rounds, Worker, WorkerParts, WorkerSettings};
+use tpm_jobs::{
+    ExporterSettings, Heartbeat, NoFaults, Rounds, Worker, WorkerParts, WorkerSettings,
+};
 use tpm_provisioner::Provisioner;
 use tpm_store::{Result, Store, VmidRange};
 use tpm_store_memory::MemoryStore;
@@ -236,6 +238,8 @@ impl Simulation {
         let jitter = self.dice.split();
         let parts = WorkerParts {
             metrics: None,
+            courier: None,
+            guests: None,
             store: self.store.clone(),
             engines: [(ENGINE.to_owned(), engine)].into(),
             settings: WorkerSettings {
@@ -251,6 +255,7 @@ impl Simulation {
                     orphan_after: Duration::from_secs(8),
                     ..Rounds::default()
                 },
+                exporters: ExporterSettings::default(),
             },
             owner: owner.clone(),
             heartbeat: Arc::clone(&heartbeat),

@@ -297,7 +297,7 @@ pub(super) fn by_status(codes: &[&str]) -> BTreeMap<u16, Vec<Known>> {
 }
 
 /// What may be wrong with a field.
-pub(super) const FIELD_CODES: [&str; 26] = [
+pub(super) const FIELD_CODES: [&str; 27] = [
     "REQUIRED",
     "UNKNOWN_FIELD",
     "WRONG_TYPE",
@@ -317,6 +317,7 @@ pub(super) const FIELD_CODES: [&str; 26] = [
     "IN_THE_PAST",
     "NOT_AFTER",
     "TOO_FAR",
+    "FORBIDDEN_URL",
     "WEAK_PASSWORD",
     "WRONG_PASSWORD",
     "NO_SUCH",

@@ -7,6 +7,7 @@
 mod audit;
 mod auth;
 mod backups;
+mod channels;
 mod code;
 mod envelope;
 mod errors;
@@ -55,7 +56,7 @@ pub(crate) static DOCUMENT: LazyLock<String> =
 type Group = (&'static str, &'static str, fn() -> Vec<Op>);
 
 /// In the order a reader meets them.
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     (
         "Session",
         "Logging in and out; one's own sessions, keys and password.",
@@ -102,6 +103,11 @@ const GROUPS: [Group; 15] = [
         monitoring::operations,
     ),
     ("Notifications", "What happened.", notifications::operations),
+    (
+        "Channels",
+        "Where notifications are sent to beside the inbox.",
+        channels::operations,
+    ),
     ("Events", "What changes, as it changes.", events::operations),
     ("People", "People, and what they may do.", users::operations),
     ("Audit", "Who did what.", audit::operations),

@@ -36,6 +36,7 @@ pub(super) fn scopes() -> Vec<&'static str> {
         match *name {
             "audit" => "audit:*",
             "backups" => "backups:*",
+            "channels" => "channels:*",
             "config" => "config:*",
             "logs" => "logs:*",
             "monitoring" => "monitoring:*",

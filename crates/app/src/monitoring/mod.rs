@@ -12,9 +12,10 @@ pub use targets::Published;
 use crate::{App, Ctx, Result, ServiceState};
 use async_trait::async_trait;
 use cached::Cached;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tpm_domain::{Permission, ServerId};
+use tpm_domain::{Exporter, ExporterState, Permission, ServerId};
 use tpm_monitoring::{Grafana, GrafanaError, Latest, MetricsReader, ScrapeTarget, Why};
 use tpm_provisioner::GuestHistory;
 
@@ -149,6 +150,23 @@ fn why_silent(error: &str) -> &'static str {
     }
 }
 
+/// What the guest itself said of its silent exporter, and in which words, where that tells more than the scrape.
+fn guest_says(exporter: &Exporter) -> Option<(&'static str, &str)> {
+    let word = exporter.state.as_str();
+    match exporter.state {
+        // It listens and is not reached: the scrape tells how.
+        ExporterState::Listening => None,
+        // We may not ask.
+        ExporterState::AgentForbidden => None,
+        // The scrape calls that closed, too.
+        ExporterState::NotRunning => Some(("port_closed", "")),
+        ExporterState::NotInstalled
+        | ExporterState::Installing
+        | ExporterState::InstallFailed
+        | ExporterState::AgentOff => Some((word, exporter.detail.as_str())),
+    }
+}
+
 impl App {
     fn measured(&self) -> &Measured {
         &self.parts().measured
@@ -168,10 +186,11 @@ impl App {
                 .get(REMEMBER, || self.grafana_status()),
         );
         let (targets, silent_for) = targets?;
+        let asked = self.store().reads().exporters().await?;
         Ok(MonitoringStatus {
             prometheus: self.prometheus_status(&found),
             grafana,
-            exporters: exporters(&targets, silent_for, &found),
+            exporters: exporters(&targets, silent_for, &found, &asked),
         })
     }
 
@@ -237,6 +256,7 @@ fn exporters(
     targets: &[tpm_monitoring::Target],
     mut silent: Vec<SilentExporter>,
     found: &std::result::Result<Vec<ScrapeTarget>, Why>,
+    asked: &BTreeMap<ServerId, Exporter>,
 ) -> ExporterStatus {
     let total = targets.len() + silent.len();
     let Ok(found) = found else {
@@ -254,11 +274,17 @@ fn exporters(
             continue;
         }
         let error = scraped.map(|it| it.error.clone()).unwrap_or_default();
+        let told = asked.get(&target.server).and_then(guest_says);
+        let (reason, detail) = told.unwrap_or_else(|| (why_silent(&error), ""));
         silent.push(SilentExporter {
             server: target.server,
             name: target.name.clone(),
-            reason: why_silent(&error),
-            error,
+            reason,
+            error: if detail.is_empty() {
+                error
+            } else {
+                detail.to_owned()
+            },
         });
     }
     silent.sort_by_key(|one| one.server);

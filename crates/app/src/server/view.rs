@@ -1,7 +1,9 @@
 //! Seeing servers.
 
 use crate::{App, Ctx, Result};
-use tpm_domain::{FieldErrors, Permission, Project, ProjectId, Reason, Server, ServerId, Task};
+use tpm_domain::{
+    FieldErrors, Permission, Project, ProjectId, Reach, Reason, Server, ServerId, Task,
+};
 use tpm_store::{Page, ServerQuery};
 
 /// A server and the task at work on it.
@@ -27,6 +29,15 @@ impl App {
         project: Option<&str>,
     ) -> Result<Page<ServerView>> {
         let reach = ctx.reach(Permission::ReadServers)?;
+        self.servers_within(&reach, query, project).await
+    }
+
+    pub(crate) async fn servers_within(
+        &self,
+        reach: &Reach,
+        query: &ServerQuery,
+        project: Option<&str>,
+    ) -> Result<Page<ServerView>> {
         let reads = self.store().reads();
         let projects = reads.projects().await?;
         let mut query = query.clone();

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::answer::{Failure, Handled};
 use crate::dispatch::Context;
-use crate::model::Guest;
+use crate::model::{Guest, GuestCommand};
+use crate::params::Raw;
 use crate::property;
 
 /// How long a ping waits for an agent that is not there.
@@ -47,8 +48,8 @@ pub(super) async fn call(c: &Context, path: &str) -> Handled {
             {"name": "guest-network-get-interfaces", "enabled": true, "success-response": true},
         ]}),
         "set-user-password" => json!({}),
-        "exec" => return Ok(json!({"pid": 1000}).into()),
-        "exec-status" => return Ok(json!({"exited": 1, "exitcode": 0, "out-data": ""}).into()),
+        "exec" => return exec(c, vmid),
+        "exec-status" => return exec_status(c, vmid),
         _ => {
             return Err(Failure::die(format!(
                 "Agent error: The command {command} has not been found"
@@ -56,6 +57,63 @@ pub(super) async fn call(c: &Context, path: &str) -> Handled {
         }
     };
     Ok(json!({"result": result}).into())
+}
+
+/// Begins a command; it comes out as scripted.
+fn exec(c: &Context, vmid: u32) -> Handled {
+    let words = match c.params.0.get("command") {
+        Some(Raw::One(word)) => vec![word.clone()],
+        _ => c.params.list("command"),
+    };
+    if words.is_empty() {
+        return Err(Failure::die("No command or input-data given"));
+    }
+    let now = c.sim.clock.up_millis();
+    let mut world = c.sim.world();
+    let guest = world.guest_mut(&c.node, vmid)?;
+    let text = words.join(" ");
+    let script = guest.scripts.iter().find(|one| text.contains(&one.part));
+    let script = script.cloned().unwrap_or_default();
+    let pid = guest
+        .commands
+        .last_key_value()
+        .map_or(1000, |(pid, _)| pid + 1);
+    let command = GuestCommand {
+        words,
+        ends_at: now + script.millis,
+        script,
+        told: false,
+    };
+    guest.commands.insert(pid, command);
+    Ok(json!({ "pid": pid }).into())
+}
+
+/// How a command is doing. Its end is told once; then the agent has forgotten it.
+fn exec_status(c: &Context, vmid: u32) -> Handled {
+    let pid = c.params.number("pid").unwrap_or_default();
+    let now = c.sim.clock.up_millis();
+    let mut world = c.sim.world();
+    let guest = world.guest_mut(&c.node, vmid)?;
+    let known = guest.commands.get_mut(&pid).filter(|one| !one.told);
+    let Some(command) = known else {
+        return Err(Failure::die(format!(
+            "Agent error: PID {pid} does not exist"
+        )));
+    };
+    if now < command.ends_at {
+        return Ok(json!({ "exited": 0 }).into());
+    }
+    command.told = true;
+    let mut answer = json!({ "exited": 1, "exitcode": command.script.exit_code });
+    for (key, text) in [
+        ("out-data", &command.script.out),
+        ("err-data", &command.script.err),
+    ] {
+        if !text.is_empty() {
+            answer[key] = json!(text);
+        }
+    }
+    Ok(answer.into())
 }
 
 fn statistics() -> Value {

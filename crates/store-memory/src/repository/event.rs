@@ -81,6 +81,7 @@ impl EventWrites for Session<Transaction> {
                     created_at: now,
                 };
                 let id = NotificationId(tables.next_id());
+                tables.tell_channels(&shown(id, &row), now);
                 tables.notifications.set(id, row);
             }
             Ok(())

@@ -4,9 +4,9 @@ use super::page;
 use crate::rows::constraint;
 use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tpm_domain::{Alert, AlertId, AlertState, ServerFigures, ServerId, Timestamp};
+use tpm_domain::{Alert, AlertId, AlertState, Exporter, ServerFigures, ServerId, Timestamp};
 use tpm_store::{
     AlertQuery, AlertRow, MonitoringReads, MonitoringWrites, Page, Publication, Result,
 };
@@ -51,6 +51,12 @@ impl<S: Source> MonitoringReads for Session<S> {
         Ok(page(found.collect(), query.limit, query.offset))
     }
 
+    async fn exporters(&self) -> Result<BTreeMap<ServerId, Exporter>> {
+        let tables = self.0.look().await?;
+        let all = tables.exporters.iter();
+        Ok(all.map(|(id, row)| (*id, row.clone())).collect())
+    }
+
     async fn open_alerts(&self) -> Result<Vec<AlertRow>> {
         let tables = self.0.look().await?;
         let open = |alert: &Alert| alert.state != AlertState::Resolved;
@@ -88,6 +94,20 @@ impl MonitoringWrites for Session<Transaction> {
         self.0.change(|tables| {
             let body = body.to_owned();
             tables.publication = Some(Publication { at, body });
+            Ok(())
+        })
+    }
+
+    async fn save_exporter(&self, exporter: &Exporter) -> Result<()> {
+        self.0.change(|tables| {
+            tables.exporters.set(exporter.server, exporter.clone());
+            Ok(())
+        })
+    }
+
+    async fn keep_exporters(&self, of: &BTreeSet<ServerId>) -> Result<()> {
+        self.0.change(|tables| {
+            tables.exporters.retain(|id, _| of.contains(id));
             Ok(())
         })
     }

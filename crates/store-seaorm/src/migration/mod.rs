@@ -8,6 +8,8 @@ mod m0005_access;
 mod m0006_live;
 mod m0007_monitoring;
 mod m0009_backups;
+mod m0010_channels;
+mod m0011_exporters;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -32,6 +34,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_live::Migration),
             Box::new(m0007_monitoring::Migration),
             Box::new(m0009_backups::Migration),
+            Box::new(m0010_channels::Migration),
+            Box::new(m0011_exporters::Migration),
         ]
     }
 }

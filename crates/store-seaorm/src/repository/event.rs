@@ -160,11 +160,11 @@ impl EventWrites for Session<DatabaseTransaction> {
             created_ms: Set(self.now_ms),
             ..Default::default()
         };
-        notifications::Entity::insert(row)
+        let inserted = notifications::Entity::insert(row)
             .exec(&self.db)
             .await
-            .map(|_| ())
-            .map_err(store_error)
+            .map_err(store_error)?;
+        self.tell_channels(inserted.last_insert_id, severity).await
     }
 
     async fn mark_notifications(

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod backup;
+mod channel;
 mod cluster;
 mod event;
 mod feed;

@@ -1,6 +1,6 @@
 //! What was measured, what was published, and alerts.
 
-use crate::entity::{alerts, server_figures};
+use crate::entity::{alerts, exporters, server_figures};
 use crate::error::{broken, store_error};
 use crate::repository::servers_of;
 use crate::rows::from_json;
@@ -12,10 +12,11 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tpm_domain::{
-    Alert, AlertId, AlertRule, AlertState, ServerFigures, ServerId, Severity, Timestamp,
+    Alert, AlertId, AlertRule, AlertState, Exporter, ExporterState, ServerFigures, ServerId,
+    Severity, Timestamp,
 };
 use tpm_store::{
     AlertQuery, AlertRow, MonitoringReads, MonitoringWrites, Page, Publication, Result,
@@ -33,6 +34,18 @@ fn figures(row: server_figures::Model) -> Result<(ServerId, ServerFigures)> {
         counted: from_json("server_figures.counted", &row.counted)?,
     };
     Ok((ServerId(row.server_id), figures))
+}
+
+fn exporter(row: exporters::Model) -> Result<Exporter> {
+    Ok(Exporter {
+        server: ServerId(row.server_id),
+        state: ExporterState::parse(&row.state).ok_or_else(|| broken("exporters.state"))?,
+        detail: row.detail,
+        pid: row.pid,
+        attempts: u32::try_from(row.attempts).map_err(|_| broken("exporters.attempts"))?,
+        since: Timestamp(row.since_ms),
+        due_at: Timestamp(row.due_ms),
+    })
 }
 
 fn alert(row: alerts::Model) -> Result<AlertRow> {
@@ -126,6 +139,18 @@ impl<C: ConnectionTrait + Send + Sync> MonitoringReads for Session<C> {
         Ok(Page { items, total })
     }
 
+    async fn exporters(&self) -> Result<BTreeMap<ServerId, Exporter>> {
+        let rows = exporters::Entity::find()
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        let read = |row: exporters::Model| {
+            let found = exporter(row)?;
+            Ok((found.server, found))
+        };
+        rows.into_iter().map(read).collect()
+    }
+
     async fn open_alerts(&self) -> Result<Vec<AlertRow>> {
         let rows = alerts::Entity::find()
             .filter(alerts::Column::State.ne(AlertState::Resolved.as_str()))
@@ -191,6 +216,48 @@ impl MonitoringWrites for Session<DatabaseTransaction> {
         )
         .await
         .map(|_| ())
+    }
+
+    async fn save_exporter(&self, exporter: &Exporter) -> Result<()> {
+        use exporters::Column;
+        let row = exporters::ActiveModel {
+            server_id: Set(exporter.server.0),
+            state: Set(exporter.state.as_str().to_owned()),
+            detail: Set(exporter.detail.clone()),
+            pid: Set(exporter.pid),
+            attempts: Set(i64::from(exporter.attempts)),
+            since_ms: Set(exporter.since.0),
+            due_ms: Set(exporter.due_at.0),
+        };
+        let mut replace = OnConflict::column(Column::ServerId);
+        replace.update_columns([
+            Column::State,
+            Column::Detail,
+            Column::Pid,
+            Column::Attempts,
+            Column::SinceMs,
+            Column::DueMs,
+        ]);
+        exporters::Entity::insert(row)
+            .on_conflict(replace)
+            .exec_without_returning(&self.db)
+            .await
+            .map(|_| ())
+            .map_err(store_error)
+    }
+
+    async fn keep_exporters(&self, of: &BTreeSet<ServerId>) -> Result<()> {
+        let known = exporters::Entity::find()
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        for row in known {
+            if !of.contains(&ServerId(row.server_id)) {
+                let sql = "DELETE FROM exporters WHERE server_id = $1";
+                self.run(sql, [row.server_id.into()]).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn insert_alert(&self, alert: &Alert) -> Result<AlertId> {

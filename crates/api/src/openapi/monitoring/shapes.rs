@@ -117,7 +117,8 @@ pub(super) struct SilentExporter {
     /// Its name.
     #[schema(example = "web-server-01")]
     server_name: String,
-    /// `no_address`, `port_closed`, `no_answer`, `unreachable`, `bad_answer`, `not_scraped_yet`.
+    /// `no_address`, `port_closed`, `no_answer`, `unreachable`, `bad_answer`, `not_scraped_yet`; and where the role has
+    /// the guest asked (`node_exporter`): `agent_off`, `not_installed`, `installing`, `install_failed`.
     #[schema(example = "port_closed")]
     reason: String,
     /// What Prometheus said.

@@ -11,10 +11,10 @@ pub const KEY_BYTES: usize = 32;
 #[derive(Debug, Error)]
 pub enum SealError {
     /// The key is not 32 bytes long.
-    #[error("a state key has {KEY_BYTES} bytes")]
+    #[error("a key has {KEY_BYTES} bytes")]
     Key,
     /// It was sealed with another key, belongs to something else, or was altered.
-    #[error("a sealed state or plan cannot be opened with this state key")]
+    #[error("what is sealed cannot be opened with this key")]
     Opaque,
 }
 
@@ -39,7 +39,10 @@ impl Seal {
     }
 
     /// Seals `plain`, which can be opened again only as `what`.
-    pub(crate) fn seal(&self, what: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    ///
+    /// # Errors
+    /// When the library refuses: something far too long.
+    pub fn seal(&self, what: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut sealed = plain.to_vec();
         let nonce = self
             .0
@@ -51,7 +54,10 @@ impl Seal {
     }
 
     /// Opens what [`seal`](Self::seal) made.
-    pub(crate) fn open(&self, what: &str, whole: &[u8]) -> Result<Vec<u8>, SealError> {
+    ///
+    /// # Errors
+    /// [`SealError::Opaque`] when it was sealed with another key or as something else, or was altered.
+    pub fn open(&self, what: &str, whole: &[u8]) -> Result<Vec<u8>, SealError> {
         let (nonce, sealed) = whole.split_at_checked(NONCE_LEN).ok_or(SealError::Opaque)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Opaque)?;
         let mut sealed = sealed.to_vec();
