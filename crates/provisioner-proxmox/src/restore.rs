@@ -1,9 +1,9 @@
 //! Restoring a backup: over the guest of a server, or as the guest of a new one.
 //!
 //! Identity and network are put back by the restore itself, as options that it writes instead of the archived
-//! ones: there is no moment in which the guest has another's. That a restore is done is told by the guest's
-//! own `vmgenid`, which is computed for the task. Nothing is replaced whose mark and SMBIOS uuid are not the
-//! recorded ones, that runs, or whose archive is not there.
+//! ones: there is no moment in which the guest has another's. That a restore is done is told by its task, and by the
+//! guest itself: Proxmox VE gives a new `vmgenid` to whatever it restores. Nothing is replaced whose mark and SMBIOS
+//! uuid are not the recorded ones, that runs, or whose archive is not there.
 
 use crate::ProxmoxProvisioner;
 use crate::archive::wanted;
@@ -27,6 +27,8 @@ struct RestoreIntent {
     storage: Option<String>,
     /// Whether a guest is replaced.
     over: bool,
+    /// The `vmgenid` of the guest that is replaced.
+    replaces: Option<String>,
     /// What the guest gets instead of what the archive says.
     options: BTreeMap<String, String>,
     /// Restores under the number that were begun before.
@@ -115,28 +117,31 @@ impl ProxmoxProvisioner {
         }
     }
 
-    /// The `vmgenid` of the guest that a task makes.
-    fn generation(&self, call: &StepCall<'_>) -> String {
-        self.signer.generation(&call.task.0)
-    }
-
-    /// Whether a guest is what this task's restore makes: ours, but of the life that the task gives it.
-    fn is_restored(&self, call: &StepCall<'_>, found: &Found) -> bool {
+    /// Whether a guest is what this restore makes: ours, and of another life than the one that was replaced, which
+    /// Proxmox VE gives to whatever it restores. A guest that had none says nothing by itself: its task is asked.
+    fn is_restored(
+        &self,
+        call: &StepCall<'_>,
+        intent: &RestoreIntent,
+        found: &Found,
+        ended: bool,
+    ) -> bool {
         let identity = identity_of(&found.config);
+        let known = call.server.identity.as_ref();
         let expected = Identity {
-            smbios_uuid: call
-                .server
-                .identity
-                .as_ref()
-                .and_then(|it| it.smbios_uuid.clone()),
-            vmgenid: Some(self.generation(call)),
-            mark: match &call.server.identity {
+            smbios_uuid: known.and_then(|it| it.smbios_uuid.clone()),
+            vmgenid: None,
+            mark: match known {
                 Some(known) => known.mark.clone(),
                 None => self.signer.mark(call.server).to_string(),
             },
             created_secs: None,
         };
-        expected.check(&identity).is_ok()
+        let another = match &intent.replaces {
+            Some(before) => identity.vmgenid.as_ref() != Some(before),
+            None => ended || !intent.over,
+        };
+        expected.check(&identity).is_ok() && another && found.config.lock().is_none()
     }
 
     pub(crate) async fn observe_restore(
@@ -153,6 +158,7 @@ impl ProxmoxProvisioner {
             Some(upid) => (self.came_out(&upid, call).await?, Some(upid)),
             None => self.restore_begun(&intent, call).await?,
         };
+        let ended = matches!(begun, Begun::Ended);
         let failed = match begun {
             Begun::Running(_) => {
                 let log = match &upid {
@@ -169,7 +175,9 @@ impl ProxmoxProvisioner {
         };
         let found = self.find(call.server, Some(&intent.node)).await?;
         match (found, failed) {
-            (Some(found), None) if self.is_restored(call, &found) => Ok(restored(&found)),
+            (Some(found), None) if self.is_restored(call, &intent, &found, ended) => {
+                Ok(restored(&found))
+            }
             (found, Some(error)) if error.fate == Fate::Busy => {
                 // It did nothing, so it is begun again.
                 if call.handle.is_none() && found.is_none_or(|f| f.config.lock().is_none()) {
@@ -222,7 +230,6 @@ impl ProxmoxProvisioner {
             let own = || format!("uuid={uuid}");
             options.entry("smbios1".into()).or_insert_with(own);
         }
-        options.insert("vmgenid".into(), self.generation(call));
         self.must_read(&node, backup).await?;
         let known = self.restores(&node, call).await?;
         let own_place = call.server.id == backup.server;
@@ -233,6 +240,9 @@ impl ProxmoxProvisioner {
                 .map(|it| it.storage.clone())
                 .filter(|_| !own_place),
             over: found.is_some(),
+            replaces: found
+                .as_ref()
+                .and_then(|found| found.config.vmgenid().map(str::to_owned)),
             options,
             known: known.iter().map(|upid| upid.as_str().to_owned()).collect(),
             node,
@@ -270,7 +280,9 @@ impl ProxmoxProvisioner {
         }
         let found = self.find(call.server, Some(&intent.node)).await?;
         match &found {
-            Some(found) if self.is_restored(call, found) => return Ok(Acted::default()),
+            Some(found) if self.is_restored(call, &intent, found, false) => {
+                return Ok(Acted::default());
+            }
             Some(found) => {
                 self.may_be_replaced(call, found)?;
                 if found.node != intent.node {

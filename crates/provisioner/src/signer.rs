@@ -62,32 +62,12 @@ impl MarkSigner {
             && bool::from(self.sign(mark).as_bytes().ct_eq(mark.signature.as_bytes()))
     }
 
-    /// A number for one life of a guest, as a UUID: always the same for the same text, and nobody else's.
-    #[must_use]
-    pub fn generation(&self, of: &str) -> String {
-        let hex = self.hash(&format!("generation {} {of}", self.instance));
-        let part = |range| hex.get(range).unwrap_or_default();
-        // Version 8, the variant of RFC 9562.
-        format!(
-            "{}-{}-8{}-a{}-{}",
-            part(0..8),
-            part(8..12),
-            part(13..16),
-            part(17..20),
-            part(20..32)
-        )
-    }
-
     fn sign(&self, mark: &Mark) -> String {
-        self.hash(&mark.signed_text())
-    }
-
-    fn hash(&self, text: &str) -> String {
         // A key of any length is accepted by HMAC, so the empty fallback is never taken.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else {
             return String::new();
         };
-        mac.update(text.as_bytes());
+        mac.update(mark.signed_text().as_bytes());
         hex::encode(&mac.finalize().into_bytes()[..16])
     }
 }

@@ -24,6 +24,8 @@ pub(super) fn restore(c: &Context) -> Handled {
             "option conflicts with option 'archive'",
         ));
     }
+    let keys: Vec<String> = overrides.iter().map(|(key, _)| key.clone()).collect();
+    super::privileges::check_options(c, &keys, p)?;
     let node = c.node.clone();
     let archive = {
         let mut world = c.sim.world();
