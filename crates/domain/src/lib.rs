@@ -25,6 +25,7 @@ mod network;
 mod placement;
 mod plan;
 mod project;
+mod retention;
 mod server;
 mod task;
 
@@ -61,6 +62,7 @@ pub use placement::{
 };
 pub use plan::{ChangeEffect, PlanAction, PlannedChange, PlannedField};
 pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
+pub use retention::{Keeps, Mark as PruneMark, Prunable, Retention};
 pub use server::{
     ChangePayload, Drift, Expiry, ExpiryStage, ImportPayload, Kept, OnExpiry, PowerTarget, Rung,
     RungReached, Server, ServerName, ServerSpec, ServerState,
