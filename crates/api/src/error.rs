@@ -243,7 +243,7 @@ fn details(lang: Lang, error: &Error) -> Value {
             }
             Conflict::ServerBusy { task } => json!({ "task_id": task }),
             Conflict::WrongState { state } => json!({ "status": state }),
-            Conflict::BackupState { state } => json!({ "status": state }),
+            Conflict::BackupState { state } => json!({ "backup_status": state }),
             Conflict::WouldOverwrite { server } => {
                 json!({ "field": "overwrite", "server": server })
             }

@@ -19,7 +19,7 @@ use tpm_store::{Store, TaskQuery};
 use tpm_test_support::Stack;
 
 /// Until then tasks have ended, or something is stuck.
-const STUCK: Duration = Duration::from_secs(120);
+const STUCK: Duration = Duration::from_secs(300);
 /// How often is looked for what others do by themselves.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
