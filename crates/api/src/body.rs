@@ -1,5 +1,7 @@
 //! Request bodies as drafts.
 
+pub(crate) mod backups;
+
 use crate::fields::Fields;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

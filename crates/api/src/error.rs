@@ -134,6 +134,10 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::QuotaBelowUse { .. } => "QUOTA_BELOW_USE",
         Conflict::ServerBusy { .. } => "SERVER_BUSY",
         Conflict::WrongState { .. } => "WRONG_STATE",
+        Conflict::BackupProtected => "BACKUP_PROTECTED",
+        Conflict::OnlyBackup => "ONLY_BACKUP",
+        Conflict::BackupState { .. } => "BACKUP_STATE",
+        Conflict::WouldOverwrite { .. } => "WOULD_OVERWRITE",
         Conflict::TaskEnded => "TASK_ENDED",
     }
 }
@@ -165,6 +169,7 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::Guessable => "WEAK_PASSWORD",
         Reason::WrongPassword => "WRONG_PASSWORD",
         Reason::NoSuch => "NO_SUCH",
+        Reason::OneLine => "NOT_ONE_LINE",
         Reason::NotItsName => "NOT_ITS_NAME",
         Reason::Shrinks { .. } => "SHRINKS",
         Reason::OneNeeded { .. } => "REQUIRED",
@@ -258,7 +263,11 @@ fn details(lang: Lang, error: &Error) -> Value {
             }
             Conflict::ServerBusy { task } => json!({ "task_id": task }),
             Conflict::WrongState { state } => json!({ "status": state }),
-            Conflict::TaskEnded => json!({}),
+            Conflict::BackupState { state } => json!({ "backup_status": state }),
+            Conflict::WouldOverwrite { server } => {
+                json!({ "field": "overwrite", "server": server })
+            }
+            Conflict::BackupProtected | Conflict::OnlyBackup | Conflict::TaskEnded => json!({}),
         },
         Error::Unauthenticated
         | Error::BadCredentials

@@ -5,12 +5,12 @@ use crate::time;
 use serde_json::json;
 use std::collections::BTreeMap;
 use tpm_app::{
-    AlertQuery, AuditQuery, Deletion, DeliveryQuery, LogLevel, LogQuery, NotificationQuery,
-    ServerOrder, ServerQuery, Span, TaskQuery,
+    AlertQuery, AuditQuery, BackupQuery, Deletion, DeliveryQuery, LogLevel, LogQuery,
+    NotificationQuery, ServerOrder, ServerQuery, Span, TaskQuery,
 };
 use tpm_domain::{
-    AlertRule, AlertState, ChannelId, DeliveryState, FieldErrors, Reason, ServerId, ServerState,
-    Severity, TaskKind, TaskState, Timestamp, UserId,
+    AlertRule, AlertState, BackupState, ChannelId, DeliveryState, FieldErrors, Reason, ServerId,
+    ServerState, Severity, TaskKind, TaskState, Timestamp, UserId,
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -175,6 +175,28 @@ pub(crate) fn tasks(text: Option<&str>) -> Result<TaskQuery, Fault> {
         offset: query.offset(),
     };
     query.finish(found)
+}
+
+/// `server_id`, `status`, `storage`, `limit`, `offset`.
+pub(crate) fn backups(text: Option<&str>) -> Result<BackupQuery, Fault> {
+    let mut query = Query::new(text);
+    let server = query.server();
+    let found = BackupQuery {
+        server,
+        state: query.one_of("status", BackupState::ALL, BackupState::as_str),
+        storage: query.take("storage"),
+        within: None,
+        limit: query.limit(),
+        offset: query.offset(),
+    };
+    query.finish(found)
+}
+
+/// `confirm`.
+pub(crate) fn confirm(text: Option<&str>) -> Result<Option<String>, Fault> {
+    let mut query = Query::new(text);
+    let confirm = query.take("confirm");
+    query.finish(confirm)
 }
 
 /// `actor_id`, `action`, `target_kind`, `target`, `result`, `from`, `to`, `limit`, `offset`; `format=jsonl`

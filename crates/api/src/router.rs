@@ -7,8 +7,8 @@ use crate::leaving::{self, Leaving};
 use crate::measure::measure;
 use crate::pace::Pace;
 use crate::routes::{
-    audit, auth, channels, code, docs, events, health, monitoring, networks, nodes, notifications,
-    projects, secrets, servers, system, tasks, users,
+    audit, auth, backups, channels, code, docs, events, health, monitoring, networks, nodes,
+    notifications, projects, secrets, servers, system, tasks, users,
 };
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
@@ -215,6 +215,13 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
                 .delete(networks::delete_one),
         ),
         ("/api/nodes", get(nodes::list)),
+        ("/api/backups", get(backups::list)),
+        ("/api/backups/create", post(backups::create)),
+        (
+            "/api/backups/{backup_id}",
+            get(backups::one).delete(backups::delete_one),
+        ),
+        ("/api/backups/{backup_id}/restore", post(backups::restore)),
         ("/api/monitoring/status", get(monitoring::status)),
         ("/api/monitoring/metrics", get(monitoring::fleet)),
         (

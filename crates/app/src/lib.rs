@@ -5,6 +5,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod channel;
 mod cluster;
 mod ctx;
@@ -29,6 +30,7 @@ pub use account::{
     Credential, DeviceToken, LoggedIn, LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken,
 };
 pub use audit::AuditCheck;
+pub use backup::{BackupAccepted, BackupDeletion, BackupDraft, RestoreDraft, RestoreTarget};
 pub use channel::{ChannelDraft, ChannelKey, ChannelView, Channels};
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};
@@ -42,7 +44,7 @@ pub use monitoring::{
     Source,
 };
 pub use network::{NetworkChange, NetworkView};
-pub use policy::{Limits, NetworkDefaults, Policy, RoleProfile};
+pub use policy::{BackupPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
 pub use secret::{MAX_SECRET, Secrets};
 pub use server::{
@@ -65,8 +67,8 @@ pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion
 pub use tpm_secrets::{Deletion, SecretData, StoreStatus, VersionInfo};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
-    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, DeliveryQuery, FeedPlace, KeyId, LogLevel,
-    LogLine, LogQuery, NotificationQuery, NotificationView, Page, ServerOrder, ServerQuery,
-    Session, Supplies, TaskFigure, TaskQuery,
+    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, BackupQuery, DeliveryQuery, FeedPlace,
+    KeyId, LogLevel, LogLine, LogQuery, NotificationQuery, NotificationView, Page, ServerOrder,
+    ServerQuery, Session, Supplies, TaskFigure, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

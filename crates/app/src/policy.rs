@@ -1,7 +1,7 @@
 //! What may be asked for on this installation: roles, bounds, where numbers and addresses come from.
 
 use std::collections::BTreeMap;
-use tpm_domain::{PlacementPolicy, Spread};
+use tpm_domain::{BackupMode, Compression, PlacementPolicy, Spread};
 use tpm_store::VmidRange;
 
 /// What one role asks of a server.
@@ -39,6 +39,30 @@ pub struct NetworkDefaults {
     pub vlan: Option<u16>,
 }
 
+/// What a backup is when the request does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupPolicy {
+    /// Where it goes.
+    pub storage: String,
+    /// How a running guest is treated.
+    pub mode: BackupMode,
+    /// How it is packed.
+    pub compression: Compression,
+    /// Whether a server is backed up before a backup is restored over it.
+    pub safety: bool,
+}
+
+impl Default for BackupPolicy {
+    fn default() -> Self {
+        Self {
+            storage: "local".into(),
+            mode: BackupMode::Snapshot,
+            compression: Compression::Zstd,
+            safety: true,
+        }
+    }
+}
+
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -54,6 +78,8 @@ pub struct Policy {
     pub network: NetworkDefaults,
     /// How servers are placed, by engine; engines without nodes are not in it.
     pub placement: BTreeMap<String, PlacementPolicy>,
+    /// How backups are made.
+    pub backup: BackupPolicy,
     /// Bounds.
     pub limits: Limits,
 }

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use std::fs;
 use std::time::Duration;
 use tpm_provisioner::MarkSigner;
-use tpm_provisioner_proxmox::{EngineRole, EngineSettings, ProxmoxProvisioner};
+use tpm_provisioner_proxmox::{BackupWidths, EngineRole, EngineSettings, ProxmoxProvisioner};
 use tpm_pve_client::{Client, ClientConfig, Credentials, TlsTrust};
 use tpm_settings::{CloneMode, Settings};
 
@@ -80,6 +80,11 @@ pub(crate) fn direct(
         shutdown_timeout: Duration::from_secs(proxmox.shutdown_timeout_secs),
         agent_timeout: Duration::from_secs(proxmox.agent_timeout_secs),
         step_timeout: Duration::from_secs(proxmox.step_timeout_secs),
+        backup: BackupWidths {
+            per_node: settings.backups.max_per_node,
+            per_storage: settings.backups.max_per_storage,
+            timeout: Duration::from_secs(settings.backups.timeout_minutes * 60),
+        },
         dns: dns.collect::<anyhow::Result<_>>()?,
         search_domain: some(&settings.network.search_domain),
     };

@@ -5,8 +5,10 @@ use anyhow::Context;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use tpm_app::{Limits, NetworkDefaults, Policy, RoleProfile};
-use tpm_domain::{ExporterCare, NetworkSpec, PlacementPolicy, PlacementRules, Vmid};
+use tpm_app::{BackupPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
+use tpm_domain::{
+    BackupMode, Compression, ExporterCare, NetworkSpec, PlacementPolicy, PlacementRules, Vmid,
+};
 use tpm_jobs::{ExporterSettings, Rounds};
 use tpm_provisioner_proxmox::ENGINE;
 use tpm_settings::{CloneMode, NodeExporter, Role, Settings};
@@ -71,6 +73,7 @@ pub(crate) fn rounds(settings: &Settings) -> Rounds {
     Rounds {
         look: Duration::from_millis(worker.look_ms),
         sweep: Duration::from_millis(worker.sweep_ms),
+        archives: Duration::from_millis(settings.backups.look_ms),
         orphan_after: Duration::from_millis(worker.orphan_ms),
         warn_before: hours(limits.expiry_warning_hours),
         delete_after: hours(limits.expiry_grace_hours),
@@ -141,6 +144,7 @@ pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Resul
             vlan: (network.vlan > 0).then_some(network.vlan),
         },
         placement: placement(settings),
+        backup: backup(settings),
         limits: Limits {
             max_cpu: limits.max_cpu,
             min_memory_mb: limits.min_memory_mb,
@@ -150,6 +154,25 @@ pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Resul
             max_nics: limits.max_nics,
         },
     })
+}
+
+fn backup(settings: &Settings) -> BackupPolicy {
+    let backups = &settings.backups;
+    BackupPolicy {
+        storage: backups.storage.clone(),
+        mode: match backups.mode {
+            tpm_settings::BackupMode::Snapshot => BackupMode::Snapshot,
+            tpm_settings::BackupMode::Suspend => BackupMode::Suspend,
+            tpm_settings::BackupMode::Stop => BackupMode::Stop,
+        },
+        compression: match backups.compress {
+            tpm_settings::Compression::Zstd => Compression::Zstd,
+            tpm_settings::Compression::Gzip => Compression::Gzip,
+            tpm_settings::Compression::Lzo => Compression::Lzo,
+            tpm_settings::Compression::None => Compression::Plain,
+        },
+        safety: backups.safety,
+    }
 }
 
 fn gateway(text: &str) -> anyhow::Result<Option<Ipv4Addr>> {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
 use tpm_jobs::{
-    Alerted, Courier, Engines, Heartbeat, PointHook, Swept, Tended, Worker, WorkerParts,
+    Alerted, Archived, Courier, Engines, Heartbeat, PointHook, Swept, Tended, Worker, WorkerParts,
     WorkerSettings,
 };
 use tpm_monitoring::MetricsReader;
@@ -132,6 +132,14 @@ impl WorkerProcess {
     /// When the cluster or the store does not answer.
     pub async fn sweep(&self) -> anyhow::Result<Swept> {
         Ok(self.worker.sweep().await?)
+    }
+
+    /// Compares the backups that are known with the archives on the storages once.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn look_at_archives(&self) -> anyhow::Result<Archived> {
+        Ok(self.worker.look_at_archives().await?)
     }
 
     /// Holds what is seen now against the rules of alerts.

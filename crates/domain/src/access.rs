@@ -79,6 +79,10 @@ permissions! {
     ReadMonitoring = "monitoring:read",
     /// Publish scrape targets, and send alerts.
     WriteMonitoring = "monitoring:write",
+    /// See backups and their schedules.
+    ReadBackups = "backups:read",
+    /// Make, restore, schedule and delete backups.
+    WriteBackups = "backups:write",
     /// See the settings.
     ReadConfig = "config:read",
     /// See what the processes log.
@@ -110,6 +114,8 @@ impl Permission {
                 | Self::ReadNotifications
                 | Self::ReadProjects
                 | Self::ReadMonitoring
+                | Self::ReadBackups
+                | Self::WriteBackups
         )
     }
 }
@@ -235,6 +241,7 @@ impl Role {
             ReadNetworks,
             ReadSystem,
             ReadMonitoring,
+            ReadBackups,
         ];
         let more = [
             WriteServers,
@@ -242,6 +249,7 @@ impl Role {
             WriteNotifications,
             WriteNetworks,
             WriteMonitoring,
+            WriteBackups,
             ReadLogs,
         ];
         let role = |name: &str, permissions| Self {

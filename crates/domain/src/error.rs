@@ -101,6 +101,8 @@ pub enum Reason {
         /// The other field.
         other: &'static str,
     },
+    /// More than one line, or something that Proxmox VE would fill in.
+    OneLine,
     /// Needs another field beside it.
     Needs {
         /// The other field.
@@ -192,6 +194,8 @@ pub enum ResourceKind {
     Key,
     /// A session.
     Session,
+    /// A backup.
+    Backup,
 }
 
 /// Something there is not enough of.
@@ -301,6 +305,20 @@ pub enum Conflict {
     NetworkInUse {
         /// How many.
         addresses: usize,
+    },
+    /// The backup is kept from deletion.
+    BackupProtected,
+    /// It is the only backup of its server that can be restored.
+    OnlyBackup,
+    /// The backup is not in a state for it.
+    BackupState {
+        /// The state it is in, as on the wire.
+        state: &'static str,
+    },
+    /// The server has a guest, which would be lost.
+    WouldOverwrite {
+        /// The server's name.
+        server: String,
     },
     /// The project has more than that already.
     QuotaBelowUse {

@@ -192,6 +192,63 @@ pub enum EventKind {
         /// What is done now.
         action: OnExpiry,
     },
+    /// A backup was asked for.
+    BackupRequested,
+    /// A backup is there and whole.
+    BackedUp {
+        /// Its token.
+        backup: String,
+        /// How many warnings there were.
+        warnings: usize,
+    },
+    /// A backup could not be made.
+    BackupFailed {
+        /// Its token.
+        backup: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// A backup is to be restored.
+    RestoreRequested {
+        /// Its token.
+        backup: String,
+    },
+    /// The server is what it was when the backup was made.
+    Restored {
+        /// Its token.
+        backup: String,
+    },
+    /// A backup could not be restored.
+    RestoreFailed {
+        /// Its token.
+        backup: String,
+        /// What was made of the server before, if it was.
+        safety: Option<String>,
+        /// Why, and what is left.
+        failure: Failure,
+    },
+    /// A backup's deletion was asked for.
+    BackupDeleteRequested {
+        /// Its token.
+        backup: String,
+    },
+    /// A backup is gone, as asked.
+    BackupDeleted {
+        /// Its token.
+        backup: String,
+    },
+    /// A backup is still there.
+    BackupDeleteFailed {
+        /// Its token.
+        backup: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// A backup's archive is gone, and nobody asked us for that.
+    BackupMissing {
+        /// Its token.
+        backup: String,
+    },
     /// Leftovers could not be removed; a person has to look.
     NeedsOperator {
         /// What is known.
@@ -235,7 +292,13 @@ impl EventKind {
             | Self::DeleteRequested
             | Self::PowerRequested { .. }
             | Self::ChangeRequested
-            | Self::RecreateRequested => None,
+            | Self::RecreateRequested
+            | Self::BackupRequested
+            | Self::RestoreRequested { .. }
+            | Self::BackupDeleteRequested { .. } => None,
+            Self::BackedUp { warnings: 0, .. }
+            | Self::Restored { .. }
+            | Self::BackupDeleted { .. } => Some(Severity::Success),
             Self::Imported {
                 other_engine: false,
                 ..
@@ -253,6 +316,8 @@ impl EventKind {
             | Self::DriftDecided { .. }
             | Self::Forgotten => Some(Severity::Info),
             Self::CreatedWithoutAgent
+            | Self::BackedUp { .. }
+            | Self::BackupMissing { .. }
             | Self::Adopted { .. }
             | Self::Imported { .. }
             | Self::Drifted { .. }
@@ -268,6 +333,9 @@ impl EventKind {
             | Self::GuestMissing
             | Self::IdentityConflict { .. }
             | Self::OrphanLeft { .. }
+            | Self::BackupFailed { .. }
+            | Self::RestoreFailed { .. }
+            | Self::BackupDeleteFailed { .. }
             | Self::NeedsOperator { .. } => Some(Severity::Error),
             Self::AlertRaised { severity, .. } => Some(*severity),
             Self::AlertResolved { .. } => Some(Severity::Info),

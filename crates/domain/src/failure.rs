@@ -40,6 +40,12 @@ pub enum FailureCode {
     StalePlan,
     /// The guest cannot be taken over; the detail says why.
     NotImportable,
+    /// The backup was not made; the detail is what Proxmox VE's log says.
+    BackupFailed,
+    /// The backup was not restored; the detail says what is left.
+    RestoreFailed,
+    /// The archive of the backup is gone.
+    ArchiveMissing,
     /// Whoever asked for it may not have it done any more.
     Forbidden,
     /// A defect of ours.
@@ -48,7 +54,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// Every code, in the order above.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::ProxmoxRefused,
         Self::ProxmoxUnreachable,
         Self::ProxmoxBusy,
@@ -66,6 +72,9 @@ impl FailureCode {
         Self::DestructivePlan,
         Self::StalePlan,
         Self::NotImportable,
+        Self::BackupFailed,
+        Self::RestoreFailed,
+        Self::ArchiveMissing,
         Self::Forbidden,
         Self::Internal,
     ];
@@ -91,6 +100,9 @@ impl FailureCode {
             Self::DestructivePlan => "DESTRUCTIVE_PLAN",
             Self::StalePlan => "STALE_PLAN",
             Self::NotImportable => "NOT_IMPORTABLE",
+            Self::BackupFailed => "BACKUP_FAILED",
+            Self::RestoreFailed => "RESTORE_FAILED",
+            Self::ArchiveMissing => "ARCHIVE_MISSING",
             Self::Forbidden => "FORBIDDEN",
             Self::Internal => "INTERNAL",
         }

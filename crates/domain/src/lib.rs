@@ -8,6 +8,7 @@ mod access;
 mod address_network;
 mod alert;
 mod audit;
+mod backup;
 mod channel;
 mod clock;
 mod cluster;
@@ -24,6 +25,7 @@ mod network;
 mod placement;
 mod plan;
 mod project;
+mod retention;
 mod server;
 mod task;
 
@@ -31,6 +33,10 @@ pub use access::{Actor, Assignment, Grant, Permission, Permissions, Reach, Role,
 pub use address_network::{DEFAULT_NETWORK, MAX_NETWORK_SIZE, Network, NetworkSpec};
 pub use alert::{Alert, AlertId, AlertRule, AlertState, Patience, Seen, Verdict};
 pub use audit::{AuditEntry, AuditTarget};
+pub use backup::{
+    Archive, ArchiveSurvey, Backup, BackupId, BackupMode, BackupNote, BackupOrigin, BackupPayload,
+    BackupState, BackupToken, Compression, SizeText, Verified,
+};
 pub use channel::{
     Backlog, Channel, ChannelFormat, ChannelId, ChannelLanguage, ChannelSpec, Delivery, DeliveryId,
     DeliveryState, HookUrl, Outcome, UrlFault,
@@ -56,6 +62,7 @@ pub use placement::{
 };
 pub use plan::{ChangeEffect, PlanAction, PlannedChange, PlannedField};
 pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
+pub use retention::{Keeps, Mark as PruneMark, Prunable, Retention};
 pub use server::{
     ChangePayload, Drift, Expiry, ExpiryStage, ImportPayload, Kept, OnExpiry, PowerTarget, Rung,
     RungReached, Server, ServerName, ServerSpec, ServerState,

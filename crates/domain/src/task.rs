@@ -23,6 +23,14 @@ pub enum TaskKind {
     ImportServer,
     /// Removes a guest of ours that was left over by a create that is over.
     RemoveOrphan,
+    /// Backs one server up.
+    CreateBackup,
+    /// Restores a backup over a server.
+    RestoreBackup,
+    /// Makes a new server of a backup.
+    RestoreNew,
+    /// Deletes one backup.
+    DeleteBackup,
     /// Summarizes the creation of several servers.
     BulkCreate,
     /// Summarizes the removal of several servers.
@@ -33,7 +41,7 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// Every kind, in the order above.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::CreateServer,
         Self::DeleteServer,
         Self::StartServer,
@@ -42,6 +50,10 @@ impl TaskKind {
         Self::ChangeServer,
         Self::ImportServer,
         Self::RemoveOrphan,
+        Self::CreateBackup,
+        Self::RestoreBackup,
+        Self::RestoreNew,
+        Self::DeleteBackup,
         Self::BulkCreate,
         Self::BulkDelete,
         Self::BulkPower,
@@ -59,6 +71,10 @@ impl TaskKind {
             Self::ChangeServer => "change_server",
             Self::ImportServer => "import_server",
             Self::RemoveOrphan => "remove_orphan",
+            Self::CreateBackup => "create_backup",
+            Self::RestoreBackup => "restore_backup",
+            Self::RestoreNew => "restore_new",
+            Self::DeleteBackup => "delete_backup",
             Self::BulkCreate => "bulk_create",
             Self::BulkDelete => "bulk_delete",
             Self::BulkPower => "bulk_power",
@@ -89,10 +105,29 @@ impl TaskKind {
             | Self::ChangeServer
             | Self::ImportServer
             | Self::RemoveOrphan
+            | Self::CreateBackup
+            | Self::RestoreBackup
+            | Self::RestoreNew
+            | Self::DeleteBackup
             | Self::BulkCreate
             | Self::BulkDelete
             | Self::BulkPower => None,
         }
+    }
+
+    /// Whether it makes a server that is not there before, and is undone when it fails.
+    #[must_use]
+    pub fn makes(self) -> bool {
+        matches!(self, Self::CreateServer | Self::RestoreNew)
+    }
+
+    /// Whether it is about a backup, which its payload names.
+    #[must_use]
+    pub fn is_of_backups(self) -> bool {
+        matches!(
+            self,
+            Self::CreateBackup | Self::RestoreBackup | Self::RestoreNew | Self::DeleteBackup
+        )
     }
 
     /// The task that brings the power to `target`.

@@ -221,7 +221,11 @@ async fn was_stopped_here(tx: &Tx, server: ServerId) -> Result<bool, StoreError>
         Ok::<_, StoreError>(found.first().map(|task| task.updated_at))
     };
     let mut on = last(TaskKind::CreateServer).await?;
-    for kind in [TaskKind::StartServer, TaskKind::RestartServer] {
+    for kind in [
+        TaskKind::StartServer,
+        TaskKind::RestartServer,
+        TaskKind::RestoreNew,
+    ] {
         on = on.max(last(kind).await?);
     }
     let off = last(TaskKind::StopServer).await?;

@@ -22,7 +22,15 @@ impl Run<'_> {
             roles.extend(reads.own_roles().await?);
         }
         let actor = Actor::new(user.id, user.username, &user.assignments, &roles);
-        Ok(!user.disabled && actor.may_on(Permission::WriteServers, &self.server))
+        let needed: &[Permission] = match self.operation {
+            Operation::Backup | Operation::EraseBackup => &[Permission::WriteBackups],
+            Operation::Restore | Operation::RestoreNew => {
+                &[Permission::WriteBackups, Permission::WriteServers]
+            }
+            _ => &[Permission::WriteServers],
+        };
+        let may = |one: &Permission| actor.may_on(*one, &self.server);
+        Ok(!user.disabled && needed.iter().all(may))
     }
 
     /// Ends a task of somebody who may not have it done any more: what was begun of a create is undone.
@@ -30,9 +38,10 @@ impl Run<'_> {
         let text = "whoever asked for it may not have it done any more";
         let failure = Failure::new(FailureCode::Forbidden, text);
         tracing::warn!(task = %self.claim.task.token, "no longer allowed");
-        match self.operation {
-            Operation::Create => self.turn_round(Some(failure)).await,
-            _ => self.end_failed(failure).await,
+        if self.operation.makes() {
+            self.turn_round(Some(failure)).await
+        } else {
+            self.end_failed(failure).await
         }
     }
 }

@@ -27,7 +27,7 @@ impl Run<'_> {
     /// The bulk that made the server, when this task is another one: it may be waiting to take the server
     /// back.
     async fn maker(&self, tx: &Tx) -> Result<Option<TaskId>, Stop> {
-        if self.claim.task.kind == TaskKind::CreateServer {
+        if self.claim.task.kind.makes() {
             return Ok(None);
         }
         let Some(server) = tx.server_ever(self.server.id).await? else {

@@ -38,6 +38,9 @@ impl Run<'_> {
             Operation::Destroy => self.finish_orphan().await,
             Operation::Start | Operation::Stop | Operation::Restart => self.finish_power().await,
             Operation::Change => self.finish_changed().await,
+            Operation::Backup | Operation::EraseBackup => self.finish_backup().await,
+            Operation::Restore => self.finish_restored().await,
+            Operation::RestoreNew => self.finish_restored_new().await,
         }
     }
 
@@ -159,6 +162,7 @@ impl Run<'_> {
         if self.is_about_the_server() {
             tx.save_server(&server).await?;
         }
+        self.let_backups_go(&tx, None).await?;
         tx.add_event(&self.event(EventKind::Cancelled)).await?;
         self.end(&tx, TaskState::Cancelled, None).await?;
         tx.commit().await?;
@@ -168,6 +172,8 @@ impl Run<'_> {
     /// The task is given up.
     pub(crate) async fn end_failed(&mut self, failure: Failure) -> Result<(), Stop> {
         let mut server = self.server.clone();
+        let before = server.problem.clone();
+        let failure = self.with_safety(failure);
         let (seen, failure) = if self.is_about_the_server() {
             self.seen(failure).await
         } else {
@@ -190,6 +196,9 @@ impl Run<'_> {
                 },
                 left,
             )
+        } else if self.claim.task.kind.is_of_backups() {
+            server.state = seen;
+            (self.backup_failed(failure.clone()), failure)
         } else if !self.is_about_the_server() {
             (
                 EventKind::OrphanLeft {
@@ -215,7 +224,7 @@ impl Run<'_> {
             let kind = if self.operation == Operation::Change {
                 self.take_back_change(&mut server).await;
                 EventKind::ChangeFailed { failure: why }
-            } else if self.operation == Operation::Create {
+            } else if self.operation.makes() {
                 EventKind::CreateFailed { failure: why }
             } else {
                 let target = self.target();
@@ -226,8 +235,13 @@ impl Run<'_> {
             };
             (kind, failure)
         };
-        server.problem = Some(shown.clone());
+        // A server is none the worse for a backup that was not made.
+        server.problem = match self.operation {
+            Operation::Backup if !self.claim.undoing => before,
+            _ => Some(shown.clone()),
+        };
         let tx = self.fenced().await?;
+        self.let_backups_go(&tx, Some(&shown)).await?;
         if self.is_about_the_server() {
             tx.save_server(&server).await?;
         }
@@ -259,7 +273,7 @@ impl Run<'_> {
     }
 
     /// What the guest is now; `unknown` when nobody can say.
-    async fn seen_state(&self) -> ServerState {
+    pub(crate) async fn seen_state(&self) -> ServerState {
         let view = self.engine.look(&self.server).await;
         if let Err(error) = &view {
             tracing::warn!(

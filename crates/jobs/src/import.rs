@@ -258,6 +258,9 @@ impl<'w> Import<'w> {
             attempt: 0,
             elapsed: Duration::ZERO,
             report: None,
+            backup: None,
+            safety: None,
+            earlier: &[],
         };
         Ok(wanted.adopt(&call).await?)
     }

@@ -12,6 +12,8 @@
 mod adopt;
 mod alerts;
 mod allowed;
+mod archives;
+mod backup;
 mod bulk;
 mod deliver;
 mod expiry;
@@ -33,6 +35,7 @@ mod trouble;
 mod worker;
 
 pub use alerts::Alerted;
+pub use archives::Archived;
 pub use deliver::Courier;
 pub use exporters::{ExporterSettings, Tended};
 pub use heartbeat::Heartbeat;

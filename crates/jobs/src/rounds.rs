@@ -15,6 +15,8 @@ pub struct Rounds {
     pub look: Duration,
     /// Every server beside its guest.
     pub sweep: Duration,
+    /// The archives on the cluster's storages.
+    pub archives: Duration,
     /// How long a left-over guest must have been seen before it is removed.
     pub orphan_after: Duration,
     /// How long before a server's end people are warned.
@@ -30,6 +32,7 @@ impl Default for Rounds {
         Self {
             look: Duration::from_secs(10),
             sweep: Duration::from_secs(30),
+            archives: Duration::from_secs(300),
             orphan_after: Duration::from_secs(60),
             warn_before: Duration::from_secs(24 * 3600),
             delete_after: Duration::from_secs(24 * 3600),
@@ -90,6 +93,9 @@ impl Worker {
                     ),
                 }
             }
+        }
+        if self.is_my_turn("archives", rounds.archives).await {
+            self.tell("archives", self.look_at_archives().await);
         }
         if self.is_my_turn("exporters", rounds.look).await {
             self.tell("exporters", self.tend_exporters().await);

@@ -3,6 +3,7 @@
 //! The order inside [`Run::step`] is what makes a crash harmless: look, intent, act, evidence.
 //! Refuses to act without a written intent, and to write without the fence.
 
+use crate::backup::Backups;
 use crate::measure;
 use crate::orphan;
 use crate::point::{Point, PointKind, Verdict};
@@ -57,6 +58,10 @@ pub(crate) fn operation(kind: TaskKind) -> Option<Operation> {
         TaskKind::StartServer => Some(Operation::Start),
         TaskKind::StopServer => Some(Operation::Stop),
         TaskKind::RestartServer => Some(Operation::Restart),
+        TaskKind::CreateBackup => Some(Operation::Backup),
+        TaskKind::RestoreBackup => Some(Operation::Restore),
+        TaskKind::RestoreNew => Some(Operation::RestoreNew),
+        TaskKind::DeleteBackup => Some(Operation::EraseBackup),
         // An import has no steps: it changes nothing.
         TaskKind::ImportServer
         | TaskKind::BulkCreate
@@ -76,6 +81,7 @@ pub(crate) struct Run<'w> {
     pub(crate) engine: Arc<dyn Provisioner>,
     pub(crate) server: Server,
     pub(crate) operation: Operation,
+    pub(crate) backups: Backups,
     claimed: Instant,
 }
 
@@ -96,8 +102,11 @@ impl<'w> Run<'w> {
                     .map(|server| orphan::as_server(task, server))
                     .transpose()?
             }
+            // The server of a backup may be deleted by now.
+            TaskKind::DeleteBackup => reads.server_ever(id).await?,
             _ => reads.server(id).await?,
         };
+        let backups = Backups::load(&*reads, task).await?;
         let server = server.ok_or_else(|| Stop::Broken(format!("server {id} is gone")))?;
         let engine = worker
             .engine(&server.engine)
@@ -108,6 +117,7 @@ impl<'w> Run<'w> {
             engine,
             server,
             operation,
+            backups,
             claimed: Instant::now(),
         })
     }
@@ -157,7 +167,7 @@ impl<'w> Run<'w> {
         let settled = match &open {
             Some(spec) => !self.is_settling(spec),
             // All of it is done; what is not undone is told as it is.
-            None => self.operation == Operation::Create,
+            None => self.operation.makes(),
         };
         if self.is_cancelled() && settled {
             return self.cancel().await.map(|()| self.first_open());
@@ -172,7 +182,7 @@ impl<'w> Run<'w> {
     /// Whether a step of something that is not undone was acted on and what came of it is not known: a
     /// task that is to stop waits until it is. What undoes a create waits for that by itself.
     fn is_settling(&self, spec: &StepSpec) -> bool {
-        self.operation != Operation::Create
+        !self.operation.makes()
             && self.claim.steps.iter().any(|record| {
                 record.undo == self.claim.undoing
                     && record.name == spec.name
@@ -196,9 +206,10 @@ impl<'w> Run<'w> {
 
     /// A create that is cancelled is undone; anything else just stops between two steps.
     async fn cancel(&mut self) -> Result<(), Stop> {
-        match self.operation {
-            Operation::Create => self.turn_round(None).await,
-            _ => self.end_cancelled().await,
+        if self.operation.makes() {
+            self.turn_round(None).await
+        } else {
+            self.end_cancelled().await
         }
     }
 
@@ -323,7 +334,11 @@ impl<'w> Run<'w> {
                 if !self.worker.heartbeat().is_fresh(self.claimed) {
                     return Err(Stop::Stale);
                 }
-                if self.operation == Operation::Destroy && !self.is_allowed().await? {
+                let destroys = matches!(
+                    self.operation,
+                    Operation::Destroy | Operation::Restore | Operation::EraseBackup
+                );
+                if destroys && !self.is_allowed().await? {
                     return self.forbid().await;
                 }
                 record.state = StepState::Unknown;
@@ -372,6 +387,9 @@ impl<'w> Run<'w> {
             attempt: record.attempt,
             elapsed: self.elapsed(record),
             report: None,
+            backup: self.backups.subject.as_ref(),
+            safety: self.backups.safety.as_ref(),
+            earlier: &self.claim.steps,
         }
     }
 
@@ -492,13 +510,12 @@ impl<'w> Run<'w> {
         record.finished_at = Some(now);
         let mut server = self.server.clone();
         let reached = learned.is_some();
-        if let Some(learned) = learned {
+        if let Some(learned) = learned.clone() {
             server.node = learned.node.or(server.node);
             server.identity = learned.identity.or(server.identity);
             server.ip_address = learned.ip_address.or(server.ip_address);
         }
-        if let (Some(rung), Operation::Create, false) =
-            (spec.rung, self.operation, self.claim.undoing)
+        if let (Some(rung), true, false) = (spec.rung, self.operation.makes(), self.claim.undoing)
             && !server.readiness.iter().any(|known| known.rung == rung)
         {
             let before = server.readiness.iter().filter_map(|known| known.at).max();
@@ -533,6 +550,8 @@ impl<'w> Run<'w> {
         tx.save_step(task, &record).await?;
         let freed = tx.free_slots(task, record.seq).await?;
         slots::ended(&tx, &places, &freed, self.server.id).await?;
+        let backups = self.keep_archive(&tx, spec.name, learned.as_ref()).await?;
+        self.keep_disk(&tx, &mut server, learned.as_ref()).await?;
         if self.is_about_the_server() {
             tx.save_server(&server).await?;
         }
@@ -543,15 +562,19 @@ impl<'w> Run<'w> {
         let took = self.elapsed(&record);
         measure::step_over(self.engine.name(), spec.name, outcome, took);
         self.server = server;
+        self.backups = backups;
         if !freed.is_empty() {
             self.worker.store().queue().wake().await;
         }
         Ok(())
     }
 
-    /// Whether what is found out belongs on the server's row. A left-over guest is none of its.
+    /// Whether what is found out belongs on the server's row. A left-over guest is none of its, nor is an archive.
     pub(crate) fn is_about_the_server(&self) -> bool {
-        self.claim.task.kind != TaskKind::RemoveOrphan
+        !matches!(
+            self.claim.task.kind,
+            TaskKind::RemoveOrphan | TaskKind::DeleteBackup
+        )
     }
 
     /// Writes where the step stands and gives the task back for a while.

@@ -8,7 +8,7 @@ use crate::run::{Run, Stop};
 use crate::slots;
 use std::time::Duration;
 use tpm_domain::{EventKind, Failure, FailureCode, StepRecord, StepState, TaskNote};
-use tpm_provisioner::{Fate, OnFailure, Operation, ProvisionError, Slot, StepSpec, WhenLate};
+use tpm_provisioner::{Fate, OnFailure, ProvisionError, Slot, StepSpec, WhenLate};
 
 /// Refused credentials cost the cluster three seconds each time they are tried.
 const AUTH_PAUSE: Duration = Duration::from_secs(60);
@@ -132,7 +132,7 @@ impl Run<'_> {
         mut record: StepRecord,
         failure: Failure,
     ) -> Result<(), Stop> {
-        if self.claim.undoing || self.operation != Operation::Create {
+        if self.claim.undoing || !self.operation.makes() {
             return self.fail(spec, record, failure).await;
         }
         let burnt = self.server.vmid;
@@ -173,7 +173,7 @@ impl Run<'_> {
         let (Some(policy), Some(old)) = (policy, self.server.placement.clone()) else {
             return self.fail(spec, record, failure).await;
         };
-        if self.claim.undoing || self.operation != Operation::Create {
+        if self.claim.undoing || !self.operation.makes() {
             return self.fail(spec, record, failure).await;
         }
         if self.elapsed(&record) > spec.deadline {
@@ -245,10 +245,7 @@ impl Run<'_> {
         let took = self.elapsed(&record);
         measure::step_over(self.engine.name(), spec.name, "failed", took);
         self.keep(record);
-        if self.operation == Operation::Create
-            && !self.claim.undoing
-            && spec.on_failure == OnFailure::Undo
-        {
+        if self.operation.makes() && !self.claim.undoing && spec.on_failure == OnFailure::Undo {
             return self.turn_round(Some(failure)).await;
         }
         self.end_failed(failure).await

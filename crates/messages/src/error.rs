@@ -69,6 +69,7 @@ fn reason_ko(reason: &Reason) -> String {
         }
         Reason::OneNeeded { of } => format!("다음 중 하나 이상이 필요합니다: {}", of.join(", ")),
         Reason::Excludes { other } => format!("{other} 항목과 함께 사용할 수 없습니다"),
+        Reason::OneLine => "한 줄이어야 하며 {{와 \\를 포함할 수 없습니다".into(),
         Reason::Needs { other } => format!("{other} 항목을 지정하면 필수입니다"),
     }
 }
@@ -130,6 +131,7 @@ fn reason_en(reason: &Reason) -> String {
         }
         Reason::OneNeeded { of } => format!("at least one of these is needed: {}", of.join(", ")),
         Reason::Excludes { other } => format!("cannot be used together with {other}"),
+        Reason::OneLine => "must be one line without {{ and \\".into(),
         Reason::Needs { other } => format!("is required when {other} is given"),
     }
 }
@@ -148,6 +150,7 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::User => lang.pick("사용자", "user"),
         ResourceKind::Role => lang.pick("역할", "role"),
         ResourceKind::Key => lang.pick("API 키", "API key"),
+        ResourceKind::Backup => lang.pick("백업", "backup"),
         ResourceKind::Session => lang.pick("세션", "session"),
         ResourceKind::Code => lang.pick("Terraform 코드가 있는 서버", "Terraform code of server"),
     }
@@ -323,6 +326,30 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         (Lang::En, Conflict::WrongState { state }) => {
             format!("not possible while the server is {state}")
         }
+        (Lang::Ko, Conflict::BackupProtected) => {
+            "보호된 백업입니다. 삭제하려면 먼저 보호를 해제하십시오".into()
+        }
+        (Lang::En, Conflict::BackupProtected) => {
+            "the backup is protected; take the protection away first".into()
+        }
+        (Lang::Ko, Conflict::OnlyBackup) => {
+            "이 서버의 복원 가능한 유일한 백업입니다. 그래도 삭제하려면 confirm에 백업 ID를 보내십시오".into()
+        }
+        (Lang::En, Conflict::OnlyBackup) => {
+            "it is the only backup of its server that can be restored; send its id as confirm to delete it all the same".into()
+        }
+        (Lang::Ko, Conflict::BackupState { state }) => {
+            format!("백업이 {state} 상태이므로 요청을 수행할 수 없습니다")
+        }
+        (Lang::En, Conflict::BackupState { state }) => {
+            format!("not possible while the backup is {state}")
+        }
+        (Lang::Ko, Conflict::WouldOverwrite { server }) => {
+            format!("서버 {server}의 현재 내용이 사라집니다. 덮어쓰려면 overwrite를 true로 보내십시오")
+        }
+        (Lang::En, Conflict::WouldOverwrite { server }) => format!(
+            "what server {server} holds would be lost; send overwrite as true to replace it"
+        ),
         (Lang::Ko, Conflict::TaskEnded) => "이미 종료된 작업입니다".into(),
         (Lang::En, Conflict::TaskEnded) => "the task has already ended".into(),
     }

@@ -56,6 +56,12 @@ pub enum Answer {
     AlertsTaken(usize),
     /// The master key of secrets is another one.
     SecretsRotated,
+    /// A backup was begun.
+    BackupStarted,
+    /// A backup is being restored.
+    RestoreStarted,
+    /// A backup is being deleted.
+    BackupDeleteStarted,
     /// A channel was made; its signing key is shown this once.
     ChannelCreated,
     /// A channel has a new signing key, shown this once.
@@ -136,6 +142,12 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         (Lang::En, Answer::NotificationDeleted) => "the notification was deleted".into(),
         (Lang::Ko, Answer::SecretsRotated) => "마스터 키가 교체되었습니다".into(),
         (Lang::En, Answer::SecretsRotated) => "the master key was replaced".into(),
+        (Lang::Ko, Answer::BackupStarted) => "백업이 시작되었습니다".into(),
+        (Lang::En, Answer::BackupStarted) => "the backup has begun".into(),
+        (Lang::Ko, Answer::RestoreStarted) => "백업 복원이 시작되었습니다".into(),
+        (Lang::En, Answer::RestoreStarted) => "the restore has begun".into(),
+        (Lang::Ko, Answer::BackupDeleteStarted) => "백업 삭제가 시작되었습니다".into(),
+        (Lang::En, Answer::BackupDeleteStarted) => "the deletion of the backup has begun".into(),
         (Lang::Ko, Answer::ChannelCreated) => {
             "알림 채널이 생성되었습니다. 서명 키는 지금 한 번만 표시됩니다".into()
         }
@@ -177,6 +189,12 @@ pub fn step_name(lang: Lang, step: &str) -> String {
         "plan" => lang.pick("Terraform 계획", "planning"),
         "apply" => lang.pick("Terraform 적용", "applying the plan"),
         "import" => lang.pick("가상 머신 확인", "reading the guest"),
+        "prepare" => lang.pick("현재 상태 기록", "noting what there is"),
+        "dump" => lang.pick("백업 생성", "writing the archive"),
+        "safety" => lang.pick("복원 전 안전 백업", "backing up what there is"),
+        "restore" => lang.pick("백업 복원", "restoring the archive"),
+        "settle" => lang.pick("Terraform 상태 정리", "settling the state of Terraform"),
+        "erase" => lang.pick("백업 파일 삭제", "deleting the archive"),
         "verify" => lang.pick("구성 확인", "checking what was made"),
         other => other,
     };
@@ -267,6 +285,16 @@ fn code(lang: Lang, code: FailureCode) -> &'static str {
             "가상 머신을 가져올 수 없습니다",
             "the guest cannot be imported",
         ),
+        FailureCode::BackupFailed => {
+            lang.pick("백업을 생성하지 못했습니다", "the backup could not be made")
+        }
+        FailureCode::RestoreFailed => {
+            lang.pick("백업을 복원하지 못했습니다", "the backup could not be restored")
+        }
+        FailureCode::ArchiveMissing => lang.pick(
+            "백업 파일이 스토리지에 없습니다",
+            "the archive of the backup is not on its storage",
+        ),
         FailureCode::Forbidden => lang.pick(
             "작업을 요청한 사용자에게 더 이상 권한이 없습니다",
             "whoever asked for it has no permission any more",
@@ -312,6 +340,10 @@ fn verb(lang: Lang, kind: TaskKind) -> &'static str {
         TaskKind::ChangeServer => lang.pick("서버 사양 변경", "changing the server"),
         TaskKind::ImportServer => lang.pick("가상 머신 가져오기", "importing the guest"),
         TaskKind::RemoveOrphan => lang.pick("남은 가상 머신 삭제", "removing a left-over guest"),
+        TaskKind::CreateBackup => lang.pick("백업 생성", "backing up the server"),
+        TaskKind::RestoreBackup => lang.pick("백업 복원", "restoring the backup"),
+        TaskKind::RestoreNew => lang.pick("백업에서 새 서버 생성", "making a server of the backup"),
+        TaskKind::DeleteBackup => lang.pick("백업 삭제", "deleting the backup"),
         TaskKind::BulkPower => lang.pick("서버 대량 상태 변경", "switching servers"),
         TaskKind::BulkCreate => lang.pick("서버 대량 생성", "creating servers"),
         TaskKind::BulkDelete => lang.pick("서버 대량 삭제", "deleting servers"),

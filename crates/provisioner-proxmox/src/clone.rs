@@ -166,7 +166,11 @@ impl ProxmoxProvisioner {
     }
 
     /// A storage's name for counting: a shared one is one, a local one is one per node.
-    async fn storage_name(&self, node: &str, storage: &str) -> Result<String, ProvisionError> {
+    pub(crate) async fn storage_name(
+        &self,
+        node: &str,
+        storage: &str,
+    ) -> Result<String, ProvisionError> {
         let list = self.watch.recent(Duration::from_secs(30)).await;
         let list = list.map_err(|error| of_read(&error))?;
         let shared = list.iter().any(|r| {

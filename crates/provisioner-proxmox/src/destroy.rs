@@ -46,7 +46,8 @@ impl ProxmoxProvisioner {
             }
             return Ok(Target::Gone);
         };
-        if call.undoing && call.server.identity.is_none() && found.config.lock() == Some("clone") {
+        let half_made = matches!(found.config.lock(), Some("clone" | "create"));
+        if call.undoing && call.server.identity.is_none() && half_made {
             return Ok(Target::HalfMade);
         }
         match self.owner(call.server, &found.config) {

@@ -4,16 +4,19 @@
 //! repeated. Nothing destructive is done to a guest whose mark and SMBIOS uuid are not the ones recorded.
 //! Keeps no state of its own but a short memory of where templates live; holds no lease, writes no row.
 
+mod archive;
 mod clone;
 mod configure;
 mod describe;
 mod destroy;
+mod dump;
 mod error;
 mod guest;
 mod history;
 mod power;
 mod ready;
 mod resize;
+mod restore;
 mod settings;
 mod shell;
 mod steps;
@@ -21,7 +24,7 @@ mod survey;
 mod template;
 mod watch;
 
-pub use settings::{EngineRole, EngineSettings};
+pub use settings::{BackupWidths, EngineRole, EngineSettings};
 
 use crate::guest::Owner;
 use crate::history::Histories;
@@ -29,7 +32,9 @@ use crate::template::Templates;
 use crate::watch::Watch;
 use async_trait::async_trait;
 use serde_json::Value;
-use tpm_domain::{FailureCode, GuestEntry, GuestView, NodeName, PowerState, Server, Survey};
+use tpm_domain::{
+    ArchiveSurvey, FailureCode, GuestEntry, GuestView, NodeName, PowerState, Server, Survey,
+};
 use tpm_provisioner::{
     Acted, Fate, Inspection, MarkSigner, Observed, Operation, ProvisionError, Provisioner, Slot,
     StepCall, StepSpec, Steps,
@@ -81,6 +86,7 @@ impl Provisioner for ProxmoxProvisioner {
     fn slots<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Vec<Slot> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.clone_slots(intent),
+            (Operation::Backup, "dump") | (Operation::Restore, "safety") => self.dump_slots(intent),
             _ => Vec::new(),
         }
     }
@@ -88,13 +94,31 @@ impl Provisioner for ProxmoxProvisioner {
     async fn observe<'a>(&self, call: &StepCall<'a>) -> Result<Observed, ProvisionError> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.observe_clone(call).await,
-            (Operation::Create | Operation::Change, "configure") => {
-                self.observe_configure(call).await
+            (
+                Operation::Create | Operation::Change | Operation::Restore | Operation::RestoreNew,
+                "configure",
+            ) => self.observe_configure(call).await,
+            (
+                Operation::Create | Operation::Change | Operation::Restore | Operation::RestoreNew,
+                "resize",
+            ) => self.observe_resize(call).await,
+            (Operation::Create | Operation::Start | Operation::RestoreNew, "start") => {
+                self.observe_start(call).await
             }
-            (Operation::Create | Operation::Change, "resize") => self.observe_resize(call).await,
-            (Operation::Create | Operation::Start, "start") => self.observe_start(call).await,
-            (Operation::Create, "agent") => self.observe_agent(call).await,
-            (Operation::Create, "address") => self.observe_address(call).await,
+            (Operation::Create | Operation::RestoreNew, "agent") => self.observe_agent(call).await,
+            (Operation::Create | Operation::RestoreNew, "address") => {
+                self.observe_address(call).await
+            }
+            (Operation::Backup, "dump") | (Operation::Restore, "safety") => {
+                self.observe_dump(call).await
+            }
+            (Operation::Restore, "prepare") => self.observe_prepare(call).await,
+            (Operation::Restore, "shutdown") => self.observe_off(call).await,
+            (Operation::Restore | Operation::RestoreNew, "restore") => {
+                self.observe_restore(call).await
+            }
+            (Operation::Restore, "start") => self.observe_on(call).await,
+            (Operation::EraseBackup, "erase") => self.observe_erase(call).await,
             (Operation::Stop, "shutdown") => self.observe_shutdown(call).await,
             (Operation::Restart, "reboot") => self.observe_reboot(call).await,
             (Operation::Destroy, "stop") => self.observe_stop(call).await,
@@ -107,10 +131,28 @@ impl Provisioner for ProxmoxProvisioner {
     async fn act<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Result<Acted, ProvisionError> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.act_clone(call, intent).await,
-            (Operation::Create | Operation::Change, "configure") => self.act_configure(call).await,
-            (Operation::Create | Operation::Change, "resize") => self.act_resize(call).await,
-            (Operation::Create | Operation::Start, "start") => self.act_start(call).await,
-            (Operation::Stop, "shutdown") => self.act_shutdown(call, intent).await,
+            (
+                Operation::Create | Operation::Change | Operation::Restore | Operation::RestoreNew,
+                "configure",
+            ) => self.act_configure(call).await,
+            (
+                Operation::Create | Operation::Change | Operation::Restore | Operation::RestoreNew,
+                "resize",
+            ) => self.act_resize(call).await,
+            (
+                Operation::Create | Operation::Start | Operation::Restore | Operation::RestoreNew,
+                "start",
+            ) => self.act_start(call).await,
+            (Operation::Stop | Operation::Restore, "shutdown") => {
+                self.act_shutdown(call, intent).await
+            }
+            (Operation::Backup, "dump") | (Operation::Restore, "safety") => {
+                self.act_dump(call, intent).await
+            }
+            (Operation::Restore | Operation::RestoreNew, "restore") => {
+                self.act_restore(call, intent).await
+            }
+            (Operation::EraseBackup, "erase") => self.act_erase(call, intent).await,
             (Operation::Restart, "reboot") => self.act_reboot(call, intent).await,
             (Operation::Destroy, "stop") => self.act_stop(call).await,
             (Operation::Destroy, "destroy" | "confirm") => self.act_destroy(call).await,
@@ -151,6 +193,10 @@ impl Provisioner for ProxmoxProvisioner {
             size: resize::size(&config),
             drift,
         }))
+    }
+
+    async fn archives(&self) -> Result<Option<ArchiveSurvey>, ProvisionError> {
+        self.all_archives().await.map(Some)
     }
 
     async fn survey(&self) -> Result<Option<Survey>, ProvisionError> {

@@ -5,7 +5,7 @@ use crate::error::{of_value, of_write};
 use crate::guest::Begun;
 use serde_json::json;
 use tpm_domain::{FailureCode, GuestSize};
-use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, StepCall};
+use tpm_provisioner::{Acted, Fate, Learned, Observed, Operation, ProvisionError, StepCall};
 use tpm_pve_client::GuestConfig;
 
 const GIB: u64 = 1 << 30;
@@ -23,6 +23,16 @@ impl ProxmoxProvisioner {
         let found = self.ours_lately(call).await?;
         let (disk, size) = first_disk(&found.config)?;
         let want = u64::from(call.server.spec.disk_gb) * GIB;
+        let restored = matches!(call.operation, Operation::Restore | Operation::RestoreNew);
+        if size > want && restored {
+            // What the backup was made of had a larger disk: the row follows, it holds what it holds.
+            let evidence = json!({ "disk": disk, "size_bytes": size });
+            let learned = Learned {
+                disk_gb: u32::try_from(size.div_ceil(GIB)).ok(),
+                ..Learned::default()
+            };
+            return Ok(Observed::Done { evidence, learned });
+        }
         if size > want {
             let text = format!(
                 "{disk} of the template has {} GiB already; shrinking disks is not supported",

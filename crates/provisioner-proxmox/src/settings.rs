@@ -17,6 +17,17 @@ pub struct EngineRole {
     pub tags: Vec<String>,
 }
 
+/// How backups are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupWidths {
+    /// Most at once on one node, over all workers; PVE itself makes one at a time.
+    pub per_node: u32,
+    /// Most at once to one storage, over all workers.
+    pub per_storage: u32,
+    /// How long one may take, and a restore too.
+    pub timeout: Duration,
+}
+
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
@@ -41,6 +52,8 @@ pub struct EngineSettings {
     pub step_timeout: Duration,
     /// DNS servers for cloud-init; the node's own when empty.
     pub dns: Vec<IpAddr>,
+    /// How backups are made.
+    pub backup: BackupWidths,
     /// DNS search domain for cloud-init.
     pub search_domain: Option<String>,
 }

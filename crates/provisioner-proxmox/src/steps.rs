@@ -40,15 +40,19 @@ pub(crate) fn steps(settings: &EngineSettings) -> Steps {
         on_failure: OnFailure::Keep,
         ..step("address", 5)
     };
+    let long = |name: &'static str, weight: u32| StepSpec {
+        deadline: settings.backup.timeout,
+        ..step(name, weight)
+    };
     let slow = settings.shutdown_timeout.saturating_mul(2) + settings.step_timeout;
     Steps {
         create: vec![
             rung(step("clone", 40), Rung::Created),
             step("configure", 10),
             rung(step("resize", 10), Rung::Configured),
-            rung(start, Rung::Started),
-            rung(agent, Rung::Agent),
-            rung(address, Rung::Address),
+            rung(start.clone(), Rung::Started),
+            rung(agent.clone(), Rung::Agent),
+            rung(address.clone(), Rung::Address),
         ],
         destroy: vec![step("stop", 30), step("destroy", 50), step("confirm", 20)],
         start: vec![step("start", 100)],
@@ -61,5 +65,27 @@ pub(crate) fn steps(settings: &EngineSettings) -> Steps {
             ..step("reboot", 100)
         }],
         change: vec![step("configure", 50), step("resize", 50)],
+        backup: vec![long("dump", 100)],
+        restore: vec![
+            step("prepare", 1),
+            long("safety", 30),
+            StepSpec {
+                deadline: slow,
+                ..step("shutdown", 5)
+            },
+            long("restore", 50),
+            step("configure", 4),
+            step("resize", 4),
+            step("start", 6),
+        ],
+        restore_new: vec![
+            rung(long("restore", 50), Rung::Created),
+            step("configure", 8),
+            rung(step("resize", 8), Rung::Configured),
+            rung(start, Rung::Started),
+            rung(agent, Rung::Agent),
+            rung(address, Rung::Address),
+        ],
+        erase: vec![step("erase", 100)],
     }
 }

@@ -31,7 +31,7 @@ pub use tpm_secrets::{KEY_BYTES, Seal, SealError};
 
 use crate::room::OpenPlan;
 use crate::run::{Ready, RunError, Start};
-use crate::steps::{APPLY, DESTROY, PLAN, VERIFY};
+use crate::steps::{APPLY, DESTROY, PLAN, SETTLE, VERIFY};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::fmt;
@@ -46,6 +46,8 @@ use tpm_provisioner::{
 
 /// How long to wait before looking again at a disk that grows.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The handle of a state that agrees with its guest.
+const SETTLED: &str = "settled";
 
 /// The engine's name.
 pub const ENGINE: &str = "terraform";
@@ -299,6 +301,28 @@ impl TerraformProvisioner {
         Ok(Acted::default())
     }
 
+    /// A restore is settled when Terraform has looked at what it made and agreed: written down as the handle of
+    /// the act, which may be repeated.
+    fn observe_settle(call: &StepCall<'_>) -> Observed {
+        match call.handle {
+            Some(SETTLED) => Observed::Done {
+                evidence: json!({ "settled": true }),
+                learned: Learned::default(),
+            },
+            _ => Observed::Needed(json!({})),
+        }
+    }
+
+    /// Plans what is left to do after a restore, and does it. What would be lost by it is refused.
+    async fn act_settle(&self, call: &StepCall<'_>) -> Result<Acted, ProvisionError> {
+        let from = self.situation(call).await?;
+        self.carry_out(call, from, false, None).await?;
+        Ok(Acted {
+            handle: Some(SETTLED.to_owned()),
+            ..Acted::default()
+        })
+    }
+
     /// By Terraform when the state has the guest, otherwise by the direct engine.
     async fn act_destroy(
         &self,
@@ -457,7 +481,8 @@ impl Provisioner for TerraformProvisioner {
             }
             (Operation::Create | Operation::Change, PLAN | VERIFY)
             | (Operation::Change, APPLY)
-            | (Operation::Destroy, DESTROY) => Vec::new(),
+            | (Operation::Destroy, DESTROY)
+            | (Operation::Restore | Operation::RestoreNew, SETTLE) => Vec::new(),
             _ => self.direct.slots(call, intent),
         }
     }
@@ -469,6 +494,7 @@ impl Provisioner for TerraformProvisioner {
             (Operation::Create, VERIFY) | (Operation::Change, APPLY) => {
                 self.observe_settled(call).await
             }
+            (Operation::Restore | Operation::RestoreNew, SETTLE) => Ok(Self::observe_settle(call)),
             _ => self.direct.observe(call).await,
         }
     }
@@ -479,6 +505,7 @@ impl Provisioner for TerraformProvisioner {
             (Operation::Create, APPLY | VERIFY) => self.act_create(call).await,
             (Operation::Change, APPLY) => self.act_change(call).await,
             (Operation::Destroy, DESTROY) => self.act_destroy(call, intent).await,
+            (Operation::Restore | Operation::RestoreNew, SETTLE) => self.act_settle(call).await,
             _ => self.direct.act(call, intent).await,
         }
     }

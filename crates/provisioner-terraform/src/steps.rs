@@ -10,6 +10,8 @@ pub(crate) const PLAN: &str = "plan";
 pub(crate) const APPLY: &str = "apply";
 /// Whether the guest, the state and the row agree; once more what was cut short.
 pub(crate) const VERIFY: &str = "verify";
+/// The state made to agree with a guest that was restored.
+pub(crate) const SETTLE: &str = "settle";
 /// Removing the guest.
 pub(crate) const DESTROY: &str = "destroy";
 
@@ -33,7 +35,18 @@ pub(crate) fn steps(direct: &dyn Provisioner, deadline: Duration) -> Steps {
     create.extend(
         of_direct(Operation::Create).filter(|s| ["start", "agent", "address"].contains(&s.name)),
     );
+    // Once the guest is as its row says, and before it runs.
+    let settled = |operation: Operation| {
+        let mut all: Vec<StepSpec> = of_direct(operation).collect();
+        let at = all.iter().position(|spec| spec.name == "start");
+        all.insert(at.unwrap_or(all.len()), step(SETTLE, 6, None));
+        all
+    };
     Steps {
+        restore: settled(Operation::Restore),
+        restore_new: settled(Operation::RestoreNew),
+        backup: of_direct(Operation::Backup).collect(),
+        erase: of_direct(Operation::EraseBackup).collect(),
         create,
         destroy: of_direct(Operation::Destroy).collect(),
         start: of_direct(Operation::Start).collect(),

@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_domain::{
-    GuestEntry, GuestSize, GuestUse, GuestView, Identity, Mark, Nic, PlannedField, Server,
-    ServerName, ServerSpec, Survey,
+    ArchiveSurvey, GuestEntry, GuestSize, GuestUse, GuestView, Identity, Mark, Nic, PlannedField,
+    Server, ServerName, ServerSpec, Survey,
 };
 
 /// What a guest that may not be ours says of itself.
@@ -187,6 +187,14 @@ pub trait Provisioner: Send + Sync {
     /// # Errors
     /// When the world does not answer.
     async fn survey(&self) -> Result<Option<Survey>, ProvisionError> {
+        Ok(None)
+    }
+
+    /// The archives on the cluster's storages, by one question per storage; `None` for an engine without any.
+    ///
+    /// # Errors
+    /// When the world does not answer at all; a storage that does not is left out.
+    async fn archives(&self) -> Result<Option<ArchiveSurvey>, ProvisionError> {
         Ok(None)
     }
 

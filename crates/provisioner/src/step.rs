@@ -4,7 +4,9 @@ use serde_json::Value;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
-use tpm_domain::{Identity, NodeName, PowerState, Rung, Server, TaskToken};
+use tpm_domain::{
+    Archive, Backup, Identity, NodeName, PowerState, Rung, Server, StepRecord, StepState, TaskToken,
+};
 
 /// What is to be done to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,18 +23,36 @@ pub enum Operation {
     Restart,
     /// Give it the cores, memory and disk that its row says.
     Change,
+    /// Back it up.
+    Backup,
+    /// Make it what it was when a backup was made.
+    Restore,
+    /// Make it of a backup of another server.
+    RestoreNew,
+    /// Delete the archive of a backup.
+    EraseBackup,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Create,
         Self::Destroy,
         Self::Start,
         Self::Stop,
         Self::Restart,
         Self::Change,
+        Self::Backup,
+        Self::Restore,
+        Self::RestoreNew,
+        Self::EraseBackup,
     ];
+
+    /// Whether it makes a guest that is not there before, and is undone when it fails.
+    #[must_use]
+    pub fn makes(self) -> bool {
+        matches!(self, Self::Create | Self::RestoreNew)
+    }
 }
 
 /// What happens when a step is not done in time.
@@ -85,6 +105,14 @@ pub struct Steps {
     pub restart: Vec<StepSpec>,
     /// Of [`Operation::Change`].
     pub change: Vec<StepSpec>,
+    /// Of [`Operation::Backup`].
+    pub backup: Vec<StepSpec>,
+    /// Of [`Operation::Restore`].
+    pub restore: Vec<StepSpec>,
+    /// Of [`Operation::RestoreNew`].
+    pub restore_new: Vec<StepSpec>,
+    /// Of [`Operation::EraseBackup`].
+    pub erase: Vec<StepSpec>,
 }
 
 impl Steps {
@@ -98,6 +126,10 @@ impl Steps {
             Operation::Stop => &self.stop,
             Operation::Restart => &self.restart,
             Operation::Change => &self.change,
+            Operation::Backup => &self.backup,
+            Operation::Restore => &self.restore,
+            Operation::RestoreNew => &self.restore_new,
+            Operation::EraseBackup => &self.erase,
         }
     }
 }
@@ -159,6 +191,24 @@ pub struct StepCall<'a> {
     pub elapsed: Duration,
     /// Who wants to know how far an act is.
     pub report: Option<&'a dyn Report>,
+    /// The backup that is made, restored or deleted.
+    pub backup: Option<&'a Backup>,
+    /// The backup that is made of the server before another one is restored over it.
+    pub safety: Option<&'a Backup>,
+    /// The records of the task's steps so far.
+    pub earlier: &'a [StepRecord],
+}
+
+impl StepCall<'_> {
+    /// What an earlier step found out.
+    #[must_use]
+    pub fn evidence_of(&self, step: &str) -> Option<Value> {
+        let mut all = self.earlier.iter();
+        let found = all.find(|record| {
+            !record.undo && record.name == step && record.state == StepState::Done
+        })?;
+        serde_json::from_str(found.evidence.as_deref()?).ok()
+    }
 }
 
 /// Things an engine found out that belong on the server.
@@ -172,6 +222,10 @@ pub struct Learned {
     pub ip_address: Option<IpAddr>,
     /// The guest's power.
     pub power: Option<PowerState>,
+    /// How large its first disk is, in GiB, when that is not as the row says and stays so.
+    pub disk_gb: Option<u32>,
+    /// The archive that was made.
+    pub archive: Option<Box<Archive>>,
 }
 
 /// What a look found.

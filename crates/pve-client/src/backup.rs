@@ -1,5 +1,7 @@
 //! Backing guests up and restoring them.
 
+use std::collections::BTreeMap;
+
 use crate::{
     client::Client,
     error::Error,
@@ -55,6 +57,9 @@ pub struct RestoreRequest {
     pub pool: Option<String>,
     /// Start it afterwards.
     pub start: bool,
+    /// Options that the guest gets instead of those in the archive, by their names in PVE; drives cannot be
+    /// among them.
+    pub options: BTreeMap<String, String>,
 }
 
 impl Client {
@@ -93,7 +98,7 @@ impl Client {
     /// [`crate::ErrorClass::Exists`] when the id is taken and `force` is not set.
     pub async fn restore(&self, node: &str, request: &RestoreRequest) -> Result<Upid, Error> {
         let set = |flag: bool| flag.then_some(1);
-        let params = Params::new()
+        let mut params = Params::new()
             .with("vmid", request.vmid)
             .with("archive", &request.archive)
             .maybe("storage", request.storage.as_deref())
@@ -101,6 +106,9 @@ impl Client {
             .maybe("unique", set(request.unique))
             .maybe("pool", request.pool.as_deref())
             .maybe("start", set(request.start));
+        for (option, value) in &request.options {
+            params.set(option.clone(), value);
+        }
         self.task(Method::Post, node_path(node, &["qemu"])?, params)
             .await
     }

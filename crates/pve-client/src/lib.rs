@@ -73,7 +73,7 @@ pub use guest_config::GuestConfig;
 pub use node::{Node, NodeStatus};
 pub use params::{ApiPath, Method, Params};
 pub use property::{AgentOption, Disk, IpConfig, MacAddr, Net, PropertyError};
-pub use storage::{Storage, StorageStatus, Volume, VolumeUpdate};
+pub use storage::{Storage, StorageStatus, Verification, Volume, VolumeUpdate};
 pub use task::{LogLine, TaskEntry, TaskFilter, TaskLog, TaskSource, TaskStatus, Upid, UpidError};
 pub use tls::{Fingerprint, TlsTrust};
 

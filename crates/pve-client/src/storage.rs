@@ -83,8 +83,20 @@ pub struct Volume {
     pub protected: Option<bool>,
     /// `qemu` or `lxc` for backups.
     pub subtype: Option<String>,
+    /// What a Proxmox Backup Server found when it checked it last.
+    pub verification: Option<Verification>,
     /// Path on the node, when one volume is asked for.
     pub path: Option<String>,
+}
+
+/// What a Proxmox Backup Server found when it checked a volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Verification {
+    /// `ok` or `failed`.
+    pub state: String,
+    /// Its task.
+    pub upid: Option<String>,
 }
 
 /// What to change on a volume.

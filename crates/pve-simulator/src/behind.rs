@@ -195,6 +195,44 @@ impl BehindTheBack<'_> {
         Ok(())
     }
 
+    /// Copies an archive, as somebody's own backup of the same guest: another name, these notes, and what a
+    /// backup server says of it.
+    ///
+    /// # Errors
+    /// When there is no such archive.
+    pub fn copy_archive(
+        &self,
+        volid: &str,
+        copy: &str,
+        notes: Option<&str>,
+        verified: Option<&str>,
+    ) -> Result<(), String> {
+        let mut world = self.0.world();
+        let mut all = world.volumes.iter();
+        let found = all.find(|volume| volume.volid == volid);
+        let mut volume = found.ok_or_else(|| format!("no archive {volid}"))?.clone();
+        volume.volid = copy.to_owned();
+        volume.notes = notes.map(str::to_owned);
+        volume.verified = verified.map(str::to_owned);
+        volume.protected = false;
+        world.volumes.push(volume);
+        Ok(())
+    }
+
+    /// Removes an archive from its storage.
+    ///
+    /// # Errors
+    /// When there is no such archive.
+    pub fn remove_archive(&self, volid: &str) -> Result<(), String> {
+        let mut world = self.0.world();
+        let before = world.volumes.len();
+        world.volumes.retain(|volume| volume.volid != volid);
+        if world.volumes.len() == before {
+            return Err(format!("no archive {volid}"));
+        }
+        Ok(())
+    }
+
     /// From now on commands in the guest come out so, the latest rule first; others end well at once and say nothing.
     ///
     /// # Errors

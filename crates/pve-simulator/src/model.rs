@@ -132,6 +132,9 @@ pub(crate) struct Volume {
     pub(crate) bootable: bool,
     pub(crate) notes: Option<String>,
     pub(crate) protected: bool,
+    /// What a backup server found when it checked it last: `ok`, `failed`.
+    #[serde(default)]
+    pub(crate) verified: Option<String>,
     /// The archived guest, for backups.
     pub(crate) archive: Option<Archive>,
 }

@@ -220,6 +220,12 @@ impl Simulator {
         view::guest(&self.sim, vmid)
     }
 
+    /// The archives of a guest on all storages, by name.
+    #[must_use]
+    pub fn archives(&self, vmid: u32) -> Vec<String> {
+        view::archives(&self.sim, vmid)
+    }
+
     /// The tasks that are at work now, oldest first.
     #[must_use]
     pub fn running_tasks(&self) -> Vec<RunningTask> {

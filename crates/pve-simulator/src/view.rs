@@ -60,6 +60,20 @@ pub(crate) fn guest(sim: &Sim, vmid: u32) -> Option<GuestView> {
     sim.world().guests.get(&vmid).map(guest_view)
 }
 
+pub(crate) fn archives(sim: &Sim, vmid: u32) -> Vec<String> {
+    let world = sim.world();
+    let of =
+        |volume: &&crate::model::Volume| volume.content == "backup" && volume.vmid == Some(vmid);
+    let mut all: Vec<String> = world
+        .volumes
+        .iter()
+        .filter(of)
+        .map(|v| v.volid.clone())
+        .collect();
+    all.sort_unstable();
+    all
+}
+
 pub(crate) fn running_tasks(sim: &Sim) -> Vec<RunningTask> {
     sim.tasks.with(|records| {
         records

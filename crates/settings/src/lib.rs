@@ -10,9 +10,9 @@ mod validate;
 
 pub use load::{DEFAULTS, LoadError, load, load_from};
 pub use sections::{
-    Api, Auth, CloneMode, Database, Limits, Log, Monitoring, Network, NodeExporter, Notify,
-    Proxmox, Role, SecretSettings, SecretStoreKind, Security, Settings, Spread, Terraform,
-    TerraformMode, Worker,
+    Api, Auth, BackupMode, Backups, CloneMode, Compression, Database, Limits, Log, Monitoring,
+    Network, NodeExporter, Notify, Proxmox, Role, SecretSettings, SecretStoreKind, Security,
+    Settings, Spread, Terraform, TerraformMode, Worker,
 };
 pub use shown::{Origin, Shown, ShownValue};
 pub use validate::Problem;

@@ -47,6 +47,8 @@ pub struct Settings {
     pub proxmox: Proxmox,
     /// The Terraform engine.
     pub terraform: Terraform,
+    /// Backups.
+    pub backups: Backups,
     /// The network of servers whose request names none.
     pub network: Network,
     /// What is measured, and by whom.
@@ -206,6 +208,54 @@ pub struct Proxmox {
     pub agent_timeout_secs: u64,
     /// How long one step may take in all, in seconds.
     pub step_timeout_secs: u64,
+}
+
+/// How a running guest is treated while it is backed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupMode {
+    /// It runs on.
+    Snapshot,
+    /// It is paused for a while.
+    Suspend,
+    /// It is shut down, and started again at once.
+    Stop,
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Quick and small.
+    Zstd,
+    /// Known everywhere.
+    Gzip,
+    /// Quick and not so small.
+    Lzo,
+    /// Not at all.
+    None,
+}
+
+/// Backups.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backups {
+    /// Storage of a backup whose request names none.
+    pub storage: String,
+    /// How a running guest is treated, when the request does not say.
+    pub mode: BackupMode,
+    /// How an archive is packed, when the request does not say.
+    pub compress: Compression,
+    /// Whether a server is backed up before a backup is restored over it.
+    pub safety: bool,
+    /// Most at once on one node.
+    pub max_per_node: u32,
+    /// Most at once to one storage.
+    pub max_per_storage: u32,
+    /// How long one backup or restore may take, in minutes.
+    pub timeout_minutes: u64,
+    /// How often the archives on the storages are looked at, in milliseconds.
+    pub look_ms: u64,
 }
 
 /// Whether there is a Terraform engine.

@@ -1,8 +1,8 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
 use crate::{
-    Limits, Monitoring, Network, Notify, Proxmox, Role, SecretSettings, Settings, Terraform,
-    TerraformMode, Worker,
+    Backups, Limits, Monitoring, Network, Notify, Proxmox, Role, SecretSettings, Settings,
+    Terraform, TerraformMode, Worker,
 };
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
@@ -155,6 +155,7 @@ impl Settings {
         );
         proxmox(&self.proxmox, &mut problems);
         terraform(&self.terraform, &self.proxmox, &mut problems);
+        backups(&self.backups, &mut problems);
         network(&self.network, &mut problems);
         monitoring(&self.monitoring, &mut problems);
         notify(&self.notify, &mut problems);
@@ -214,6 +215,22 @@ fn proxmox(proxmox: &Proxmox, problems: &mut Problems) {
         access(proxmox, problems);
     }
     bounds(proxmox, problems);
+}
+
+fn backups(backups: &Backups, problems: &mut Problems) {
+    problems.unless(
+        !backups.storage.is_empty(),
+        "backups.storage",
+        "must name a storage",
+    );
+    problems.within(1..=64, &backups.max_per_node, "backups.max_per_node");
+    problems.within(1..=256, &backups.max_per_storage, "backups.max_per_storage");
+    problems.within(
+        1..=10_080,
+        &backups.timeout_minutes,
+        "backups.timeout_minutes",
+    );
+    problems.within(100..=86_400_000, &backups.look_ms, "backups.look_ms");
 }
 
 /// How to get in, and how to know that it is the right cluster.

@@ -4,10 +4,10 @@ use crate::table::Table;
 use std::net::Ipv4Addr;
 use tpm_domain::job::Width;
 use tpm_domain::{
-    Alert, AlertId, Channel, ChannelId, DEFAULT_PROJECT, Delivery, DeliveryId, Event, Exporter,
-    ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId, Permissions, Project,
-    ProjectId, Quota, Server, ServerFigures, ServerId, ServerName, Severity, StepRecord,
-    StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
+    Alert, AlertId, Backup, BackupId, Channel, ChannelId, DEFAULT_PROJECT, Delivery, DeliveryId,
+    Event, Exporter, ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId,
+    Permissions, Project, ProjectId, Quota, Server, ServerFigures, ServerId, ServerName, Severity,
+    StepRecord, StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
 };
 use tpm_store::{
     ApiKey, AuditHead, AuditRow, Changed, LogLine, Process, Publication, Remembered, Result,
@@ -160,6 +160,7 @@ pub(crate) struct Tables {
     pub(crate) secret_keys: Table<String, SecretKey>,
     /// By mount, key and version.
     pub(crate) secrets: Table<(String, String, u64), SecretVersion>,
+    pub(crate) backups: Table<BackupId, Backup>,
     pub(crate) exporters: Table<ServerId, Exporter>,
     pub(crate) channels: Table<ChannelId, Channel>,
     pub(crate) deliveries: Table<DeliveryId, Delivery>,

@@ -6,6 +6,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod channel;
 mod cluster;
 mod error;
@@ -28,6 +29,7 @@ pub use account::{
     AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Session, Throttle, User,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
+pub use backup::{BackupQuery, BackupReads, BackupWrites, NewBackup};
 pub use channel::{ChannelReads, ChannelWrites, DeliveryQuery};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
 pub use error::{Result, StoreError};
@@ -74,6 +76,7 @@ pub trait Reads:
     + ClusterReads
     + MonitoringReads
     + FigureReads
+    + BackupReads
 {
 }
 
@@ -92,6 +95,7 @@ impl<T> Reads for T where
         + ClusterReads
         + MonitoringReads
         + FigureReads
+        + BackupReads
 {
 }
 
@@ -114,6 +118,7 @@ pub trait UnitOfWork:
     + NetworkWrites
     + ClusterWrites
     + MonitoringWrites
+    + BackupWrites
     + IdempotencyWrites
     + StateWrites
 {

@@ -79,6 +79,8 @@ pub trait ServerReads: Send + Sync {
     async fn servers(&self, query: &ServerQuery) -> Result<Page<Server>>;
     /// One server, even when it was deleted.
     async fn server_ever(&self, id: ServerId) -> Result<Option<Server>>;
+    /// The servers that have or had the guest of that number, deleted ones too, newest first.
+    async fn servers_under(&self, vmid: Vmid) -> Result<Vec<Server>>;
     /// Every server that may have a guest, by VMID order, for comparing with what is there.
     async fn servers_with_guests(&self) -> Result<Vec<Server>>;
     /// Servers whose time ends before a moment and whose end is not done.

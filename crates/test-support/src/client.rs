@@ -160,6 +160,18 @@ impl Client {
         Ok((task, id))
     }
 
+    /// The task of an answer that accepted something.
+    ///
+    /// # Errors
+    /// When it was refused.
+    pub fn task_of(&self, reply: &Reply) -> anyhow::Result<String> {
+        if !matches!(reply.status, 200 | 201) {
+            bail!("{} {}", reply.status, reply.body);
+        }
+        let task = reply.body["task_id"].as_str().context("no task_id")?;
+        Ok(task.to_owned())
+    }
+
     /// Waits until a task has ended and returns it.
     ///
     /// # Errors

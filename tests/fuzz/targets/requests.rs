@@ -20,8 +20,8 @@ use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 use tpm_api::{ApiSettings, Leaving, router};
 use tpm_app::{
-    App, AppParts, Channels, Ctx, HookPolicy, HostResources, HostUse, KeyDraft, Limits, Measured,
-    NetworkDefaults, Policy, RoleProfile, Secrets,
+    App, AppParts, BackupPolicy, Channels, Ctx, HookPolicy, HostResources, HostUse, KeyDraft,
+    Limits, Measured, NetworkDefaults, Policy, RoleProfile, Secrets,
 };
 use tpm_domain::{
     Actor, Assignment, Clock, DEFAULT_NETWORK, FieldErrors, Ipv4Range, NetworkSpec, Role,
@@ -72,6 +72,7 @@ fn policy() -> Policy {
             vlan: None,
         },
         placement: BTreeMap::new(),
+        backup: BackupPolicy::default(),
         limits: Limits {
             max_cpu: 8,
             min_memory_mb: 512,

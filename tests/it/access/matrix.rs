@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::Path;
-use tpm_domain::{Event, EventKind, Permission, Permissions, ServerId, Timestamp, UserId};
-use tpm_store::{KeyId, NewApiKey, Store};
+use tpm_domain::{
+    Backup, BackupOrigin, BackupState, BackupToken, Event, EventKind, Permission, Permissions,
+    ServerId, Timestamp, UserId, Vmid,
+};
+use tpm_store::{KeyId, NewApiKey, NewBackup, Store};
 use tpm_test_support::{Client, Stack};
 
 /// By what somebody is known.
@@ -81,7 +84,8 @@ impl Things<'_> {
                 .with_context(|| name.to_owned())?
                 .to_string())
         };
-        if path.contains("{server_id}") || path.contains("{task_id}") {
+        let on_server = ["{server_id}", "{task_id}", "{backup_id}"];
+        if on_server.iter().any(|part| path.contains(part)) {
             let (server, task) = match self.server.take() {
                 Some(known) => known,
                 None => {
@@ -92,6 +96,10 @@ impl Things<'_> {
                     (number(&made, "server_id")?, task.to_owned())
                 }
             };
+            if path.contains("{backup_id}") {
+                let backup = self.backup(server.parse()?).await?;
+                path = path.replace("{backup_id}", &backup);
+            }
             path = path
                 .replace("{server_id}", &server)
                 .replace("{task_id}", &task);
@@ -160,6 +168,34 @@ impl Things<'_> {
 }
 
 impl Things<'_> {
+    /// A backup of a server, which was not made.
+    async fn backup(&mut self, server: i64) -> anyhow::Result<String> {
+        let store = self.stack.service.store();
+        let token = BackupToken(format!("backup_{}", self.fresh()));
+        let tx = store.begin().await?;
+        let new = NewBackup {
+            token: token.clone(),
+            server: ServerId(server),
+            server_name: "one".into(),
+            vmid: Vmid(10_000),
+            storage: "local".into(),
+            origin: BackupOrigin::Asked,
+            mode: None,
+            compression: None,
+            notes: String::new(),
+            protected: false,
+        };
+        let id = tx.insert_backup(&new).await?;
+        let made = tx.backup(id).await?.context("no backup")?;
+        tx.save_backup(&Backup {
+            state: BackupState::Failed,
+            ..made
+        })
+        .await?;
+        tx.commit().await?;
+        Ok(token.0)
+    }
+
     /// Whether what a request was about is as it was before.
     fn after(&mut self, operation: &Operation, status: u16) {
         if operation.method != Method::GET && status < 300 {

@@ -129,6 +129,9 @@ impl Bench {
                 attempt,
                 elapsed: Duration::from_millis(100) * u32::try_from(look).unwrap_or(u32::MAX),
                 report: None,
+                backup: None,
+                safety: None,
+                earlier: &[],
             };
             let looked = StepCall {
                 intent: intent.as_ref(),

@@ -36,6 +36,10 @@ pub(crate) fn kind(operation: Operation) -> &'static str {
         Operation::Stop => "stop_server",
         Operation::Restart => "restart_server",
         Operation::Change => "change_server",
+        Operation::Backup => "create_backup",
+        Operation::Restore => "restore_backup",
+        Operation::RestoreNew => "restore_new",
+        Operation::EraseBackup => "delete_backup",
     }
 }
 
@@ -95,6 +99,9 @@ pub(crate) async fn ask(
     let path = format!("/api/servers/{id}/status");
     let reply = match operation {
         Operation::Create => anyhow::bail!("it is there already"),
+        Operation::Backup | Operation::Restore | Operation::RestoreNew | Operation::EraseBackup => {
+            return ask_about_backup(stack, operation, subject).await;
+        }
         Operation::Destroy => stack.client.delete(&format!("/api/servers/{id}")).await?,
         Operation::Start => stack.client.put(&path, &status("running")).await?,
         Operation::Stop => stack.client.put(&path, &status("stopped")).await?,
@@ -114,6 +121,40 @@ pub(crate) async fn ask(
         .as_str()
         .context("no task_id")?
         .to_owned())
+}
+
+/// The same about its backup, the only one that there is of it.
+async fn ask_about_backup(
+    stack: &Stack,
+    operation: Operation,
+    subject: &Subject,
+) -> anyhow::Result<String> {
+    let id = subject.id;
+    if operation == Operation::Backup {
+        let body = json!({ "server_id": id, "backup_type": "full" });
+        let reply = stack.client.post("/api/backups/create", &body).await?;
+        return stack.client.task_of(&reply);
+    }
+    let list = stack
+        .client
+        .get(&format!("/api/backups?server_id={id}"))
+        .await?;
+    let backup = list.body["backups"][0]["backup_id"].as_str();
+    let backup = backup.context("no backup")?;
+    let path = format!("/api/backups/{backup}");
+    let reply = match operation {
+        Operation::EraseBackup => {
+            stack
+                .client
+                .delete(&format!("{path}?confirm={backup}"))
+                .await?
+        }
+        _ => {
+            let body = json!({ "overwrite": true });
+            stack.client.post(&format!("{path}/restore"), &body).await?
+        }
+    };
+    stack.client.task_of(&reply)
 }
 
 /// The mark that a server's guest carries, or would have carried.
@@ -231,9 +272,13 @@ pub(crate) async fn as_asked(
     subject: &Subject,
 ) -> anyhow::Result<()> {
     match operation {
-        Operation::Create | Operation::Start | Operation::Restart => {
-            is_whole(stack, subject, "running").await.map(|_| ())
-        }
+        Operation::Create
+        | Operation::Start
+        | Operation::Restart
+        | Operation::Backup
+        | Operation::Restore
+        | Operation::RestoreNew
+        | Operation::EraseBackup => is_whole(stack, subject, "running").await.map(|_| ()),
         Operation::Stop => is_whole(stack, subject, "stopped").await.map(|_| ()),
         Operation::Change => {
             let server = is_whole(stack, subject, "running").await?;

@@ -135,6 +135,53 @@ async fn servers(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
     read_everything(checked).await
 }
 
+/// Making, restoring and deleting backups, on the examples.
+async fn backups(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
+    let work = async || hand(stack)?.drain().await;
+    let create = "/api/backups/create";
+    work().await?;
+    let made = checked.example(Method::POST, create).await?;
+    // A task is at work on the server.
+    checked.example(Method::POST, create).await?;
+    let one = format!(
+        "/api/backups/{}",
+        made["backup_id"].as_str().unwrap_or_default()
+    );
+    let restore = format!("{one}/restore");
+    checked.get(&one).await?;
+    checked.send(Method::DELETE, &one, None).await?;
+    work().await?;
+    for path in [
+        one.as_str(),
+        "/api/backups",
+        "/api/backups?status=completed&server_id=1&storage=local&limit=1",
+        "/api/backups?status=lost",
+        "/api/backups/backup_none",
+    ] {
+        checked.get(path).await?;
+    }
+    for body in [json!({}), json!({ "target_server_id": "old", "name": 1 })] {
+        checked.post(&restore, &body).await?;
+        checked.post(create, &body).await?;
+    }
+    checked.example(Method::POST, &restore).await?;
+    work().await?;
+    let new = json!({ "target_server_id": "new", "name": "web-server-77" });
+    checked.post(&restore, &new).await?;
+    checked.post(&restore, &new).await?;
+    work().await?;
+    let list = checked.get("/api/backups").await?;
+    for backup in list["backups"].as_array().into_iter().flatten() {
+        let name = backup["backup_id"].as_str().unwrap_or_default();
+        let path = format!("/api/backups/{name}");
+        checked.send(Method::DELETE, &path, None).await?;
+        let sure = format!("{path}?confirm={name}");
+        checked.send(Method::DELETE, &sure, None).await?;
+        work().await?;
+    }
+    Ok(())
+}
+
 /// A create that fails, one that is cancelled, and trying them again.
 async fn failures(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
     let body =
@@ -403,6 +450,7 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
     read_everything(&checked).await?;
     checked.example(Method::POST, "/api/auth/login").await?;
     servers(&stack, &checked).await?;
+    backups(&stack, &checked).await?;
     others(&stack, &checked).await?;
     failures(&stack, &checked).await?;
     projects_and_networks(&checked).await?;

@@ -1,5 +1,6 @@
 //! The store's promises, in memory, on SQLite and on a real PostgreSQL: each test runs on all three.
 
+mod backups;
 mod channels;
 mod feed;
 mod fleet;

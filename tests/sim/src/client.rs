@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tpm_app::{
-    App, AppError, AppParts, Channels, Ctx, HookPolicy, HostResources, HostUse, IdempotencyKey,
-    Limits, Measured, NetworkDefaults, Policy, RoleProfile, Secrets, ServerChange, ServerDraft,
-    ServerQuery, TaskQuery,
+    App, AppError, AppParts, BackupPolicy, Channels, Ctx, HookPolicy, HostResources, HostUse,
+    IdempotencyKey, Limits, Measured, NetworkDefaults, Policy, RoleProfile, Secrets, ServerChange,
+    ServerDraft, ServerQuery, TaskQuery,
 };
 use tpm_domain::{
     Actor, Assignment, BulkPolicy, Conflict, Error, FieldErrors, PowerTarget, Role, ServerId,
@@ -46,6 +46,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
             vlan: None,
         },
         placement: [].into(),
+        backup: BackupPolicy::default(),
         limits: Limits {
             max_cpu: 8,
             min_memory_mb: 512,

@@ -75,7 +75,7 @@ struct ErrorDetails {
     /// `VERSION_CHANGED`: the latest version of the secret; 0 when there is none.
     #[schema(nullable = false)]
     current: Option<u64>,
-    /// `GUEST_KNOWN`: the name of the server that has it.
+    /// `GUEST_KNOWN`: the name of the server that has it. `WOULD_OVERWRITE`: of the server whose guest would be lost.
     #[schema(nullable = false)]
     server: Option<String>,
     /// `ADDRESS_TAKEN`: the IPv4 address.
@@ -115,6 +115,9 @@ struct ErrorDetails {
     /// `SERVER_BUSY`: the task at work.
     #[schema(nullable = false)]
     task_id: Option<String>,
+    /// `BACKUP_STATE`: the backup's status.
+    #[schema(nullable = false)]
+    backup_status: Option<super::backups::BackupStateWord>,
     /// `WRONG_STATE`: the server's status.
     #[schema(nullable = false)]
     status: Option<super::servers::ServerStatus>,

@@ -277,6 +277,21 @@ fn of_conflicts() -> Vec<Known> {
             "The server's status does not allow it.",
             Conflict::WrongState { state: "creating" },
         ),
+        conflict("The backup is protected.", Conflict::BackupProtected),
+        conflict(
+            "It is the only backup of its server that can be restored.",
+            Conflict::OnlyBackup,
+        ),
+        conflict(
+            "The backup's status does not allow it.",
+            Conflict::BackupState { state: "missing" },
+        ),
+        conflict(
+            "The server has a guest, which would be lost.",
+            Conflict::WouldOverwrite {
+                server: "web-server-01".into(),
+            },
+        ),
         conflict("The task has ended.", Conflict::TaskEnded),
     ]
 }
@@ -306,7 +321,7 @@ pub(super) fn by_status(codes: &[&str]) -> BTreeMap<u16, Vec<Known>> {
 }
 
 /// What may be wrong with a field.
-pub(super) const FIELD_CODES: [&str; 27] = [
+pub(super) const FIELD_CODES: [&str; 28] = [
     "REQUIRED",
     "UNKNOWN_FIELD",
     "WRONG_TYPE",
@@ -331,6 +346,7 @@ pub(super) const FIELD_CODES: [&str; 27] = [
     "WEAK_PASSWORD",
     "WRONG_PASSWORD",
     "NO_SUCH",
+    "NOT_ONE_LINE",
     "NOT_ITS_NAME",
     "SHRINKS",
     "EXCLUDES",

@@ -6,6 +6,7 @@
 
 mod audit;
 mod auth;
+mod backups;
 mod channels;
 mod code;
 mod envelope;
@@ -56,7 +57,7 @@ pub(crate) static DOCUMENT: LazyLock<String> =
 type Group = (&'static str, &'static str, fn() -> Vec<Op>);
 
 /// In the order a reader meets them.
-const GROUPS: [Group; 16] = [
+const GROUPS: [Group; 17] = [
     (
         "Session",
         "Logging in and out; one's own sessions, keys and password.",
@@ -91,6 +92,11 @@ const GROUPS: [Group; 16] = [
         "Nodes",
         "The cluster, as it was seen last.",
         nodes::operations,
+    ),
+    (
+        "Backups",
+        "Backups of servers, and restoring them.",
+        backups::operations,
     ),
     (
         "Monitoring",

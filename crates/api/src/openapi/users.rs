@@ -35,6 +35,7 @@ pub(super) fn scopes() -> Vec<&'static str> {
     let group = |name: &&str| -> &'static str {
         match *name {
             "audit" => "audit:*",
+            "backups" => "backups:*",
             "channels" => "channels:*",
             "config" => "config:*",
             "logs" => "logs:*",

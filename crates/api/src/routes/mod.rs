@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod backups;
 pub(crate) mod channels;
 pub(crate) mod code;
 pub(crate) mod docs;

@@ -195,6 +195,7 @@ impl App {
                 wish: plan.wish.clone(),
                 expiry: plan.expiry,
                 at: plan.at.clone(),
+                archive: None,
             })
             .collect();
         let parent = match bulk {

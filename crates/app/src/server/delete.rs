@@ -142,6 +142,6 @@ pub(super) fn target(server: &Server) -> AuditTarget {
     AuditTarget::new("server", server.id).of(server.project)
 }
 
-pub(super) fn busy(task: tpm_domain::TaskToken) -> AppError {
+pub(crate) fn busy(task: tpm_domain::TaskToken) -> AppError {
     AppError::Refused(Error::Conflict(Conflict::ServerBusy { task }))
 }

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tpm_domain::{
-    AddressPlan, ClusterPicture, Conflict, DEFAULT_NETWORK, Error, Event, EventKind, Expiry,
-    FieldErrors, Kept, Network, Nic, NodeName, Placement, PlacementWish, ProjectId, Reason, Server,
-    ServerId, ServerName, ServerSpec, ServerState, Shortage, StaticAddress, TaskId, TaskKind,
-    Unfit, Usage, in_subnet,
+    AddressPlan, BackupId, BackupPayload, ClusterPicture, Conflict, DEFAULT_NETWORK, Error, Event,
+    EventKind, Expiry, FieldErrors, Kept, Network, Nic, NodeName, Placement, PlacementWish,
+    ProjectId, Reason, Server, ServerId, ServerName, ServerSpec, ServerState, Shortage,
+    StaticAddress, TaskId, TaskKind, Unfit, Usage, in_subnet,
 };
 use tpm_store::{NewServer, NewTask, StoreError, UnitOfWork};
 
@@ -93,6 +93,8 @@ pub(crate) struct Wanted {
     pub(crate) expiry: Expiry,
     /// The path of its fields in the request.
     pub(crate) at: String,
+    /// The backup it is made of; `None`: of its role's template.
+    pub(crate) archive: Option<BackupId>,
 }
 
 impl App {
@@ -167,8 +169,11 @@ impl App {
             };
             tx.hold(server, &name, &held, vmid).await?;
             let on = (server, name.to_string());
-            let task = NewTask::on(TaskKind::CreateServer, token.clone(), on, ctx.actor.id)
-                .in_bulk(parent, turn);
+            let (kind, payload) = made_by(it.archive)?;
+            let task = NewTask {
+                payload,
+                ..NewTask::on(kind, token.clone(), on, ctx.actor.id).in_bulk(parent, turn)
+            };
             tx.insert_task(&task).await?;
             let event = Event {
                 kind: event.clone(),
@@ -218,6 +223,17 @@ impl App {
             }))),
         }
     }
+}
+
+/// The task that makes a server, of a template or of a backup.
+fn made_by(archive: Option<BackupId>) -> Result<(TaskKind, Option<String>), Refusal> {
+    let Some(backup) = archive else {
+        return Ok((TaskKind::CreateServer, None));
+    };
+    let safety = None;
+    let payload = serde_json::to_string(&BackupPayload { backup, safety });
+    let payload = payload.map_err(|error| AppError::Fault(error.into()))?;
+    Ok((TaskKind::RestoreNew, Some(payload)))
 }
 
 /// Nodes that are named must be there.
@@ -431,6 +447,7 @@ pub(super) async fn as_before(tx: &Tx, server: Server, is_there: bool) -> Result
             .unwrap_or_default(),
         expiry: server.expiry,
         at: String::new(),
+        archive: None,
         row: is_there.then_some(server),
     })
 }

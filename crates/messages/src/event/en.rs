@@ -124,6 +124,58 @@ pub(super) fn notification(event: &Event) -> String {
             moment(*at),
             expiry(Lang::En, *action)
         ),
+        EventKind::BackupRequested => format!("a backup of server {name} was requested"),
+        EventKind::BackedUp {
+            backup,
+            warnings: 0,
+        } => {
+            format!("server {name} was backed up ({backup})")
+        }
+        EventKind::BackedUp { backup, warnings } => {
+            format!("server {name} was backed up with {warnings} warnings ({backup})")
+        }
+        EventKind::BackupFailed { failure: why, .. } => format!(
+            "server {name} could not be backed up: {}",
+            failure(Lang::En, why)
+        ),
+        EventKind::RestoreRequested { backup } => {
+            format!("backup {backup} was asked to be restored to server {name}")
+        }
+        EventKind::Restored { backup } => {
+            format!("backup {backup} was restored to server {name}")
+        }
+        EventKind::RestoreFailed {
+            backup,
+            safety: None,
+            failure: why,
+        } => format!(
+            "backup {backup} could not be restored to server {name}: {}",
+            failure(Lang::En, why)
+        ),
+        EventKind::RestoreFailed {
+            backup,
+            safety: Some(safety),
+            failure: why,
+        } => format!(
+            "backup {backup} could not be restored to server {name}: {}; what was there before is in {safety}",
+            failure(Lang::En, why)
+        ),
+        EventKind::BackupDeleteRequested { backup } => {
+            format!("the deletion of backup {backup} of server {name} was requested")
+        }
+        EventKind::BackupDeleted { backup } => {
+            format!("backup {backup} of server {name} was deleted")
+        }
+        EventKind::BackupDeleteFailed {
+            backup,
+            failure: why,
+        } => format!(
+            "backup {backup} of server {name} could not be deleted: {}",
+            failure(Lang::En, why)
+        ),
+        EventKind::BackupMissing { backup } => {
+            format!("the archive of backup {backup} of server {name} is no longer on its storage")
+        }
         EventKind::AlertRaised { rule, detail, .. } => {
             let what = match rule {
                 AlertRule::ServerDown => format!("server {name} does not run"),

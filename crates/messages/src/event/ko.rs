@@ -126,6 +126,58 @@ pub(super) fn notification(event: &Event) -> String {
             moment(*at),
             expiry(Lang::Ko, *action)
         ),
+        EventKind::BackupRequested => format!("서버 {name} 백업이 요청되었습니다"),
+        EventKind::BackedUp {
+            backup,
+            warnings: 0,
+        } => {
+            format!("서버 {name}이 백업되었습니다 ({backup})")
+        }
+        EventKind::BackedUp { backup, warnings } => {
+            format!("서버 {name}이 백업되었습니다. 경고 {warnings}건 ({backup})")
+        }
+        EventKind::BackupFailed { failure: why, .. } => format!(
+            "서버 {name} 백업에 실패했습니다: {}",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::RestoreRequested { backup } => {
+            format!("서버 {name}에 백업 {backup} 복원이 요청되었습니다")
+        }
+        EventKind::Restored { backup } => {
+            format!("서버 {name}에 백업 {backup}이 복원되었습니다")
+        }
+        EventKind::RestoreFailed {
+            backup,
+            safety: None,
+            failure: why,
+        } => format!(
+            "서버 {name}에 백업 {backup}을 복원하지 못했습니다: {}",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::RestoreFailed {
+            backup,
+            safety: Some(safety),
+            failure: why,
+        } => format!(
+            "서버 {name}에 백업 {backup}을 복원하지 못했습니다: {}. 이전 내용은 {safety}에 있습니다",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::BackupDeleteRequested { backup } => {
+            format!("서버 {name}의 백업 {backup} 삭제가 요청되었습니다")
+        }
+        EventKind::BackupDeleted { backup } => {
+            format!("서버 {name}의 백업 {backup}이 삭제되었습니다")
+        }
+        EventKind::BackupDeleteFailed {
+            backup,
+            failure: why,
+        } => format!(
+            "서버 {name}의 백업 {backup}을 삭제하지 못했습니다: {}",
+            failure(Lang::Ko, why)
+        ),
+        EventKind::BackupMissing { backup } => {
+            format!("서버 {name}의 백업 {backup} 파일이 스토리지에서 사라졌습니다")
+        }
         EventKind::AlertRaised { rule, detail, .. } => {
             let what = match rule {
                 AlertRule::ServerDown => format!("서버 {name}이(가) 실행되고 있지 않습니다"),

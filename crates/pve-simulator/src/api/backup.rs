@@ -254,14 +254,13 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
         }
         _ => {}
     }
-    let file = format!(
-        "vzdump-qemu-{vmid}-{}.{}",
-        local(started).format("%Y_%m_%d-%H_%M_%S"),
-        job.extension
-    );
-    task.log(format!(
-        "INFO: creating vzdump archive '/var/lib/vz/dump/{file}'"
-    ));
+    let (file, ctime) = free_name(task, job, vmid, started)?;
+    let is_pbs = is_backup_server(task, job)?;
+    task.log(if is_pbs {
+        format!("INFO: creating Proxmox Backup Server archive '{file}'")
+    } else {
+        format!("INFO: creating vzdump archive '/var/lib/vz/dump/{file}'")
+    });
     if is_running {
         task.log("INFO: skipping guest filesystem freeze - disabled in VM options");
     } else {
@@ -304,14 +303,17 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
         task.log("INFO: stopping kvm after backup task");
     }
     let stored = 35_000 + size / 10_000;
-    task.log(format!("INFO: archive file size: {}KB", stored / 1024));
+    room_for(task, job, stored)?;
+    if !is_pbs {
+        task.log(format!("INFO: archive file size: {}KB", stored / 1024));
+    }
     if job.notes.is_some() {
         task.log("INFO: adding notes to backup");
     }
     if mode == "suspend" {
         task.log("INFO: resume vm");
     }
-    store(task, job, &guest, &file, stored, started)?;
+    store(task, job, &guest, &file, stored, ctime)?;
     if mode == "stop" && is_running {
         task.log("INFO: restarting vm");
         super::power::power_on(sim, &job.node, vmid)?;
@@ -328,6 +330,48 @@ async fn one(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(), Stri
     ));
     task.effect("backup", &job.node, vmid, file);
     Ok(())
+}
+
+fn is_backup_server(task: &Task, job: &Job) -> Result<bool, String> {
+    let world = task.sim.world();
+    Ok(world.storage_on(&job.node, &job.storage)?.kind == "pbs")
+}
+
+/// An archive is called after the second it was begun in. Here two may be begun in one, which takes longer in the
+/// original.
+fn free_name(task: &Task, job: &Job, vmid: u32, started: i64) -> Result<(String, i64), String> {
+    let is_pbs = is_backup_server(task, job)?;
+    let world = task.sim.world();
+    let mut at = started;
+    loop {
+        let file = if is_pbs {
+            let moment = chrono::DateTime::from_timestamp(at, 0).unwrap_or_default();
+            format!("vm/{vmid}/{}", moment.format("%Y-%m-%dT%H:%M:%SZ"))
+        } else {
+            let moment = local(at).format("%Y_%m_%d-%H_%M_%S");
+            format!("vzdump-qemu-{vmid}-{moment}.{}", job.extension)
+        };
+        let volid = format!("{}:backup/{file}", job.storage);
+        if world.volumes.iter().all(|volume| volume.volid != volid) {
+            return Ok((file, at));
+        }
+        at += 1;
+    }
+}
+
+/// What a full storage says, once the archive does not fit.
+fn room_for(task: &Task, job: &Job, size: u64) -> Result<(), String> {
+    let world = task.sim.world();
+    let total = world.storage_on(&job.node, &job.storage)?.total;
+    let on_it = |volume: &&Volume| {
+        volume.storage() == job.storage && (volume.node.is_empty() || volume.node == job.node)
+    };
+    let used: u64 = world.volumes.iter().filter(on_it).map(|v| v.used).sum();
+    if used + size <= total {
+        return Ok(());
+    }
+    task.log("INFO: zstd: error 70 : Write error : cannot write block : No space left on device");
+    Err("vma_queue_write: write error - Broken pipe".into())
 }
 
 fn set_lock(task: &Task, node: &str, vmid: u32, lock: Option<&str>) -> Result<(), String> {
@@ -370,7 +414,11 @@ fn store(
         volid: format!("{}:backup/{file}", storage.name),
         node: disks::node_of(&storage, &job.node),
         content: "backup".into(),
-        format: job.extension.clone(),
+        format: if storage.kind == "pbs" {
+            "pbs-vm".into()
+        } else {
+            job.extension.clone()
+        },
         size,
         used: size,
         ctime,

@@ -24,6 +24,8 @@ pub(super) fn restore(c: &Context) -> Handled {
             "option conflicts with option 'archive'",
         ));
     }
+    let keys: Vec<String> = overrides.iter().map(|(key, _)| key.clone()).collect();
+    super::privileges::check_options(c, &keys, p)?;
     let node = c.node.clone();
     let archive = {
         let mut world = c.sim.world();
@@ -49,7 +51,15 @@ pub(super) fn restore(c: &Context) -> Handled {
                 );
                 return Err(Failure::die(text));
             }
-            Some(_) => {}
+            Some(other) => {
+                let locked = other.check_lock();
+                locked.map_err(|text| {
+                    Failure::die(format!("unable to restore VM {vmid} - {text}"))
+                })?;
+                if let Some(guest) = world.guests.get_mut(&vmid) {
+                    guest.config.insert("lock".into(), "create".into());
+                }
+            }
             None => {
                 let config = Options::from([("lock".to_owned(), "create".to_owned())]);
                 world.guests.insert(
@@ -80,26 +90,33 @@ pub(super) fn restore(c: &Context) -> Handled {
         &vmid.to_string(),
         move |task| async move {
             let sim = task.sim.clone();
+            let unlock = |text: String| {
+                if let Ok(guest) = sim.world().guest_mut(&node, vmid) {
+                    guest.config.remove("lock");
+                }
+                text
+            };
             let lock = sim
                 .locks
                 .vm(&sim.clock, Some(&task), vmid, CONFIG_WAIT)
-                .await?;
-            {
+                .await
+                .map_err(unlock)?;
+            let problem = {
                 let world = sim.world();
                 let guest = world.guest(&node, vmid)?;
-                let problem = if guest.is_running() {
+                if guest.is_running() {
                     Some("vm is running")
                 } else if guest.option("protection") == "1" {
                     Some("- protection mode enabled")
                 } else {
                     None
-                };
-                if let Some(problem) = problem {
-                    task.log(format!(
+                }
+            };
+            if let Some(problem) = problem {
+                task.log(format!(
                     "error before or during data restore, some or all disks were not completely restored. VM {vmid} state is NOT cleaned up."
                 ));
-                    return Err(format!("unable to restore VM {vmid} - {problem}"));
-                }
+                return Err(unlock(format!("unable to restore VM {vmid} - {problem}")));
             }
             let bytes: u64 = archive.disks.values().map(|(size, ..)| size).sum();
             extract_log(&task, &volid, &archive, bytes);
@@ -108,11 +125,12 @@ pub(super) fn restore(c: &Context) -> Handled {
                 let mut world = sim.world();
                 let is_stub = world
                     .guest(&node, vmid)
-                    .is_ok_and(|guest| guest.option("lock") == "create");
+                    .is_ok_and(|guest| guest.config.keys().all(|key| key == "lock"));
                 if is_stub {
                     world.guests.remove(&vmid);
                 }
-                return Err(text);
+                drop(world);
+                return Err(unlock(text));
             }
             let lines = unpack(
                 &task,

@@ -157,6 +157,9 @@ fn entry(volume: &Volume) -> Value {
     }
     if volume.content == "backup" {
         entry["subtype"] = json!("qemu");
+        if let Some(state) = &volume.verified {
+            entry["verification"] = json!({ "state": state });
+        }
     }
     if let Some(notes) = &volume.notes {
         entry["notes"] = json!(notes.lines().next().unwrap_or_default());

@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod channel;
 mod cluster;
 mod event;

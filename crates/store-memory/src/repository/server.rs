@@ -5,7 +5,7 @@ use crate::rows::{ServerRow, Tables, Thing, broken};
 use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
 use tpm_domain::{
-    ExpiryStage, Kept, OnExpiry, Server, ServerId, ServerName, ServerState, Timestamp,
+    ExpiryStage, Kept, OnExpiry, Server, ServerId, ServerName, ServerState, Timestamp, Vmid,
 };
 use tpm_store::{NewServer, Page, Result, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 
@@ -77,6 +77,14 @@ impl<S: Source> ServerReads for Session<S> {
     async fn server_ever(&self, id: ServerId) -> Result<Option<Server>> {
         let tables = self.0.look().await?;
         Ok(tables.servers.get(&id).map(|row| row.server.clone()))
+    }
+
+    async fn servers_under(&self, vmid: Vmid) -> Result<Vec<Server>> {
+        let tables = self.0.look().await?;
+        let all = tables.servers.values().map(|row| &row.server);
+        let mut found: Vec<Server> = all.filter(|one| one.vmid == vmid).cloned().collect();
+        found.sort_by_key(|server| std::cmp::Reverse(server.id));
+        Ok(found)
     }
 
     async fn servers_with_guests(&self) -> Result<Vec<Server>> {

@@ -4,6 +4,7 @@
 pub(crate) mod alerts;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
+pub(crate) mod backups;
 pub(crate) mod channels;
 pub(crate) mod deliveries;
 pub(crate) mod events;

@@ -8,6 +8,7 @@ mod m0005_access;
 mod m0006_live;
 mod m0007_monitoring;
 mod m0008_secrets;
+mod m0009_backups;
 mod m0010_channels;
 mod m0011_exporters;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_live::Migration),
             Box::new(m0007_monitoring::Migration),
             Box::new(m0008_secrets::Migration),
+            Box::new(m0009_backups::Migration),
             Box::new(m0010_channels::Migration),
             Box::new(m0011_exporters::Migration),
         ]

@@ -12,7 +12,9 @@ use sea_orm::{
     DatabaseTransaction, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
 };
-use tpm_domain::{ExpiryStage, OnExpiry, Server, ServerId, ServerName, ServerState, Timestamp};
+use tpm_domain::{
+    ExpiryStage, OnExpiry, Server, ServerId, ServerName, ServerState, Timestamp, Vmid,
+};
 use tpm_store::{
     NewServer, Page, Result, ServerOrder, ServerQuery, ServerReads, ServerWrites, TaskReads,
 };
@@ -82,6 +84,16 @@ impl<C: ConnectionTrait + Send + Sync> ServerReads for Session<C> {
             .map_err(store_error)?
             .map(rows::server)
             .transpose()
+    }
+
+    async fn servers_under(&self, vmid: Vmid) -> Result<Vec<Server>> {
+        let found = Entity::find()
+            .filter(Column::Vmid.eq(vmid.0))
+            .order_by_desc(Column::Id)
+            .all(&self.db)
+            .await
+            .map_err(store_error)?;
+        found.into_iter().map(rows::server).collect()
     }
 
     async fn servers_with_guests(&self) -> Result<Vec<Server>> {

@@ -15,7 +15,11 @@ const REFUSALS: [Twist; 3] = [Twist::LookRefused, Twist::Refused, Twist::DoneAnd
 
 fn parts(engine: &dyn Provisioner) -> Vec<Part> {
     let mut parts = Vec::new();
-    for way in Way::all() {
+    // What becomes of backups that fail is seen in `backups`.
+    for way in Way::all()
+        .into_iter()
+        .filter(|way| !way.kind.is_of_backups())
+    {
         for step in way.steps(engine) {
             for twist in REFUSALS {
                 if twist != Twist::LookRefused && only_looks(way, step) {
@@ -41,7 +45,7 @@ async fn judge(play: &Play, actor: &Actor, on_failure: OnFailure) -> anyhow::Res
         FailureCode::ProxmoxRefused
     };
     Play::failed_at(actor, step, code)?;
-    let unwound = way.operation() == Operation::Create && on_failure == OnFailure::Undo;
+    let unwound = way.operation().makes() && on_failure == OnFailure::Undo;
     if unwound {
         let server = play.stack.client.server(actor.id).await?;
         ensure!(server["status"] == "error", "{server:#}");

@@ -2,6 +2,7 @@
 //! cluster by its own log.
 
 use super::play::{Actor, Play};
+use super::twice::may_be_done_twice;
 use crate::faults::world::{as_the_row_says, marked};
 use anyhow::{Context, ensure};
 use tpm_domain::{Failure, FailureCode, ServerName, TaskKind, TaskState, Vmid};
@@ -10,7 +11,11 @@ use tpm_store::Store;
 
 /// What was done, in order, without whom it was done to.
 pub(super) fn deeds(effects: &[Effect], actor: &Actor) -> Vec<String> {
-    let deed = |effect: &Effect| format!("{} {}", effect.kind, effect.detail);
+    let deed = |effect: &Effect| match &*effect.kind {
+        // Archives are called after the moment.
+        "backup" | "restore" | "delete-volume" => effect.kind.clone(),
+        _ => format!("{} {}", effect.kind, effect.detail),
+    };
     effects
         .iter()
         .map(|effect| deed(effect).replace(&actor.name, "it"))
@@ -35,9 +40,16 @@ impl Play {
         };
         ensure!(task.state == wanted, "{task:#?}");
         match actor.part.way.kind {
-            TaskKind::CreateServer if actor.part.way.undo => self.nothing_is_left(actor).await,
+            TaskKind::CreateServer | TaskKind::RestoreNew if actor.part.way.undo => {
+                self.nothing_is_left(actor).await
+            }
             TaskKind::DeleteServer | TaskKind::RemoveOrphan => self.nothing_is_left(actor).await,
-            TaskKind::CreateServer | TaskKind::StartServer | TaskKind::RestartServer => {
+            TaskKind::CreateServer
+            | TaskKind::StartServer
+            | TaskKind::RestartServer
+            | TaskKind::RestoreNew => self.stands(actor, "running").await,
+            TaskKind::CreateBackup | TaskKind::RestoreBackup | TaskKind::DeleteBackup => {
+                self.backups_are_right(actor).await?;
                 self.stands(actor, "running").await
             }
             TaskKind::ChangeServer => {
@@ -54,6 +66,34 @@ impl Play {
             | TaskKind::BulkDelete
             | TaskKind::BulkPower => Ok(()),
         }
+    }
+
+    /// The backups of a server are known, and each is one archive in the cluster.
+    async fn backups_are_right(&self, actor: &Actor) -> anyhow::Result<()> {
+        let path = format!("/api/backups?server_id={}", actor.id);
+        let list = self.stack.client.get(&path).await?;
+        let known = list.body["backups"].as_array().context("backups")?.clone();
+        let whole = known.iter().all(|one| one["status"] == "completed");
+        ensure!(whole, "{known:#?}");
+        let wanted = match actor.part.way.kind {
+            TaskKind::DeleteBackup => 0,
+            // The one that is restored, and the one of what was there before.
+            TaskKind::RestoreBackup => 2,
+            _ => 1,
+        };
+        ensure!(known.len() == wanted, "{known:#?}");
+        let archives = self.stack.simulator.archives(actor.vmid);
+        let mut named: Vec<_> = known
+            .iter()
+            .filter_map(|one| one["volume"].as_str())
+            .collect();
+        named.sort_unstable();
+        let twice = may_be_done_twice(&actor.part);
+        ensure!(
+            archives == named || (twice && archives.len() <= wanted + 1),
+            "{archives:?}, not {named:?}"
+        );
+        Ok(())
     }
 
     /// One guest, right in every field, and what it needs is held for it.
@@ -78,7 +118,9 @@ impl Play {
         let guests = self.guests(actor);
         ensure!(guests.is_empty(), "left over: {guests:#?}");
         let effects = self.effects(actor);
-        let made = effects.iter().any(|e| e.kind == "clone");
+        let made = effects
+            .iter()
+            .any(|e| e.kind == "clone" || e.kind == "restore");
         let last = effects.last().map(|effect| &*effect.kind);
         ensure!(!made || last == Some("destroy"), "{effects:#?}");
         let held = self.is_held(actor).await?;
@@ -93,7 +135,11 @@ impl Play {
         let named = !store.reads().names_taken(&[name]).await?.is_empty();
         let tx = store.begin().await?;
         let addresses = tx.addresses_taken().await?;
-        let addressed = addresses.contains(&actor.address);
+        // What an orphan's create had was given to others since.
+        let mut others = self.actors.iter().filter(|one| one.name != actor.name);
+        let is_orphan = actor.part.way.kind == TaskKind::RemoveOrphan;
+        let given = is_orphan && others.any(|one| one.address == actor.address);
+        let addressed = addresses.contains(&actor.address) && !given;
         let numbered = !tx.is_quarantined(Vmid(actor.vmid)).await?;
         Ok((named, addressed, numbered))
     }

@@ -34,7 +34,7 @@ macro_rules! every {
 }
 
 /// Every kind of task.
-fn kinds() -> [TaskKind; 11] {
+fn kinds() -> [TaskKind; 15] {
     every!(TaskKind {
         CreateServer,
         DeleteServer,
@@ -44,6 +44,10 @@ fn kinds() -> [TaskKind; 11] {
         ChangeServer,
         ImportServer,
         RemoveOrphan,
+        CreateBackup,
+        RestoreBackup,
+        RestoreNew,
+        DeleteBackup,
         BulkCreate,
         BulkDelete,
         BulkPower,
@@ -51,7 +55,7 @@ fn kinds() -> [TaskKind; 11] {
 }
 
 /// Every operation.
-fn operations() -> [Operation; 6] {
+fn operations() -> [Operation; 10] {
     every!(Operation {
         Create,
         Destroy,
@@ -59,6 +63,10 @@ fn operations() -> [Operation; 6] {
         Stop,
         Restart,
         Change,
+        Backup,
+        Restore,
+        RestoreNew,
+        EraseBackup,
     })
 }
 
@@ -71,6 +79,10 @@ fn operation(kind: TaskKind) -> Option<Operation> {
         TaskKind::StopServer => Some(Operation::Stop),
         TaskKind::RestartServer => Some(Operation::Restart),
         TaskKind::ChangeServer => Some(Operation::Change),
+        TaskKind::CreateBackup => Some(Operation::Backup),
+        TaskKind::RestoreBackup => Some(Operation::Restore),
+        TaskKind::RestoreNew => Some(Operation::RestoreNew),
+        TaskKind::DeleteBackup => Some(Operation::EraseBackup),
         // An import changes nothing: it has no steps.
         TaskKind::ImportServer
         | TaskKind::BulkCreate
@@ -93,7 +105,7 @@ impl Way {
         for kind in kinds() {
             if let Some(operation) = operation(kind) {
                 ways.push(Self { kind, undo: false });
-                if operation == Operation::Create {
+                if operation.makes() {
                     ways.push(Self { kind, undo: true });
                 }
             }
@@ -135,7 +147,8 @@ async fn registry() -> anyhow::Result<Arc<dyn Provisioner>> {
 
 /// Steps that never act.
 fn only_looks(way: Way, step: &str) -> bool {
-    way.operation() == Operation::Create && matches!(step, "agent" | "address")
+    let of_new = way.operation().makes() && matches!(step, "agent" | "address");
+    of_new || step == "prepare"
 }
 
 /// The last step of a removal acts only when the guest is there again.

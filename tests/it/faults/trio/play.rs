@@ -19,7 +19,7 @@ use tpm_store::{Store, TaskQuery};
 use tpm_test_support::Stack;
 
 /// Until then tasks have ended, or something is stuck.
-const STUCK: Duration = Duration::from_secs(120);
+const STUCK: Duration = Duration::from_secs(300);
 /// How often is looked for what others do by themselves.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
@@ -112,6 +112,8 @@ impl Play {
                 .set("WORKER__LEASE_MS", 1000)
                 .set("WORKER__CONCURRENCY", 64)
                 .set("WORKER__ORPHAN_MS", 100)
+                .set("BACKUPS__MAX_PER_NODE", 64)
+                .set("BACKUPS__MAX_PER_STORAGE", 64)
                 .set("PROXMOX__MAX_CLONES", 64)
                 .set("PROXMOX__MAX_CLONES_PER_NODE", 64)
                 .simulator(|config| {
@@ -185,13 +187,66 @@ impl Play {
         if !stops.is_empty() {
             self.work_until_ended().await?;
         }
+        self.back_up().await?;
         self.haunt().await
+    }
+
+    /// What is to be restored or deleted is there before.
+    async fn back_up(&mut self) -> anyhow::Result<()> {
+        let mut any = false;
+        for actor in &mut self.actors {
+            let kind = actor.part.way.kind;
+            if kind.is_of_backups() && kind != TaskKind::CreateBackup {
+                actor.token = ask(&self.stack, Operation::Backup, &subject(actor.id)).await?;
+                any = true;
+            }
+        }
+        if any {
+            self.work_until_ended().await?;
+        }
+        // What is restored is not as the row says then.
+        let is_restored = |actor: &&mut Actor| {
+            let kind = actor.part.way.kind;
+            matches!(kind, TaskKind::RestoreBackup | TaskKind::RestoreNew)
+        };
+        for actor in self.actors.iter_mut().filter(is_restored) {
+            actor.token = ask(&self.stack, Operation::Change, &subject(actor.id)).await?;
+        }
+        if any {
+            self.work_until_ended().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a server that is made of the actor's backup: from here on it is the actor.
+    async fn revive(&self, actor: &mut Actor) -> anyhow::Result<()> {
+        let path = format!("/api/backups?server_id={}", actor.id);
+        let list = self.stack.client.get(&path).await?;
+        let backup = list.body["backups"][0]["backup_id"].as_str();
+        let path = format!("/api/backups/{}/restore", backup.context("no backup")?);
+        let body = json!({ "target_server_id": "new", "name": actor.name });
+        let reply = self.stack.client.post(&path, &body).await?;
+        actor.token = self.stack.client.task_of(&reply)?;
+        let path = format!("/api/servers?name={}", actor.name);
+        let list = self.stack.client.get(&path).await?;
+        let servers = list.body["servers"].as_array().context("servers")?;
+        let made = servers.iter().find(|server| server["name"] == *actor.name);
+        let made = made.context("no new server")?;
+        actor.id = made["id"].as_i64().context("id")?;
+        actor.vmid = u32::try_from(made["vmid"].as_u64().context("vmid")?)?;
+        actor.address = made["ip_address"].as_str().context("address")?.parse()?;
+        Ok(())
     }
 
     async fn create(&self, actor: &mut Actor) -> anyhow::Result<()> {
         let network = json!({ "ip_address": actor.address, "subnet": 24 });
         let small = json!({ "cpu": 1, "memory": 512, "disk_size": 12, "network_config": network });
-        (actor.token, actor.id) = self.stack.client.create(&actor.name, small).await?;
+        // Who is made of a backup has its name once it is made.
+        let name = match actor.part.way.kind {
+            TaskKind::RestoreNew => actor.name.replace('p', "o"),
+            _ => actor.name.clone(),
+        };
+        (actor.token, actor.id) = self.stack.client.create(&name, small).await?;
         let server = self.stack.client.server(actor.id).await?;
         actor.vmid = u32::try_from(server["vmid"].as_u64().context("vmid")?)?;
         Ok(())
@@ -247,6 +302,7 @@ impl Play {
             actor.before = self.stack.simulator.guest(actor.vmid);
             match actor.part.way.kind {
                 TaskKind::CreateServer => self.create(actor).await?,
+                TaskKind::RestoreNew => self.revive(actor).await?,
                 TaskKind::RemoveOrphan => {
                     let task = orphans
                         .iter()

@@ -7,7 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tpm_domain::{FailureCode, GuestEntry, GuestView, Server, Survey, TaskToken};
+use tpm_domain::{
+    ArchiveSurvey, Backup, FailureCode, GuestEntry, GuestView, Server, StepRecord, Survey,
+    TaskToken,
+};
 use tpm_jobs::{Point, PointHook, Verdict};
 use tpm_provisioner::{
     Acted, Fate, Inspection, Observed, Operation, ProvisionError, Provisioner, Slot, StepCall,
@@ -54,6 +57,9 @@ pub(super) struct Call {
     handle: Option<String>,
     attempt: u32,
     elapsed: Duration,
+    backup: Option<Backup>,
+    safety: Option<Backup>,
+    earlier: Vec<StepRecord>,
 }
 
 impl Call {
@@ -68,6 +74,9 @@ impl Call {
             handle: call.handle.map(str::to_owned),
             attempt: call.attempt,
             elapsed: call.elapsed,
+            backup: call.backup.cloned(),
+            safety: call.safety.cloned(),
+            earlier: call.earlier.to_vec(),
         }
     }
 
@@ -91,6 +100,9 @@ impl Call {
             attempt: self.attempt,
             elapsed: self.elapsed,
             report: None,
+            backup: self.backup.as_ref(),
+            safety: self.safety.as_ref(),
+            earlier: &self.earlier,
         }
     }
 }
@@ -279,6 +291,10 @@ impl Provisioner for Stage {
 
     async fn look(&self, server: &Server) -> Result<Option<GuestView>, ProvisionError> {
         self.engine.look(server).await
+    }
+
+    async fn archives(&self) -> Result<Option<ArchiveSurvey>, ProvisionError> {
+        self.engine.archives().await
     }
 
     async fn survey(&self) -> Result<Option<Survey>, ProvisionError> {

@@ -7,7 +7,7 @@ use super::{Way, all_met, only_looks, registry};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use tpm_domain::{FailureCode, TaskKind, TaskState};
+use tpm_domain::{FailureCode, TaskState};
 use tpm_jobs::PointKind;
 use tpm_provisioner::{Observed, OnFailure, Operation, ProvisionError, Provisioner};
 
@@ -19,8 +19,8 @@ fn parts(engine: &dyn Provisioner) -> Vec<Part> {
             parts.push(Part::new(way, "to the end"));
             parts.push(Part::new(way, "again to the end").returns());
         }
-        if way.operation() == Operation::Create {
-            for spec in engine.steps(Operation::Create) {
+        if way.operation().makes() {
+            for spec in engine.steps(way.operation()) {
                 let cancelled = way.at(spec.name, PointKind::BeforeLook);
                 let part = Part::new(way, format!("cancelled at {}", spec.name));
                 parts.push(part.cue(cancelled, Cue::Cancel));
@@ -39,7 +39,7 @@ fn parts(engine: &dyn Provisioner) -> Vec<Part> {
 /// The way on which a part's guest goes.
 fn removal(way: Way) -> Way {
     match way.operation() {
-        Operation::Create => Way { undo: true, ..way },
+        Operation::Create | Operation::RestoreNew => Way { undo: true, ..way },
         _ => way,
     }
 }
@@ -99,7 +99,7 @@ async fn every_undo_that_comes_again_does_nothing() -> anyhow::Result<()> {
     let play = Play::of(parts).await?;
     for actor in &play.actors {
         let state = actor.task.as_ref().map(|task| task.state);
-        let ended = if actor.part.way.kind != TaskKind::CreateServer {
+        let ended = if !actor.part.way.kind.makes() {
             TaskState::Completed
         } else if actor.part.twist.is_some() {
             TaskState::Failed

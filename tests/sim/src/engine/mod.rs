@@ -221,6 +221,11 @@ impl Provisioner for Engine {
             Operation::Stop => &self.steps.stop,
             Operation::Restart => &self.steps.restart,
             Operation::Change => &self.steps.change,
+            // Archives are no part of this world.
+            Operation::Backup
+            | Operation::Restore
+            | Operation::RestoreNew
+            | Operation::EraseBackup => &[],
         }
     }
 
