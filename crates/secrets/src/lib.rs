@@ -1,4 +1,5 @@
-//! Where secrets are kept: the port to a store of them, what a path may be, and sealing.
+//! Where secrets are kept: the port to a store of them, what a path and a reference may be, sealing; how keys for SSH
+//! are made, and how secrets come from one store into another.
 //!
 //! It keeps nothing itself and logs no value. What is secret is wrapped, wiped when it is let go of, and printed as
 //! `***`. A store that is away is away: nothing falls back to another one.
@@ -6,6 +7,7 @@
 mod path;
 mod port;
 mod seal;
+mod ssh;
 
 pub use path::{BadPath, Folder, MAX_PART, MAX_PATH, SecretPath};
 pub use port::{
@@ -13,3 +15,4 @@ pub use port::{
     VersionInfo,
 };
 pub use seal::{KEY_BYTES, Seal, SealError};
+pub use ssh::{SshKeyError, SshKeyPair, fingerprint};
