@@ -8,6 +8,9 @@ mod path;
 mod port;
 mod seal;
 mod ssh;
+#[cfg(test)]
+mod testing;
+mod transfer;
 
 pub use path::{BadPath, Folder, MAX_PART, MAX_PATH, SecretPath};
 pub use port::{
@@ -16,3 +19,4 @@ pub use port::{
 };
 pub use seal::{KEY_BYTES, Seal, SealError};
 pub use ssh::{SshKeyError, SshKeyPair, fingerprint};
+pub use transfer::{Carried, TransferError, digest_of, transfer};
