@@ -6,6 +6,7 @@
 
 mod path;
 mod port;
+mod reference;
 mod seal;
 mod ssh;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use port::{
     Deletion, MountStatus, Rotated, Secret, SecretData, SecretError, SecretStore, StoreStatus,
     VersionInfo,
 };
+pub use reference::{BadReference, FillError, SCHEME, SecretRef, Unresolved, fill};
 pub use seal::{KEY_BYTES, Seal, SealError};
 pub use ssh::{SshKeyError, SshKeyPair, fingerprint};
 pub use transfer::{Carried, TransferError, digest_of, transfer};
