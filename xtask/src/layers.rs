@@ -182,7 +182,7 @@ pub(crate) const KEPT: &[Kept] = &[
         rooms: &["pve-client", "provisioner-terraform"],
     },
     Kept {
-        outside: &["aws-lc-rs", "vaultrs"],
+        outside: &["aws-lc-rs", "vaultrs", "ssh-key"],
         rooms: &["secrets"],
     },
     Kept {

@@ -15,6 +15,7 @@ mod notify;
 mod own_metrics;
 mod policy;
 mod probes;
+mod references;
 mod secrets;
 mod service;
 mod telemetry;

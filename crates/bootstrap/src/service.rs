@@ -9,7 +9,7 @@ use crate::monitoring::Publisher;
 use crate::own_metrics::Told;
 use crate::probes::{MeasuringProbe, NotConfigured, ProxmoxProbe, SecretsProbe};
 use crate::worker::{Hands, WorkerProcess};
-use crate::{Logs, engine, monitoring, notify, policy, secrets, terraform};
+use crate::{Logs, engine, monitoring, notify, policy, references, secrets, terraform};
 use anyhow::Context;
 use axum_server::Handle;
 use secrecy::{ExposeSecret, SecretString};
@@ -75,7 +75,7 @@ impl Service {
     ///
     /// # Errors
     /// When the data directory, the database or the cluster's certificate cannot be used.
-    pub async fn open(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn open(mut settings: Settings) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&settings.data_dir)
             .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
         let store = SeaStore::open(&engine::database_url(&settings))
@@ -83,6 +83,7 @@ impl Service {
             .context("database")?;
         let store = Arc::new(store);
         let secrets = secrets::open(&settings, store.clone()).await?;
+        references::resolve(&mut settings, &secrets).await?;
         let room = terraform::room(&settings, store.clone())?;
         let mut engines: BTreeMap<String, Arc<dyn Provisioner>> = BTreeMap::new();
         let mut renderer = None;
