@@ -6,6 +6,7 @@
 mod path;
 mod port;
 mod seal;
+mod vault;
 
 pub use path::{BadPath, Folder, MAX_PART, MAX_PATH, SecretPath};
 pub use port::{
@@ -13,3 +14,4 @@ pub use port::{
     VersionInfo,
 };
 pub use seal::{KEY_BYTES, Seal, SealError};
+pub use vault::{BadVault, Vault, VaultAuth, VaultSettings};
