@@ -132,9 +132,10 @@ impl Outside {
     pub(super) fn variables(&self) -> Vec<(&'static str, &Path)> {
         let python = self.python.as_deref();
         let python = python.map(|python| ("TPM_PROXMOXER_PYTHON", python));
-        let openbao = self.openbao.iter().flat_map(|(server, python)| {
-            [("TPM_BAO", &**server), ("TPM_HVAC_PYTHON", &**python)]
-        });
+        let openbao = self
+            .openbao
+            .iter()
+            .flat_map(|(server, python)| [("TPM_BAO", &**server), ("TPM_HVAC_PYTHON", &**python)]);
         let peers = self.peers.iter().flat_map(Peers::variables);
         python.into_iter().chain(openbao).chain(peers).collect()
     }
