@@ -12,6 +12,7 @@ mod ssh;
 #[cfg(test)]
 mod testing;
 mod transfer;
+mod vault;
 
 pub use path::{BadPath, Folder, MAX_PART, MAX_PATH, SecretPath};
 pub use port::{
@@ -22,3 +23,4 @@ pub use reference::{BadReference, FillError, SCHEME, SecretRef, Unresolved, fill
 pub use seal::{KEY_BYTES, Seal, SealError};
 pub use ssh::{SshKeyError, SshKeyPair, fingerprint};
 pub use transfer::{Carried, TransferError, digest_of, transfer};
+pub use vault::{BadVault, Vault, VaultAuth, VaultSettings};

@@ -3,6 +3,7 @@
 //!
 //! For tests only. Nothing here waits a fixed time: it waits until something is so, or fails.
 
+mod bao;
 mod client;
 mod postgres;
 mod program;
@@ -10,6 +11,7 @@ mod prometheus;
 mod stack;
 mod terraform;
 
+pub use bao::{Bao, BaoMissing, bao};
 pub use client::{Client, Reply};
 pub use postgres::{Postgres, PostgresMissing};
 pub use program::{Program, free_port, signal};

@@ -1,5 +1,5 @@
-//! Programs of others that tests speak to: PostgreSQL, Prometheus, `proxmoxer` and Schemathesis, each in a Python of
-//! its own, Terraform with its provider.
+//! Programs of others that tests speak to: PostgreSQL, Prometheus, `proxmoxer`, Schemathesis and OpenBao with
+//! `hvac`, each in a Python of its own, Terraform with its provider.
 //!
 //! What is missing is said in one line and its tests skip themselves; with `CI=true` it is an error.
 
@@ -14,9 +14,15 @@ use std::path::{Path, PathBuf};
 const PROXMOXER: Venv<'_> = Venv {
     name: "proxmoxer",
     folder: "proxmoxer-2.3.0",
-    packages: &["proxmoxer==2.3.0", "requests==2.32.5"],
+    requirements: "proxmoxer==2.3.0\nrequests==2.32.5\n",
 };
 const SCHEMATHESIS: &str = include_str!("../../../tests/peers/schemathesis/requirements.txt");
+/// The store of secrets, and a client of others for it.
+const OPENBAO: Venv<'_> = Venv {
+    name: "OpenBao with hvac",
+    folder: "openbao-2.7.2",
+    requirements: include_str!("../../../tests/peers/openbao/requirements.txt"),
+};
 
 /// What was found and made.
 #[derive(Default)]
@@ -24,6 +30,8 @@ pub(super) struct Outside {
     postgres: bool,
     python: Option<PathBuf>,
     schemathesis: Option<PathBuf>,
+    /// The server, and the Python that has `hvac`.
+    openbao: Option<(PathBuf, PathBuf)>,
     peers: Option<Peers>,
     missing: Vec<String>,
 }
@@ -54,12 +62,20 @@ impl Outside {
         let schemathesis = Venv {
             name: "schemathesis",
             folder: "schemathesis-4.32.5",
-            packages: &pins(SCHEMATHESIS),
+            requirements: SCHEMATHESIS,
         };
         match schemathesis.python()? {
             Ok(python) => {
                 println!("schemathesis: {}", python.display());
                 outside.schemathesis = Some(python.with_file_name("st"));
+            }
+            Err(missing) => outside.missing.push(missing),
+        }
+        match OPENBAO.python()? {
+            Ok(python) => {
+                let server = python.with_file_name("bao");
+                println!("OpenBao: {}", server.display());
+                outside.openbao = Some((server, python));
             }
             Err(missing) => outside.missing.push(missing),
         }
@@ -116,15 +132,11 @@ impl Outside {
     pub(super) fn variables(&self) -> Vec<(&'static str, &Path)> {
         let python = self.python.as_deref();
         let python = python.map(|python| ("TPM_PROXMOXER_PYTHON", python));
+        let openbao = self
+            .openbao
+            .iter()
+            .flat_map(|(server, python)| [("TPM_BAO", &**server), ("TPM_HVAC_PYTHON", &**python)]);
         let peers = self.peers.iter().flat_map(Peers::variables);
-        python.into_iter().chain(peers).collect()
+        python.into_iter().chain(openbao).chain(peers).collect()
     }
-}
-
-/// The lines of a file made by `pip freeze`.
-fn pins(text: &str) -> Vec<&str> {
-    let lines = text.lines().map(str::trim);
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect()
 }

@@ -18,8 +18,8 @@ pub(super) struct Venv<'p> {
     pub(super) name: &'p str,
     /// Below `terraform-proxmox-manager` in the cache folder; another version has another one.
     pub(super) folder: &'p str,
-    /// `name==version`
-    pub(super) packages: &'p [&'p str],
+    /// As pip reads them: lines of `name==version`, each with its digests or none with any.
+    pub(super) requirements: &'p str,
 }
 
 impl Venv<'_> {
@@ -50,6 +50,8 @@ impl Venv<'_> {
                 "{name} (python3 makes no venv; on Debian: python3-venv: {error})"
             )));
         }
+        let requirements = folder.join("requirements.txt");
+        fs::write(&requirements, self.requirements)?;
         let mut pip = Command::new(&python);
         pip.args([
             "-m",
@@ -58,13 +60,14 @@ impl Venv<'_> {
             "--quiet",
             "--disable-pip-version-check",
             "--no-input",
+            "--requirement",
         ]);
-        workspace::output(pip.args(self.packages).stdin(Stdio::null()))?;
+        workspace::output(pip.arg(&requirements).stdin(Stdio::null()))?;
         if !self.is_in(&python) {
             bail!(
                 "{} does not have {}",
                 python.display(),
-                self.packages.join(" and ")
+                pins(self.requirements).join(" and ")
             );
         }
         Ok(Ok(python))
@@ -72,8 +75,28 @@ impl Venv<'_> {
 
     fn is_in(&self, python: &PathBuf) -> bool {
         let mut command = Command::new(python);
-        command.args(["-c", PROBE]).args(self.packages);
+        command.args(["-c", PROBE]).args(pins(self.requirements));
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
+    }
+}
+
+/// `name==version` of each line.
+fn pins(requirements: &str) -> Vec<&str> {
+    let lines = requirements.lines().map(str::trim);
+    lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_without_digests() {
+        let text = "# why\na==1 --hash=sha256:00\n\nb==2.0\n";
+        assert_eq!(pins(text), ["a==1", "b==2.0"]);
     }
 }
