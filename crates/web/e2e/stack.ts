@@ -96,7 +96,7 @@ export class Program {
   async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await fetch(BASE_URL + path, {
       method,
-      headers: { Cookie: this.#cookie, 'Content-Type': 'application/json' },
+      headers: { Cookie: this.#cookie, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const said: unknown = await answer.json();

@@ -1,7 +1,7 @@
 /** Who is logged in. When the session ends, the page stays as it is, and the login is laid over it. */
 import { Center, Modal, Stack, Text } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from 'react';
+import { type ReactNode, useCallback, useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, ask, onSessionEnd, type Schemas } from '../api/client';
 import { isFault } from '../api/fault';
@@ -9,27 +9,9 @@ import { keys } from '../api/keys';
 import { switchLanguage } from '../i18n';
 import { LiveProvider } from '../live/LiveProvider';
 import { FaultAlert, Loading } from '../ui/states';
+import { type Permission, SessionContext } from './context';
 import { LoginForm } from './LoginForm';
 import { LoginPage } from './LoginPage';
-
-export type Permission = Schemas['PermissionWord'];
-
-interface Session {
-  me: Schemas['Me'];
-  can: (permission: Permission) => boolean;
-}
-
-const SessionContext = createContext<Session | null>(null);
-
-export function useSession(): Session {
-  const session = useContext(SessionContext);
-  if (!session) throw new Error('nobody is logged in here');
-  return session;
-}
-
-export function useCan(permission: Permission): boolean {
-  return useSession().can(permission);
-}
 
 export function SessionGate({ children }: { children: ReactNode }) {
   const { t } = useTranslation();

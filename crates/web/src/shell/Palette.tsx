@@ -7,7 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { api, ask } from '../api/client';
 import { currentLanguage, switchLanguage } from '../i18n';
-import { useSession } from '../session/Session';
+import { useSession } from '../session/context';
 import { Status } from '../ui/Status';
 import { PLACES } from './navigation';
 
@@ -21,7 +21,7 @@ interface Command {
 export function Palette({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTranslation();
   return (
-    <Modal opened={opened} onClose={onClose} withCloseButton={false} title={null} aria-label={t('shell.palette')} padding="xs" yOffset="10vh">
+    <Modal opened={opened} onClose={onClose} title={t('shell.palette')} closeButtonProps={{ 'aria-label': t('action.close') }} padding="xs" yOffset="10vh">
       {opened ? <Content onClose={onClose} /> : null}
     </Modal>
   );

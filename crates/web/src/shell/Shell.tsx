@@ -9,7 +9,7 @@ import { Link, Outlet, useLocation } from 'react-router';
 import { api, ask } from '../api/client';
 import { keys } from '../api/keys';
 import type { Language } from '../i18n';
-import { useSession } from '../session/Session';
+import { useSession } from '../session/context';
 import { Loading } from '../ui/states';
 import { ErrorBoundary } from './ErrorBoundary';
 import { HelpDialog } from './HelpDialog';

@@ -3,7 +3,7 @@ import {
   IconActivity, IconBell, IconCpu, IconHistory, IconLayoutDashboard, IconListCheck,
   IconNetwork, IconServer, IconServer2, IconSettings, IconUsers, type TablerIcon,
 } from '@tabler/icons-react';
-import type { Permission } from '../session/Session';
+import type { Permission } from '../session/context';
 
 export interface Place {
   path: string;

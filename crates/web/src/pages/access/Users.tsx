@@ -7,7 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
 import { useFormat } from '../../i18n/format';
-import { useSession } from '../../session/Session';
+import { useSession } from '../../session/context';
 import { Confirm } from '../../ui/Confirm';
 import { Card } from '../../ui/Page';
 import { Sheet } from '../../ui/Sheet';

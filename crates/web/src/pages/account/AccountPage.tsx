@@ -1,7 +1,7 @@
 /** Oneself: password, keys, sessions. */
 import { Stack } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
-import { useSession } from '../../session/Session';
+import { useSession } from '../../session/context';
 import { Card, Facts, Page } from '../../ui/Page';
 import { roleText } from '../access/Users';
 import { ApiKeys } from './ApiKeys';

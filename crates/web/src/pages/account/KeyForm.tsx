@@ -8,7 +8,7 @@ import { useTranslation } from 'react-i18next';
 import * as z from 'zod';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useSession } from '../../session/Session';
+import { useSession } from '../../session/context';
 import { FormModal } from '../../ui/FormModal';
 import { isFuture, placeFaults } from '../../ui/forms';
 import { scopes } from '../access/permissions';

@@ -9,7 +9,7 @@ import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { api, ask, onceKey } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { CodeBlock } from '../../ui/CodeBlock';
 import { FormFault } from '../../ui/FormFault';
 import { placeFaults } from '../../ui/forms';

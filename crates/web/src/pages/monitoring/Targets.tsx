@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { api, ask } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { Card } from '../../ui/Page';
 import { Sheet } from '../../ui/Sheet';
 import { FaultAlert, QueryView } from '../../ui/states';

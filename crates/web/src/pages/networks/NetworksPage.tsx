@@ -8,7 +8,7 @@ import { Link } from 'react-router';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
 import { useFormat } from '../../i18n/format';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { Confirm } from '../../ui/Confirm';
 import { Card, Page } from '../../ui/Page';
 import { Sheet } from '../../ui/Sheet';

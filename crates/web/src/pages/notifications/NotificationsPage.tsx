@@ -6,7 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { Link, useSearchParams } from 'react-router';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { Ago } from '../../ui/Ago';
 import { Card, Page } from '../../ui/Page';
 import { Pager, usePage } from '../../ui/Pager';

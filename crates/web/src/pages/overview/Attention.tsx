@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { api, ask } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useSession } from '../../session/Session';
+import { useSession } from '../../session/context';
 import { Card } from '../../ui/Page';
 import { Pill } from '../../ui/Status';
 import { FaultAlert, Loading } from '../../ui/states';

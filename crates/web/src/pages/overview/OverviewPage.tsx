@@ -1,7 +1,7 @@
 /** How everything is doing, in one glance. Every number leads to what it counts. */
 import { Stack } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
-import { useSession } from '../../session/Session';
+import { useSession } from '../../session/context';
 import { Page } from '../../ui/Page';
 import { Attention } from './Attention';
 import { Capacity } from './Capacity';

@@ -7,7 +7,7 @@ import { Link } from 'react-router';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
 import { type Format, useFormat } from '../../i18n/format';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { Card, Page } from '../../ui/Page';
 import { Sheet } from '../../ui/Sheet';
 import { QueryView } from '../../ui/states';

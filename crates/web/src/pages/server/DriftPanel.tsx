@@ -6,7 +6,7 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, ask, onceKey, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { FormFault } from '../../ui/FormFault';
 import { QueryView } from '../../ui/states';
 import { placeless } from './faults';

@@ -8,7 +8,7 @@ import { useTranslation } from 'react-i18next';
 import { useNavigate, useParams } from 'react-router';
 import { api, ask, onceKey, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { CodeBlock } from '../../ui/CodeBlock';
 import { FormFault } from '../../ui/FormFault';
 import { placeFaults } from '../../ui/forms';

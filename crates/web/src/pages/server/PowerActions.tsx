@@ -7,7 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { api, ask, onceKey, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { Confirm } from '../../ui/Confirm';
 
 type Act = Schemas['PowerWord'] | 'delete' | 'recreate' | 'forget';

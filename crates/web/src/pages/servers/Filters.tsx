@@ -6,7 +6,7 @@ import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, ask } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { SEARCH } from '../../shell/shortcuts';
 import { chosen, COLUMNS } from './columns';
 import { STATES, type useServerFilter } from './query';

@@ -8,7 +8,7 @@ import { Link } from 'react-router';
 import { api, ask } from '../../api/client';
 import { keys } from '../../api/keys';
 import { useFormat } from '../../i18n/format';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { FaultAlert } from '../../ui/states';
 import { Page } from '../../ui/Page';
 import { BulkActions } from './BulkActions';

@@ -6,7 +6,7 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { SEARCH } from '../../shell/shortcuts';
 import { Card } from '../../ui/Page';
 import { Sheet } from '../../ui/Sheet';

@@ -2,7 +2,7 @@
 import { Tabs } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
-import { useSession } from '../../session/Session';
+import { useSession } from '../../session/context';
 import { Page } from '../../ui/Page';
 import { Configuration } from './Configuration';
 import { Logs } from './Logs';

@@ -7,7 +7,7 @@ import { Link, useNavigate, useParams } from 'react-router';
 import { api, ask, onceKey, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
 import { useFormat } from '../../i18n/format';
-import { useCan } from '../../session/Session';
+import { useCan } from '../../session/context';
 import { Card, Page } from '../../ui/Page';
 import { FaultAlert, QueryView } from '../../ui/states';
 import { Status } from '../../ui/Status';
