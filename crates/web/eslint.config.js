@@ -20,6 +20,7 @@ export default ts.config(
       // A handler may be asynchronous: what it does ends in a state that is shown.
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { attributes: false } }],
       'jsx-a11y/no-autofocus': 'off',
+      'jsx-a11y/aria-role': ['error', { ignoreNonDOM: true }],
       // Rows of the virtual table are drawn anew on every scroll, whatever the compiler could remember.
       'react-hooks/incompatible-library': 'off',
     },

@@ -31,6 +31,7 @@ export const router = createBrowserRouter([
       page('/servers/:id/edit', () => import('./pages/server/EditPage')),
       page('/tasks', () => import('./pages/tasks/TasksPage')),
       page('/tasks/:id', () => import('./pages/tasks/TaskPage')),
+      page('/backups', () => import('./pages/backups/BackupsPage')),
       page('/monitoring', () => import('./pages/monitoring/MonitoringPage')),
       page('/notifications', () => import('./pages/notifications/NotificationsPage')),
       page('/nodes', () => import('./pages/nodes/NodesPage')),

@@ -43,18 +43,12 @@ export class Applier {
         return null;
       case 'notification':
         this.#later(keys.notifications);
+        // What is told of is seldom told of alone.
+        this.#later(keys.alerts);
         return data as Schemas['Notification'];
       default:
-        this.#other(frame.event);
         return null;
     }
-  }
-
-  /** Events of things that have no place of their own here: whoever shows them asks again. */
-  #other(event: string): void {
-    if (event.startsWith('backup') || event.startsWith('restore')) this.#later(keys.backups);
-    if (event.startsWith('secret') || event.startsWith('vault')) this.#later(keys.secrets);
-    if (event.startsWith('alert')) this.#later(keys.alerts);
   }
 
   #server(server: ListedServer): void {
@@ -79,6 +73,7 @@ export class Applier {
         ? { ...old, children: old.children.map(put) }
         : old;
     });
+    if (/backup|restore/.test(task.kind)) this.#later(keys.backups);
     this.#later(keys.tasks);
     this.#later(keys.task(task.task_id));
   }

@@ -40,7 +40,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
     [cache, who],
   );
   const session = useMemo(
-    () => who && { me: who, can: (permission: Permission) => who.permissions.includes(permission) },
+    () => who && { me: who, can: (permission: Permission) => who.permissions.some((one) => one === permission) },
     [who],
   );
   if (!session) {

@@ -1,6 +1,6 @@
 /** The pages, who may see them, and their letters after `g`. */
 import {
-  IconActivity, IconBell, IconCpu, IconHistory, IconLayoutDashboard, IconListCheck,
+  IconActivity, IconArchive, IconBell, IconCpu, IconHistory, IconLayoutDashboard, IconListCheck,
   IconNetwork, IconServer, IconServer2, IconSettings, IconUsers, type TablerIcon,
 } from '@tabler/icons-react';
 import type { Permission } from '../session/context';
@@ -18,6 +18,7 @@ export const PLACES: readonly Place[] = [
   { path: '/', name: 'nav.overview', icon: IconLayoutDashboard, needs: null, letter: 'o' },
   { path: '/servers', name: 'nav.servers', icon: IconServer, needs: 'servers:read', letter: 's' },
   { path: '/tasks', name: 'nav.tasks', icon: IconListCheck, needs: 'tasks:read', letter: 't' },
+  { path: '/backups', name: 'nav.backups', icon: IconArchive, needs: 'backups:read', letter: 'b' },
   { path: '/monitoring', name: 'nav.monitoring', icon: IconActivity, needs: 'monitoring:read', letter: 'm' },
   { path: '/notifications', name: 'nav.notifications', icon: IconBell, needs: 'notifications:read', letter: 'n' },
   { path: '/nodes', name: 'nav.nodes', icon: IconServer2, needs: 'servers:read', letter: 'd' },

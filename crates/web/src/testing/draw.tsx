@@ -5,8 +5,7 @@ import { render, screen } from '@testing-library/react';
 import type { ReactNode } from 'react';
 import { createMemoryRouter, RouterProvider } from 'react-router';
 import type { Schemas } from '../api/client';
-import { PERMISSIONS } from '../pages/access/permissions';
-import { SessionContext } from '../session/context';
+import { type Permission, SessionContext } from '../session/context';
 
 export const ME: Schemas['Me'] = {
   id: 1,
@@ -17,13 +16,13 @@ export const ME: Schemas['Me'] = {
   language: 'ko',
   created_at: '2026-01-01T00:00:00Z',
   updated_at: '2026-01-01T00:00:00Z',
-  permissions: [...PERMISSIONS],
+  permissions: ['servers:read', 'servers:write', 'tasks:read', 'networks:read', 'projects:read', 'users:read', 'users:write'],
   known_by: 'session',
 };
 
 export function draw(part: ReactNode, path = '/', route = '*') {
   const cache = new QueryClient({ defaultOptions: { queries: { retry: false }, mutations: { retry: false } } });
-  const session = { me: ME, can: (permission: Schemas['PermissionWord']) => ME.permissions.includes(permission) };
+  const session = { me: ME, can: (permission: Permission) => ME.permissions.some((one) => one === permission) };
   const routes = [
     { path: route, element: part },
     ...(route === '*' ? [] : [{ path: '*', element: <p>elsewhere</p> }]),

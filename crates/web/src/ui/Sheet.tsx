@@ -14,7 +14,7 @@ interface Props {
 export function Sheet({ label, heads, rows, empty, minWidth = 560 }: Props) {
   if (rows.length === 0) return <Empty text={empty} />;
   return (
-    <ScrollArea type="auto" viewportProps={{ tabIndex: 0, role: 'region', 'aria-label': label }}>
+    <ScrollArea type="auto" offsetScrollbars="x" viewportProps={{ tabIndex: 0, role: 'region', 'aria-label': label }}>
       <Table aria-label={label} miw={minWidth}>
         <Table.Thead>
           <Table.Tr>

@@ -21,7 +21,7 @@ export function Pill({ tone, children }: { tone: Tone; children: string }) {
   );
 }
 
-export function Status({ kind, value }: { kind: 'server' | 'task' | 'step' | 'word'; value: string }) {
+export function Status({ kind, value }: { kind: 'server' | 'task' | 'step' | 'backup' | 'word'; value: string }) {
   const { t } = useTranslation();
   const busy = kind === 'task' && value === 'running';
   const tone = busy ? 'busy' : (TONES[value] ?? 'idle');

@@ -1,6 +1,6 @@
 /** What stands in for content that is not there: loading, empty, forbidden, gone, failed. */
 import { Alert, Button, Code, Skeleton, Stack, Text } from '@mantine/core';
-import { IconAlertTriangle, IconLock, IconPlugConnectedX, IconSearchOff } from '@tabler/icons-react';
+import { IconAlertTriangle, IconInbox, IconLock, IconPlugConnectedX } from '@tabler/icons-react';
 import type { UseQueryResult } from '@tanstack/react-query';
 import { type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -30,7 +30,7 @@ export function Loading({ rows = 5 }: { rows?: number }) {
 export function Empty({ text, children }: { text: string; children?: ReactNode }) {
   return (
     <Stack align="center" gap="xs" py="lg">
-      <IconSearchOff size={28} aria-hidden />
+      <IconInbox size={28} stroke={1.4} aria-hidden />
       <Text size="sm">{text}</Text>
       {children}
     </Stack>

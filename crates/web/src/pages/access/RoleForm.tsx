@@ -11,7 +11,8 @@ import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
 import { FormModal } from '../../ui/FormModal';
 import { placeFaults } from '../../ui/forms';
-import { PERMISSIONS, scopes } from './permissions';
+import { useSession } from '../../session/context';
+import { scopes } from './permissions';
 
 interface Values {
   name: string;
@@ -21,6 +22,7 @@ interface Values {
 export function RoleForm({ role, onClose }: { role: Schemas['Role'] | null; onClose: () => void }) {
   const { t } = useTranslation();
   const cache = useQueryClient();
+  const { me } = useSession();
   const [rest, setRest] = useState<string[]>([]);
   const resolver = useMemo(
     () =>
@@ -74,7 +76,8 @@ export function RoleForm({ role, onClose }: { role: Schemas['Role'] | null; onCl
         render={({ field }) => (
           <MultiSelect
             label={t('access.permissions')}
-            data={[...PERMISSIONS]}
+            // Nobody can give more than they have.
+            data={[...new Set([...me.permissions, ...(role?.permissions ?? [])])]}
             searchable
             error={errors.permissions?.message}
             {...field}

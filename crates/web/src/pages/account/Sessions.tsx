@@ -1,5 +1,5 @@
 /** Where one is logged in. */
-import { Button } from '@mantine/core';
+import { Button, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
@@ -37,7 +37,9 @@ export function Sessions() {
             rows={sessions.map((session) => ({
               key: session.id,
               cells: [
-                session.agent || '–',
+                <Text key="g" size="sm" truncate maw={320} title={session.agent}>
+                  {session.agent || '–'}
+                </Text>,
                 session.address,
                 format.moment(session.created_at),
                 <Ago key="a" at={session.last_seen_at} />,

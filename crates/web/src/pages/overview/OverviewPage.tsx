@@ -6,6 +6,7 @@ import { Page } from '../../ui/Page';
 import { Attention } from './Attention';
 import { Capacity } from './Capacity';
 import { Counts } from './Counts';
+import { LastBackups } from './LastBackups';
 import { Recent } from './Recent';
 
 export default function OverviewPage() {
@@ -21,6 +22,7 @@ export default function OverviewPage() {
         </div>
         <div className="grid2">
           {can('servers:read') ? <Capacity /> : null}
+          {can('backups:read') ? <LastBackups /> : null}
         </div>
       </Stack>
     </Page>

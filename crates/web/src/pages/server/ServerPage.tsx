@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { Link, useParams, useSearchParams } from 'react-router';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/context';
+import { useCan, useSession } from '../../session/context';
 import { Card, Page } from '../../ui/Page';
 import { QueryView } from '../../ui/states';
 import { Status } from '../../ui/Status';
@@ -16,6 +16,7 @@ import { DriftPanel } from './DriftPanel';
 import { Eject, PowerActions } from './PowerActions';
 import { Readiness } from './Readiness';
 import { ServerAudit } from './ServerAudit';
+import { ServerBackups } from './ServerBackups';
 import { StatePanel } from './StatePanel';
 
 export default function ServerPage() {
@@ -41,15 +42,23 @@ export default function ServerPage() {
   );
 }
 
-const TABS = ['overview', 'drift', 'tasks', 'state', 'audit'] as const;
+const TABS = ['overview', 'drift', 'backups', 'tasks', 'state', 'audit'] as const;
 
 function Content({ server }: { server: Schemas['Server'] }) {
   const { t } = useTranslation();
   const writes = useCan('servers:write');
-  const audits = useCan('audit:read');
+  const { can } = useSession();
   const [params, setParams] = useSearchParams();
   const tab = TABS.find((one) => one === params.get('tab')) ?? 'overview';
-  const tabs = TABS.filter((one) => (one !== 'state' || server.engine === 'terraform') && (one !== 'audit' || audits));
+  const offered = {
+    overview: true,
+    drift: true,
+    backups: can('backups:read'),
+    tasks: can('tasks:read'),
+    state: server.engine === 'terraform',
+    audit: can('audit:read'),
+  };
+  const tabs = TABS.filter((one) => offered[one]);
   return (
     <Page
       title={server.name}
@@ -113,6 +122,11 @@ function Content({ server }: { server: Schemas['Server'] }) {
         <Tabs.Panel value="drift">
           <Card title={t('server.tab.drift')}>
             <DriftPanel id={server.id} />
+          </Card>
+        </Tabs.Panel>
+        <Tabs.Panel value="backups">
+          <Card title={t('server.tab.backups')}>
+            <ServerBackups id={server.id} />
           </Card>
         </Tabs.Panel>
         <Tabs.Panel value="tasks">

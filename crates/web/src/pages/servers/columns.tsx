@@ -59,9 +59,9 @@ export const COLUMNS: readonly Column[] = [
   { id: 'engine', width: 100, cell: (server) => server.engine, text: (s) => s.engine },
   { id: 'id', sort: 'id', width: 70, cell: (server) => server.id, text: (s) => s.id },
   { id: 'tags', width: 100, grow: 1, cell: (s) => (s.tags ?? []).join(', '), text: (s) => (s.tags ?? []).join(' ') },
-  { id: 'expires', width: 96, cell: (server) => <Ago at={server.expires_at} />, text: (s) => s.expires_at ?? '' },
-  { id: 'created', sort: 'created_at', width: 96, cell: (s) => <Ago at={s.created_at} />, text: (s) => s.created_at },
-  { id: 'updated', sort: 'updated_at', width: 96, cell: (s) => <Ago at={s.updated_at} />, text: (s) => s.updated_at },
+  { id: 'expires', width: 116, cell: (server) => <Ago at={server.expires_at} />, text: (s) => s.expires_at ?? '' },
+  { id: 'created', sort: 'created_at', width: 116, cell: (s) => <Ago at={s.created_at} />, text: (s) => s.created_at },
+  { id: 'updated', sort: 'updated_at', width: 116, cell: (s) => <Ago at={s.updated_at} />, text: (s) => s.updated_at },
 ];
 
 const USUAL = ['name', 'status', 'ip', 'role', 'cpu', 'memory', 'disk', 'node', 'updated'];

@@ -43,7 +43,10 @@ export function SystemState() {
                 empty=""
                 minWidth={360}
                 heads={[t('system.service'), t('column.status'), t('system.latency'), t('monitoring.why')]}
-                rows={Object.entries(services).map(([name, word]) => ({
+                rows={Object.entries(services)
+                  // Another name for the api.
+                  .filter(([name]) => name !== 'flask')
+                  .map(([name, word]) => ({
                   key: name,
                   cells: [
                     t(`service.${name}`, { defaultValue: name }),
