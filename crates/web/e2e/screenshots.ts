@@ -19,7 +19,6 @@ it('writes pictures', async () => {
   const paths = await pagePaths(program);
   const faults: string[] = [];
   for (const language of ['ko', 'en'] as const) {
-    await program.ask('PATCH', '/api/auth/me', { language });
     for (const scheme of ['light', 'dark'] as const) {
       for (const [size, [width, height]] of Object.entries(SIZES)) {
         const one = await visit(browser, { language, scheme, width, height });

@@ -33,6 +33,7 @@ export function launch(): Promise<Browser> {
 export interface Visit {
   context: BrowserContext;
   page: Page;
+  language: 'ko' | 'en';
   /** What must not be: errors in the console, requests to other hosts. */
   faults: string[];
 }
@@ -67,10 +68,12 @@ export async function visit(browser: Browser, looks: Looks = {}): Promise<Visit>
     if (['data:', 'blob:'].includes(url.protocol)) return;
     if (url.origin !== new URL(BASE_URL).origin) faults.push(`request to ${url.origin}`);
   });
-  return { context, page, faults };
+  return { context, page, language, faults };
 }
 
-export async function login({ page }: Visit, path = '/'): Promise<void> {
+/** Somebody's own language, where they have chosen one, is what the page speaks after the login. */
+export async function login({ page, language }: Visit, path = '/'): Promise<void> {
+  await (await new Program().login()).ask('PATCH', '/api/auth/me', { language });
   await page.goto(BASE_URL + path);
   await page.locator('input[name=username]').fill('admin');
   await page.locator('input[name=password]').fill(PASSWORD);

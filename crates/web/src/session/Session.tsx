@@ -11,6 +11,7 @@ import { LiveProvider } from '../live/LiveProvider';
 import { FaultAlert, Loading } from '../ui/states';
 import { type Permission, SessionContext } from './context';
 import { LoginForm } from './LoginForm';
+import { may } from './may';
 import { LoginPage } from './LoginPage';
 
 export function SessionGate({ children }: { children: ReactNode }) {
@@ -40,7 +41,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
     [cache, who],
   );
   const session = useMemo(
-    () => who && { me: who, can: (permission: Permission) => who.permissions.some((one) => one === permission) },
+    () => who && { me: who, can: (permission: Permission) => may(who, permission) },
     [who],
   );
   if (!session) {

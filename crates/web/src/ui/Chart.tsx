@@ -82,8 +82,13 @@ export function Chart({ label, times, series, show, max }: Props) {
       plot.current = null;
     };
   }, [width, colors, names, max, i18n.language]);
+  // What the lines say last, for those who do not see them.
+  const told = series.map((one) => {
+    const value = one.values.findLast((one) => one !== null);
+    return `${one.label} ${typeof value === 'number' ? show(value) : '–'}`;
+  });
   return (
-    <figure ref={ref} className="chart" aria-label={label}>
+    <figure ref={ref} className="chart" aria-label={`${label}: ${told.join(', ')}`}>
       <div ref={box} style={{ minHeight: HEIGHT }} />
     </figure>
   );

@@ -6,7 +6,6 @@ import { useTranslation } from 'react-i18next';
 import { Link, useSearchParams } from 'react-router';
 import { api, ask, type Schemas } from '../../api/client';
 import { keys } from '../../api/keys';
-import { useCan } from '../../session/context';
 import { Ago } from '../../ui/Ago';
 import { Card, Page } from '../../ui/Page';
 import { Pager, usePage } from '../../ui/Pager';
@@ -20,7 +19,6 @@ const SIZE = 50;
 export default function NotificationsPage() {
   const { t } = useTranslation();
   const cache = useQueryClient();
-  const writes = useCan('notifications:write');
   const [params, setParams] = useSearchParams();
   const place = usePage(SIZE);
   const type = KINDS.find((one) => one === params.get('type'));
@@ -61,11 +59,9 @@ export default function NotificationsPage() {
     <Page
       title={t('nav.notifications')}
       actions={
-        writes ? (
-          <Button size="compact-sm" variant="default" loading={readAll.isPending} onClick={() => readAll.mutate()}>
-            {t('note.readAll')}
-          </Button>
-        ) : null
+        <Button size="compact-sm" variant="default" loading={readAll.isPending} onClick={() => readAll.mutate()}>
+          {t('note.readAll')}
+        </Button>
       }
     >
       <Group gap="xs">
@@ -110,8 +106,7 @@ export default function NotificationsPage() {
                         {note.task_id ? <Anchor size="xs" component={Link} to={`/tasks/${note.task_id}`}>{t('note.task')}</Anchor> : null}
                       </Group>
                     </Stack>
-                    {writes ? (
-                      <Group gap={4} wrap="nowrap">
+                    <Group gap={4} wrap="nowrap">
                         <Tooltip label={t(note.read ? 'note.markUnread' : 'note.markRead')}>
                           <ActionIcon
                             variant="subtle"
@@ -127,8 +122,7 @@ export default function NotificationsPage() {
                             <IconTrash size={16} />
                           </ActionIcon>
                         </Tooltip>
-                      </Group>
-                    ) : null}
+                    </Group>
                   </li>
                 ))}
               </ul>

@@ -1,16 +1,15 @@
 /** The table of servers. Only rows that are looked at are drawn and asked for. */
-import { Checkbox, UnstyledButton } from '@mantine/core';
+import { UnstyledButton } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
 import { IconArrowDown, IconArrowUp } from '@tabler/icons-react';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useRef, useState } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useFormat } from '../../i18n/format';
 import { Empty, FaultAlert, Loading } from '../../ui/states';
-import { Status } from '../../ui/Status';
-import { type Column, COLUMNS, type ListedServer } from './columns';
+import type { Column, ListedServer } from './columns';
 import type { ServerFilter, Sort } from './query';
 import { useServerRows } from './rows';
+import { ServerRow } from './ServerRow';
 import './table.css';
 
 const GAP = 12;
@@ -31,6 +30,11 @@ export function ServerTable({ filter, columns, selected, onSelect, onSort, selec
   const [seen, setSeen] = useState({ first: 0, last: 40 });
   const { head, row, total } = useServerRows(filter, seen.first, seen.last);
   const height = phone ? 58 : 36;
+  const line = useMemo(() => {
+    const tracks = columns.map((column) => `minmax(${column.width}px, ${column.grow ?? 0.5}fr)`);
+    const least = columns.reduce((sum, column) => sum + column.width + GAP, selectable ? 24 + GAP : 0) + GAP;
+    return { gridTemplateColumns: `${selectable ? '24px ' : ''}${tracks.join(' ')}`, minWidth: least };
+  }, [columns, selectable]);
   const virtual = useVirtualizer({
     count: total,
     getScrollElement: () => box.current,
@@ -46,10 +50,6 @@ export function ServerTable({ filter, columns, selected, onSelect, onSort, selec
   if (head.isError && !head.data) return <FaultAlert error={head.error} retry={() => void head.refetch()} />;
   if (!head.data) return <Loading rows={12} />;
   if (total === 0) return <Empty text={isFiltered(filter) ? t('servers.noneFound') : t('servers.none')} />;
-  const tracks = columns.map((column) => `minmax(${column.width}px, ${column.grow ?? 0.5}fr)`);
-  const template = `${selectable ? '24px ' : ''}${tracks.join(' ')}`;
-  const least = columns.reduce((sum, column) => sum + column.width + GAP, selectable ? 24 + GAP : 0) + GAP;
-  const line = { gridTemplateColumns: template, minWidth: least };
   return (
     <div
       ref={box}
@@ -70,25 +70,23 @@ export function ServerTable({ filter, columns, selected, onSelect, onSort, selec
           ))}
         </div>
       </div>
-      <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: 'relative', minWidth: phone ? 0 : least }}>
+      <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: 'relative', minWidth: phone ? 0 : line.minWidth }}>
         {virtual.getVirtualItems().map((item) => {
           const server = row(item.index);
           return (
-            <div
+            <ServerRow
               key={item.key}
-              role="row"
-              aria-rowindex={item.index + 2}
-              className="vt-row vt-item"
-              data-server={server?.name}
-              data-selected={server ? selected.has(server.id) : undefined}
-              style={{ ...line, height, transform: `translateY(${item.start}px)` }}
-            >
-              {server ? (
-                <Cells server={server} {...{ columns, selected, onSelect, selectable, phone }} />
-              ) : (
-                <span role="cell" className="vt-wait">{t('state.loading')}</span>
-              )}
-            </div>
+              server={server}
+              index={item.index}
+              top={item.start}
+              height={height}
+              line={line}
+              columns={columns}
+              selected={server !== undefined && selected.has(server.id)}
+              selectable={selectable}
+              phone={phone}
+              onSelect={onSelect}
+            />
           );
         })}
       </div>
@@ -113,55 +111,5 @@ function Head({ column, filter, onSort }: { column: Column; filter: ServerFilter
         {label} {on ? up ? <IconArrowUp size={12} aria-hidden /> : <IconArrowDown size={12} aria-hidden /> : null}
       </UnstyledButton>
     </span>
-  );
-}
-
-interface CellsProps extends Pick<Props, 'columns' | 'selected' | 'onSelect' | 'selectable'> {
-  server: ListedServer;
-  phone: boolean;
-}
-
-function Cells({ server, columns, selected, onSelect, selectable, phone }: CellsProps) {
-  const { t } = useTranslation();
-  const format = useFormat();
-  const box = selectable ? (
-    <span role="cell">
-      <Checkbox
-        size="xs"
-        aria-label={t('servers.selectOne', { name: server.name })}
-        checked={selected.has(server.id)}
-        onChange={(event) => onSelect(server, event.currentTarget.checked)}
-      />
-    </span>
-  ) : null;
-  if (phone) {
-    const name = COLUMNS[0];
-    return (
-      <>
-        {box}
-        <span role="cell" className="vt-card">
-          <span className="vt-line">
-            {name?.cell(server, format)}
-            <Status kind="server" value={server.status} />
-          </span>
-          <span className="vt-line vt-small">
-            <span>{server.ip_address ?? '–'}</span>
-            <span>
-              {server.cpu} CPU · {format.memory(server.memory)} · {format.disk(server.disk_size)}
-            </span>
-          </span>
-        </span>
-      </>
-    );
-  }
-  return (
-    <>
-      {box}
-      {columns.map((column) => (
-        <span role="cell" key={column.id} data-column={column.id}>
-          {column.cell(server, format)}
-        </span>
-      ))}
-    </>
   );
 }

@@ -2,7 +2,7 @@
 import { Button, Group, Stack, Text } from '@mantine/core';
 import { IconDownload } from '@tabler/icons-react';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { useCallback, useState } from 'react';
+import { useCallback, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { api, ask } from '../../api/client';
@@ -34,6 +34,7 @@ export default function ServersPage() {
       return next;
     });
   }, []);
+  const shown = useMemo(() => chosen(columns), [columns]);
   const total = useQuery({
     queryKey: keys.serverPage(filter, 0),
     queryFn: ({ signal }) =>
@@ -93,7 +94,7 @@ export default function ServersPage() {
         {everything.isError ? <FaultAlert error={everything.error} /> : null}
         <ServerTable
           filter={filter}
-          columns={chosen(columns)}
+          columns={shown}
           selected={selected}
           onSelect={select}
           selectable={writes}

@@ -1,5 +1,4 @@
 /** The columns of the table of servers. */
-import { Anchor } from '@mantine/core';
 import { IconArrowsDiff } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
@@ -28,9 +27,9 @@ export const COLUMNS: readonly Column[] = [
     sort: 'name',
     width: 160, grow: 2,
     cell: (server) => (
-      <Anchor component={Link} to={`/servers/${server.id}`} size="sm" fw={500}>
+      <Link className="vt-name" to={`/servers/${server.id}`}>
         {server.name}
-      </Anchor>
+      </Link>
     ),
     text: (server) => server.name,
   },
