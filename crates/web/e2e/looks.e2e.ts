@@ -84,6 +84,26 @@ describe('looks', () => {
     await one.context.close();
   });
 
+  it('somebody who may only look is offered no more, and told why', async () => {
+    const name = fresh('viewer');
+    const password = `pass-${fresh('word')}-long`;
+    await program.ask('POST', '/api/users', { username: name, password, roles: ['viewer'] });
+    const one = await visit(browser);
+    const { page } = one;
+    await page.goto(`${BASE_URL}/access`);
+    await page.locator('input[name=username]').fill(name);
+    await page.locator('input[name=password]').fill(password);
+    await page.keyboard.press('Enter');
+    await page.locator('[data-live=live]').waitFor();
+    await page.getByText(text('state.forbiddenText')).waitFor();
+    const main = page.getByRole('navigation', { name: text('shell.navigation') });
+    expect(await main.getByText(text('nav.servers'), { exact: true }).count()).toBe(1);
+    expect(await main.getByText(text('nav.access'), { exact: true }).count()).toBe(0);
+    expect(await page.getByRole('link', { name: text('nav.create') }).count()).toBe(0);
+    expect(one.faults).toEqual([]);
+    await one.context.close();
+  });
+
   it('on a phone one can look and switch', async () => {
     const one = await visit(browser, { width: 375, height: 812 });
     const { page } = one;

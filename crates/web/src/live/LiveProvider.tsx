@@ -26,6 +26,7 @@ export function LiveProvider({ resume, children }: { resume: number; children: R
   const [live, setLive] = useState<Live>({ state: 'connecting', heard: null });
   useEffect(() => {
     const applier = new Applier(cache);
+    let before: LiveState = 'connecting';
     const following = new Following({
       onFrame: (frame) => {
         setLive((old) => (old.heard && Date.now() - old.heard.getTime() < 1000 ? old : { ...old, heard: new Date() }));
@@ -39,7 +40,12 @@ export function LiveProvider({ resume, children }: { resume: number; children: R
           });
         }
       },
-      onState: (state) => setLive((old) => ({ ...old, state })),
+      onState: (state) => {
+        // What is not told of live may be old by now, and what could not be asked for can be asked for again.
+        if (state === 'live' && before === 'lost') void cache.invalidateQueries();
+        before = state;
+        setLive((old) => ({ ...old, state }));
+      },
       onSessionEnd: tellSessionEnd,
     });
     return () => {

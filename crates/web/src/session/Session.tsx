@@ -23,6 +23,8 @@ export function SessionGate({ children }: { children: ReactNode }) {
     queryKey: keys.me,
     queryFn: ({ signal }) => ask(api.GET('/api/auth/me', { signal })),
     staleTime: 60_000,
+    // Whoever opened the page while the service was away waits for it.
+    refetchInterval: ({ state }) => (state.status === 'error' && !(isFault(state.error) && state.error.status === 401) ? 3000 : false),
   });
   useEffect(() => onSessionEnd(() => setEnded(true)), []);
   const who = me.data;
