@@ -11,6 +11,7 @@ export const keys = {
   tasks: ['tasks'] as const,
   task: (id: string) => ['task', id] as const,
   notifications: ['notifications'] as const,
+  channels: ['channels'] as const,
   nodes: ['nodes'] as const,
   networks: ['networks'] as const,
   projects: ['projects'] as const,

@@ -5,11 +5,11 @@ export type Tone = 'good' | 'warn' | 'bad' | 'busy' | 'idle';
 
 const TONES: Record<string, Tone> = {
   running: 'good', completed: 'good', done: 'good', online: 'good', healthy: 'good', success: 'good', resolved: 'good',
-  verified: 'good', unsealed: 'good', available: 'good', up: 'good', valid: 'good', active: 'good',
+  delivered: 'good', up: 'good', valid: 'good', active: 'good',
   stopped: 'idle', cancelled: 'idle', skipped: 'idle', not_configured: 'idle', offline: 'bad', undone: 'idle', expired: 'idle',
   creating: 'busy', restarting: 'busy', deleting: 'busy', pending: 'busy', info: 'busy', in_progress: 'busy',
   error: 'bad', failed: 'bad', missing: 'bad', identity_conflict: 'bad', down: 'bad', firing: 'bad', degraded: 'bad',
-  refused: 'bad', sealed: 'bad', invalid: 'bad',
+  refused: 'bad', dead: 'bad',
   unknown: 'warn', partial: 'warn', warning: 'warn', drifted: 'warn', outdated: 'warn',
 };
 
@@ -21,7 +21,7 @@ export function Pill({ tone, children }: { tone: Tone; children: string }) {
   );
 }
 
-export function Status({ kind, value }: { kind: 'server' | 'task' | 'step' | 'backup' | 'word'; value: string }) {
+export function Status({ kind, value }: { kind: 'server' | 'task' | 'step' | 'backup' | 'delivery' | 'word'; value: string }) {
   const { t } = useTranslation();
   const busy = kind === 'task' && value === 'running';
   const tone = busy ? 'busy' : (TONES[value] ?? 'idle');
