@@ -1,5 +1,5 @@
 /** Colours and sizes. Shades are chosen for a contrast of 4.5 : 1 at least. */
-import { createTheme, type CSSVariablesResolver, Modal, Table, Tooltip } from '@mantine/core';
+import { createTheme, type CSSVariablesResolver, Table, Tooltip } from '@mantine/core';
 
 export const theme = createTheme({
   primaryColor: 'blue',
@@ -11,7 +11,6 @@ export const theme = createTheme({
   fontSizes: { xs: '0.75rem', sm: '0.8125rem', md: '0.875rem', lg: '1rem', xl: '1.125rem' },
   headings: { sizes: { h1: { fontSize: '1.25rem' }, h2: { fontSize: '1rem' }, h3: { fontSize: '0.875rem' } } },
   components: {
-    Modal: Modal.extend({ defaultProps: { closeButtonProps: { 'aria-label': '×' } } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: 6, horizontalSpacing: 'sm', fz: 'sm' } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, events: { hover: true, focus: true, touch: true } } }),
   },
@@ -27,7 +26,7 @@ export const variables: CSSVariablesResolver = () => ({
     '--tpm-page': '#f6f7f9',
     '--tpm-card': '#ffffff',
     '--tpm-line': '#d9dee3',
-    '--tpm-good': '#2b8a3e',
+    '--tpm-good': '#20702f',
     '--tpm-warn': '#a85b00',
     '--tpm-bad': '#c92a2a',
     '--tpm-busy': '#1864ab',

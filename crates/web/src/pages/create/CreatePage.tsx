@@ -8,6 +8,7 @@ import { useForm, useWatch } from 'react-hook-form';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { api, ask, onceKey } from '../../api/client';
+import { isFault } from '../../api/fault';
 import { keys } from '../../api/keys';
 import { useCan } from '../../session/context';
 import { CodeBlock } from '../../ui/CodeBlock';
@@ -63,7 +64,8 @@ export default function CreatePage() {
     onSuccess: (answer) => void navigate(`/tasks/${answer.task_id}`),
     onError: (error) => {
       setRest(placeFaults(error, form.setError, FIELDS, formField));
-      setOnce({ key: onceKey(), body: '' });
+      // Where nobody answered, it may have been accepted all the same.
+      if (!(isFault(error) && error.passing)) setOnce({ key: onceKey(), body: '' });
     },
   });
   return (

@@ -3,7 +3,7 @@ import { UnstyledButton } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
 import { IconArrowDown, IconArrowUp } from '@tabler/icons-react';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useMemo, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Empty, FaultAlert, Loading } from '../../ui/states';
 import type { Column, ListedServer } from './columns';
@@ -28,6 +28,9 @@ export function ServerTable({ filter, columns, selected, onSelect, onSort, selec
   const phone = useMediaQuery('(max-width: 47.99em)', false, { getInitialValueInEffect: false });
   const box = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState({ first: 0, last: 40 });
+  useEffect(() => {
+    if (box.current) box.current.scrollTop = 0;
+  }, [filter]);
   const { head, row, total } = useServerRows(filter, seen.first, seen.last);
   const height = phone ? 58 : 36;
   const line = useMemo(() => {
