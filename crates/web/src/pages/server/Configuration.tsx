@@ -9,8 +9,7 @@ import { Facts } from '../../ui/Page';
 
 export function nicText(nic: Schemas['Nic']): string {
   const address = nic.dhcp ? 'DHCP' : nic.ip_address ? `${nic.ip_address}/${nic.subnet ?? '?'}` : '–';
-  const parts = [nic.bridge, address];
-  if (nic.gateway) parts.push(`→ ${nic.gateway}`);
+  const parts = [nic.bridge, nic.gateway ? `${address} → ${nic.gateway}` : address];
   if (nic.vlan !== null) parts.push(`VLAN ${nic.vlan}`);
   return parts.join(' · ');
 }
