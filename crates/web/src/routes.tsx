@@ -38,6 +38,7 @@ export const router = createBrowserRouter([
       page('/networks', () => import('./pages/networks/NetworksPage')),
       page('/networks/:id', () => import('./pages/networks/NetworkPage')),
       page('/projects', () => import('./pages/projects/ProjectsPage')),
+      page('/secrets', () => import('./pages/secrets/SecretsPage')),
       page('/access', () => import('./pages/access/AccessPage')),
       page('/account', () => import('./pages/account/AccountPage')),
       page('/audit', () => import('./pages/audit/AuditPage')),

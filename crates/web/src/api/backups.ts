@@ -1,5 +1,5 @@
 /** Backups on the wire. */
-import { api, ask } from './client';
+import { call } from './call';
 
 export type BackupState = 'pending' | 'completed' | 'failed' | 'missing' | 'deleting';
 export const BACKUP_STATES: readonly BackupState[] = ['pending', 'completed', 'failed', 'missing', 'deleting'];
@@ -53,30 +53,6 @@ export interface RestoreBackup {
   target_server_id?: number | 'new';
   overwrite?: boolean;
   name?: string;
-}
-
-type Method = 'GET' | 'POST' | 'DELETE';
-
-interface Sent {
-  body?: object;
-  once?: string;
-  signal?: AbortSignal;
-}
-
-/** These routes are newer than the document that types are made of; what they say is typed here. */
-function call<T>(method: Method, path: string, { body, once, signal }: Sent = {}): Promise<T> {
-  const send = api.request as unknown as (
-    method: string,
-    path: string,
-    init: object,
-  ) => Promise<{ data?: T; error?: unknown; response: Response }>;
-  return ask(
-    send(method.toLowerCase(), path, {
-      ...(body ? { body } : {}),
-      ...(once ? { headers: { 'Idempotency-Key': once } } : {}),
-      ...(signal ? { signal } : {}),
-    }),
-  );
 }
 
 export interface BackupFilter {

@@ -26,4 +26,5 @@ export const keys = {
   logs: ['logs'] as const,
   config: ['config'] as const,
   backups: ['backups'] as const,
+  secrets: ['secrets'] as const,
 };

@@ -1,6 +1,6 @@
 /** The pages, who may see them, and their letters after `g`. */
 import {
-  IconActivity, IconArchive, IconBell, IconCpu, IconHistory, IconLayoutDashboard, IconListCheck,
+  IconActivity, IconArchive, IconBell, IconCpu, IconHistory, IconKey, IconLayoutDashboard, IconListCheck,
   IconNetwork, IconServer, IconServer2, IconSettings, IconUsers, type TablerIcon,
 } from '@tabler/icons-react';
 import type { Permission } from '../session/context';
@@ -24,6 +24,7 @@ export const PLACES: readonly Place[] = [
   { path: '/nodes', name: 'nav.nodes', icon: IconServer2, needs: 'servers:read', letter: 'd' },
   { path: '/networks', name: 'nav.networks', icon: IconNetwork, needs: 'networks:read', letter: 'w' },
   { path: '/projects', name: 'nav.projects', icon: IconCpu, needs: 'projects:read', letter: 'p' },
+  { path: '/secrets', name: 'nav.secrets', icon: IconKey, needs: 'secrets:read', letter: 'e' },
   { path: '/access', name: 'nav.access', icon: IconUsers, needs: 'users:read', letter: 'u' },
   { path: '/audit', name: 'nav.audit', icon: IconHistory, needs: 'audit:read', letter: 'a' },
   { path: '/system', name: 'nav.system', icon: IconSettings, needs: 'system:read', letter: 'y' },

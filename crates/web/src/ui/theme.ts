@@ -1,5 +1,13 @@
 /** Colours and sizes. Shades are chosen for a contrast of 4.5 : 1 at least. */
-import { createTheme, type CSSVariablesResolver, Table, Tooltip } from '@mantine/core';
+import { createTheme, type CSSVariablesResolver, Notification, Table, Tooltip } from '@mantine/core';
+import i18next from '../i18n';
+
+/** In the language of the moment it is asked for. */
+const close = {
+  get 'aria-label'(): string {
+    return i18next.t('action.close');
+  },
+};
 
 export const theme = createTheme({
   primaryColor: 'blue',
@@ -11,6 +19,7 @@ export const theme = createTheme({
   fontSizes: { xs: '0.75rem', sm: '0.8125rem', md: '0.875rem', lg: '1rem', xl: '1.125rem' },
   headings: { sizes: { h1: { fontSize: '1.25rem' }, h2: { fontSize: '1rem' }, h3: { fontSize: '0.875rem' } } },
   components: {
+    Notification: Notification.extend({ defaultProps: { closeButtonProps: close } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: 6, horizontalSpacing: 'sm', fz: 'sm' } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, events: { hover: true, focus: true, touch: true } } }),
   },
