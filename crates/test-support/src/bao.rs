@@ -93,7 +93,7 @@ impl Bao {
         Ok(bao)
     }
 
-    /// As it is after installing, with its data in a file: not set up.
+    /// As it is after installing, with its data in memory: not set up.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -103,7 +103,7 @@ impl Bao {
         let file = folder.path().join("bao.json");
         let config = json!({
             "listener": [{ "tcp": { "address": format!("127.0.0.1:{port}"), "tls_disable": true } }],
-            "storage": { "file": { "path": folder.path().join("data") } },
+            "storage": { "inmem": {} },
             "api_addr": format!("http://127.0.0.1:{port}"),
         });
         std::fs::write(&file, config.to_string())?;

@@ -27,6 +27,8 @@ pub(super) enum Why {
     Changed,
     /// The mount wants to be told which version is to be the latest.
     VersionWanted,
+    /// The mount is becoming one of KV version 2.
+    Upgrading,
     Other,
 }
 
@@ -45,6 +47,8 @@ impl Why {
             Self::Changed
         } else if said("check-and-set parameter required") {
             Self::VersionWanted
+        } else if said("Upgrading from non-versioned") {
+            Self::Upgrading
         } else {
             Self::Other
         }
@@ -77,6 +81,7 @@ impl Refusal {
         };
         match (code, why) {
             (_, Why::Sealed) => SecretError::Sealed,
+            (_, Why::Upgrading) => SecretError::Away("its mount is being upgraded".into()),
             (404, _) => SecretError::NotFound,
             (403, _) => SecretError::Forbidden(what.to_owned()),
             (_, Why::VersionWanted) => SecretError::Unsupported(
@@ -158,6 +163,8 @@ mod tests {
     fn codes_become_what_they_mean() {
         let sealed = r#"{"errors":["Vault is sealed"]}"#;
         assert_eq!(error(503, sealed), SecretError::Sealed);
+        let upgrading = r#"{"errors":["Upgrading from non-versioned to versioned data."]}"#;
+        assert!(error(400, upgrading).is_passing());
         assert_eq!(error(404, ""), SecretError::NotFound);
         assert_eq!(error(403, "{}"), SecretError::Forbidden("reading".into()));
         for code in [307, 412, 429, 473, 500, 502, 503] {

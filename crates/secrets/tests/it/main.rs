@@ -11,5 +11,6 @@ mod hvac;
 mod kv;
 mod login;
 mod peer;
+mod reach;
 mod sealed;
 mod standby;

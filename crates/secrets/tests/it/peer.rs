@@ -148,11 +148,11 @@ fn mounts() -> BTreeSet<String> {
 }
 
 pub(crate) fn path(text: &str) -> SecretPath {
-    SecretPath::parse(text, &mounts()).unwrap()
+    SecretPath::parse(text, &mounts()).expect("a path")
 }
 
 pub(crate) fn folder(text: &str) -> Folder {
-    Folder::parse(text, &mounts()).unwrap()
+    Folder::parse(text, &mounts()).expect("a folder")
 }
 
 pub(crate) fn data(token: &str) -> SecretData {
@@ -162,6 +162,6 @@ pub(crate) fn data(token: &str) -> SecretData {
 }
 
 pub(crate) fn token_of(secret: &Secret) -> String {
-    let token = secret.data.field("token").unwrap();
+    let token = secret.data.field("token").expect("a token");
     token.expose_secret().to_owned()
 }

@@ -42,10 +42,9 @@ async fn sealed_is_told_and_unsealed_it_works_again() -> anyhow::Result<()> {
     let kv = json!({ "type": "kv", "options": { "version": "2" } });
     bao.call(Method::POST, "sys/mounts/secret", Some(kv))
         .await?;
-    // Keys are made for the mount after it is there.
+    // The mount is made ready after it is there.
     let mut written = vault.write(&at, &data("some"), Some(0)).await;
-    while matches!(&written, Err(error) if error.is_passing() || matches!(error, SecretError::Broken(_)))
-    {
+    while written.as_ref().is_err_and(SecretError::is_passing) {
         written = vault.write(&at, &data("some"), Some(0)).await;
     }
     assert_eq!(written, Ok(1));
