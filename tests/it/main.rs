@@ -18,6 +18,7 @@ mod main_job;
 mod monitoring;
 mod openapi;
 mod own_metrics;
+mod page;
 mod power;
 mod reference;
 mod several;

@@ -80,6 +80,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("monitoring", 1, &["domain"]),
     room("notify", 1, &["domain", "messages"]),
     room("secrets", 1, &["domain"]),
+    pure(room("web", 1, &[]), &["rust-embed", "hex"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
     room("secrets-embedded", 2, &["store", "secrets"]),
@@ -105,7 +106,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "secrets",
         ],
     ),
-    room("api", 4, &["domain", "messages", "app"]),
+    room("api", 4, &["domain", "messages", "app", "web"]),
     room(
         "jobs",
         4,

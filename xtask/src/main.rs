@@ -27,6 +27,7 @@ mod table;
 mod tofu;
 mod tools;
 mod up;
+mod web;
 mod workspace;
 
 use clap::{Parser, Subcommand};

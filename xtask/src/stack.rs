@@ -335,6 +335,9 @@ fn url(ready: &Value, who: &str) -> anyhow::Result<String> {
 /// # Errors
 /// When something does not compile.
 pub(crate) fn build() -> anyhow::Result<HashMap<&'static str, PathBuf>> {
+    if let Some(missing) = crate::web::build()? {
+        println!("{missing}");
+    }
     println!("building simulator, api and worker …");
     workspace::build_programs()
 }

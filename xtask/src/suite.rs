@@ -8,7 +8,7 @@ mod outside;
 mod storms;
 mod venv;
 
-use crate::{bench, fuzz, layers, storm, table, workspace};
+use crate::{bench, fuzz, layers, storm, table, web, workspace};
 use anyhow::{Context as _, bail};
 use outside::Outside;
 use std::process::Command;
@@ -63,6 +63,10 @@ const STEPS: &[(&str, Step)] = &[
             .args(["doc", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "-Dwarnings");
         workspace::run(&mut cargo).map(|()| None)
+    }),
+    ("web", |_| match web::check()? {
+        Some(missing) if in_ci() => bail!(missing),
+        said => Ok(said),
     }),
     // With the tests' own features, so that building the tests compiles nothing twice.
     ("build", |_| {

@@ -8,7 +8,7 @@ use crate::measure::measure;
 use crate::pace::Pace;
 use crate::routes::{
     audit, auth, backups, channels, code, docs, events, health, monitoring, networks, nodes,
-    notifications, projects, secrets, servers, system, tasks, users,
+    notifications, page, projects, secrets, servers, system, tasks, users,
 };
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
@@ -73,7 +73,7 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
     }
     let request_id = HeaderName::from_static("x-request-id");
     router
-        .fallback(no_route)
+        .fallback(page::any)
         .layer(middleware::from_fn_with_state(
             state.clone(),
             crate::audit::watch,
@@ -287,10 +287,6 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
     ]
-}
-
-async fn no_route(request: Request) -> Response {
-    Fault::from(ApiError::NoRoute).into_response_in(language(request.headers()))
 }
 
 async fn wrong_method(request: Request) -> Response {

@@ -20,6 +20,7 @@ mod secrets;
 mod service;
 mod telemetry;
 mod terraform;
+mod vault;
 mod worker;
 
 pub use clock::SystemClock;

@@ -58,6 +58,14 @@ pub(crate) async fn embedded(
 pub(crate) async fn open(settings: &Settings, store: Arc<dyn Store>) -> anyhow::Result<Secrets> {
     let opened: Arc<dyn SecretStore> = match settings.secrets.store {
         SecretStoreKind::Embedded => Arc::new(embedded(settings, store).await?),
+        SecretStoreKind::Vault => {
+            let mounts = settings.secrets.mounts.iter().cloned().collect();
+            let vault = Arc::new(crate::vault::open(&settings.vault, mounts)?);
+            let held = Arc::clone(&vault);
+            // Its token is kept good for as long as the process lives.
+            tokio::spawn(async move { held.keep().await });
+            vault
+        }
     };
     Ok(Secrets {
         store: Some(opened),

@@ -10,6 +10,15 @@ pub enum Lang {
     En,
 }
 
+/// What stands in the page's place where it was not built.
+#[must_use]
+pub fn page_missing(lang: Lang) -> &'static str {
+    lang.pick(
+        "웹 화면이 아직 빌드되지 않았습니다. crates/web에서 `npm ci && npm run build`를 실행한 뒤 api를 다시 빌드하십시오 (Node 20 이상).\n",
+        "The web page is not built: run `npm ci && npm run build` in crates/web, then build the api again (Node 20 or newer).\n",
+    )
+}
+
 impl Lang {
     /// The language of that short name.
     #[must_use]

@@ -14,7 +14,7 @@ mod task;
 pub use about::about;
 pub use error::{api_error, conflict, error, reason};
 pub use event::notification;
-pub use lang::{ApiError, Lang};
+pub use lang::{ApiError, Lang, page_missing};
 pub use plan::{planned, planned_field};
 pub use task::{
     Answer, answer, failure, placement, step_begun, step_ended, step_name, task_message, uptime,

@@ -12,7 +12,7 @@ pub use load::{DEFAULTS, LoadError, load, load_from};
 pub use sections::{
     Api, Auth, BackupMode, Backups, CloneMode, Compression, Database, Limits, Log, Monitoring,
     Network, NodeExporter, Notify, Proxmox, Role, SecretSettings, SecretStoreKind, Security,
-    Settings, Spread, Terraform, TerraformMode, Worker,
+    Settings, Spread, Terraform, TerraformMode, Vault, VaultLogin, Worker,
 };
 pub use shown::{Origin, Shown, ShownValue};
 pub use validate::Problem;

@@ -57,6 +57,8 @@ pub struct Settings {
     pub notify: Notify,
     /// Where secrets are kept.
     pub secrets: SecretSettings,
+    /// Vault, where secrets are kept there.
+    pub vault: Vault,
     /// Bounds of requests.
     pub limits: Limits,
     /// What servers are for.
@@ -358,6 +360,50 @@ pub struct Notify {
 pub enum SecretStoreKind {
     /// The shared database, sealed.
     Embedded,
+    /// HashiCorp Vault or OpenBao.
+    Vault,
+}
+
+/// How this service is known to Vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VaultLogin {
+    /// `role_id` and `secret_id`.
+    Approle,
+    /// A token in `token_file`, which somebody else keeps good.
+    TokenFile,
+    /// The role `role_id`, and the service account's token in `token_file`.
+    Kubernetes,
+    /// `username` and `password`.
+    Userpass,
+}
+
+/// Vault, where secrets are kept there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vault {
+    /// Scheme, host and port.
+    pub url: String,
+    /// The namespace. Empty: none.
+    pub namespace: String,
+    /// PEM file of the CAs that may vouch for it. Empty: those of this machine.
+    pub ca_file: PathBuf,
+    /// How this service is known there.
+    pub auth: VaultLogin,
+    /// Where that method is mounted. Empty: under its own name.
+    pub auth_mount: String,
+    /// The role's id, or a role of Kubernetes.
+    pub role_id: String,
+    /// What proves the role.
+    pub secret_id: SecretString,
+    /// The file with a token.
+    pub token_file: PathBuf,
+    /// Who logs in.
+    pub username: String,
+    /// What proves that.
+    pub password: SecretString,
+    /// Longest time an answer may take, in milliseconds.
+    pub timeout_ms: u64,
 }
 
 /// Where secrets are kept.

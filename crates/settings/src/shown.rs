@@ -49,13 +49,15 @@ pub enum ShownValue {
 }
 
 /// Keys whose values are secret. Each is a `SecretString` in the sections.
-pub(crate) const SECRETS: [&str; 10] = [
+pub(crate) const SECRETS: [&str; 12] = [
     "auth.admin_password",
     "database.url",
     "worker.metrics_token",
     "security.mark_key",
     "security.state_key",
     "secrets.master_key",
+    "vault.secret_id",
+    "vault.password",
     "proxmox.token_secret",
     "proxmox.password",
     "monitoring.prometheus_token",

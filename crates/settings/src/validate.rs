@@ -1,8 +1,8 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
 use crate::{
-    Backups, Limits, Monitoring, Network, Notify, Proxmox, Role, SecretSettings, Settings,
-    Terraform, TerraformMode, Worker,
+    Backups, Limits, Monitoring, Network, Notify, Proxmox, Role, SecretSettings, SecretStoreKind,
+    Settings, Terraform, TerraformMode, Vault, VaultLogin, Worker,
 };
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
@@ -160,6 +160,9 @@ impl Settings {
         monitoring(&self.monitoring, &mut problems);
         notify(&self.notify, &mut problems);
         secrets(&self.secrets, &mut problems);
+        if self.secrets.store == SecretStoreKind::Vault {
+            vault(&self.vault, &mut problems);
+        }
         limits(&self.limits, &mut problems);
         problems.unless(
             !self.roles.is_empty(),
@@ -472,6 +475,36 @@ fn notify(notify: &Notify, problems: &mut Problems) {
         "notify.ca_file",
         "must be an absolute path, or empty",
     );
+}
+
+fn vault(vault: &Vault, problems: &mut Problems) {
+    problems.unless(
+        is_url(&vault.url, &["http", "https"]) && !vault.url.contains('@'),
+        "vault.url",
+        "must be an http or https URL without a password",
+    );
+    let is_set = |secret: &secrecy::SecretString| !secret.expose_secret().is_empty();
+    let file = !vault.token_file.as_os_str().is_empty();
+    let (given, key, needed) = match vault.auth {
+        VaultLogin::Approle => (
+            !vault.role_id.is_empty() && is_set(&vault.secret_id),
+            "vault.role_id",
+            "and vault.secret_id are needed for approle",
+        ),
+        VaultLogin::TokenFile => (file, "vault.token_file", "is needed for token_file"),
+        VaultLogin::Kubernetes => (
+            file && !vault.role_id.is_empty(),
+            "vault.role_id",
+            "and vault.token_file are needed for kubernetes",
+        ),
+        VaultLogin::Userpass => (
+            !vault.username.is_empty() && is_set(&vault.password),
+            "vault.username",
+            "and vault.password are needed for userpass",
+        ),
+    };
+    problems.unless(given, key, needed);
+    problems.within(100..=60_000, &vault.timeout_ms, "vault.timeout_ms");
 }
 
 fn secrets(secrets: &SecretSettings, problems: &mut Problems) {

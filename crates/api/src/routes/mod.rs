@@ -12,6 +12,7 @@ pub(crate) mod monitoring;
 pub(crate) mod networks;
 pub(crate) mod nodes;
 pub(crate) mod notifications;
+pub(crate) mod page;
 pub(crate) mod projects;
 pub(crate) mod secrets;
 pub(crate) mod servers;
