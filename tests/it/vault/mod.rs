@@ -1,6 +1,8 @@
 //! Secrets: one table of requests that every store answers alike, paths that want to be others, a master key that is
 //! replaced while people read and write, and a key that is missing or another.
 
+mod peer;
+
 use crate::access::{by_key, key, person};
 use crate::fleet::{is, refused};
 use anyhow::{Context, ensure};
