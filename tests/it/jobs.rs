@@ -37,6 +37,7 @@ fn engine(deadline: Duration) -> MockProvisioner {
     engine.expect_surveyed_by().return_const("test".to_owned());
     engine.expect_slots().returning(|_, _| Vec::new());
     engine.expect_survey().returning(|| Ok(None));
+    engine.expect_archives().returning(|| Ok(None));
     let steps: Vec<StepSpec> = vec![step("make", deadline)];
     engine.expect_steps().return_const(steps);
     engine

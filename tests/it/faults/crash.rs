@@ -1,7 +1,7 @@
 //! The worker killed (-9) for real at every moment of every step that acts, and at the end of every
 //! task; another worker takes over and one VM is there.
 
-use super::world::{as_asked, ask, ask_create, kind, prepare_alone, quick};
+use super::world::{as_asked, ask, ask_create, kind, operations, prepare_alone, quick};
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
 use futures::stream::{StreamExt, TryStreamExt};
@@ -65,7 +65,7 @@ fn places() -> Vec<(Operation, &'static str, PointKind)> {
             places.push((operation, step, at));
         }
     }
-    for operation in Operation::ALL {
+    for operation in operations() {
         places.push((operation, "finish", PointKind::BeforeFinish));
     }
     places

@@ -1,6 +1,6 @@
 //! The database cut off, locked or full: nothing is lost or half done, and things go on by themselves.
 
-use super::world::{as_asked, ask, ask_create, is_whole, kind, prepare_alone, quick};
+use super::world::{as_asked, ask, ask_create, is_whole, kind, operations, prepare_alone, quick};
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
@@ -97,7 +97,7 @@ async fn a_database_that_is_cut_off_at_any_step_costs_nothing() -> anyhow::Resul
                 .with_context(|| format!("{operation:?}/{step}/{}", at.as_str()))?;
         }
     }
-    for operation in Operation::ALL {
+    for operation in operations() {
         cut_off(&postgres, operation, "finish", PointKind::BeforeFinish)
             .await
             .with_context(|| format!("{operation:?}/finish"))?;

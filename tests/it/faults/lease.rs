@@ -1,7 +1,9 @@
 //! Two workers on one task: the first is stopped past its lease, the second takes over and finishes, then
 //! the first wakes up. It must write nothing, and one effect is there.
 
-use super::world::{as_asked, ask, ask_create, effects, kind, prepare, prepare_alone, quick};
+use super::world::{
+    as_asked, ask, ask_create, effects, kind, operations, prepare, prepare_alone, quick,
+};
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
@@ -85,7 +87,7 @@ async fn a_worker_paused_past_its_lease_writes_nothing() -> anyhow::Result<()> {
     {
         places.extend([PointKind::BeforeAct, PointKind::AfterAct].map(|at| (operation, step, at)));
     }
-    places.extend(Operation::ALL.map(|operation| (operation, "finish", PointKind::BeforeFinish)));
+    places.extend(operations().map(|operation| (operation, "finish", PointKind::BeforeFinish)));
     futures::stream::iter(places)
         .map(|(operation, step, at)| async move {
             overtaken(operation, step, at)

@@ -75,7 +75,17 @@ pub(crate) async fn prepare(stack: &Stack, operation: Operation) -> anyhow::Resu
         let task = ask(stack, Operation::Stop, &subject).await?;
         stack.client.ended(&task).await?;
     }
+    if matches!(operation, Operation::Restore | Operation::EraseBackup) {
+        let task = ask(stack, Operation::Backup, &subject).await?;
+        stack.client.ended(&task).await?;
+    }
     Ok(subject)
+}
+
+/// What is done to one server alone. A new one beside it, made of a backup, has its scenes in [`super::trio`].
+pub(crate) fn operations() -> impl Iterator<Item = Operation> {
+    let all = Operation::ALL.into_iter();
+    all.filter(|operation| *operation != Operation::RestoreNew)
 }
 
 /// The same in a stack without a worker: one is there only as long as it takes.

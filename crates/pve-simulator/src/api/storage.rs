@@ -336,7 +336,7 @@ fn delete_volume(c: &Context) -> Handled {
         &task_id,
         move |task| async move {
             task.work(task.sim.duration(Work::Delete)).await?;
-            {
+            let removed = {
                 let mut world = task.sim.world();
                 match world.volume(&node, &id).cloned() {
                     Some(volume) if volume.protected => {
@@ -352,17 +352,21 @@ fn delete_volume(c: &Context) -> Handled {
                     }
                     Some(_) => {
                         world.remove_volume(&node, &id);
+                        true
                     }
                     None => {
                         let file = id.rsplit('/').next().unwrap_or_default();
                         task.log(format!(
                             "disk image '/var/lib/vz/dump/{file}' does not exist"
                         ));
+                        false
                     }
                 }
-            }
+            };
             task.log(format!("Removed volume '{id}'"));
-            task.effect("delete-volume", &node, owner.unwrap_or_default(), id);
+            if removed {
+                task.effect("delete-volume", &node, owner.unwrap_or_default(), id);
+            }
             Ok(())
         },
     );
