@@ -78,9 +78,10 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     room("pve-client", 1, &[]),
     room("monitoring", 1, &["domain"]),
-    room("notify", 1, &["domain", "messages"]),
     room("secrets", 1, &["domain"]),
     pure(room("web", 1, &[]), &["rust-embed", "hex"]),
+    // It writes what people read, so it stands above the sentences.
+    room("notify", 2, &["domain", "messages"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
     room("secrets-embedded", 2, &["store", "secrets"]),

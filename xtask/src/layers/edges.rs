@@ -168,7 +168,7 @@ mod tests {
         );
         assert_eq!(
             with("xtask", &[], &["reqwest"]),
-            ["xtask: reqwest is known only to [pve-client, monitoring]"]
+            ["xtask: reqwest is known only to [pve-client, monitoring, notify, secrets]"]
         );
     }
 
