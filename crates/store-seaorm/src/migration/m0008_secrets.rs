@@ -1,6 +1,5 @@
 //! Secrets, sealed.
 
-use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
 
 pub(super) struct Migration;
@@ -11,7 +10,6 @@ impl MigrationName for Migration {
     }
 }
 
-/// `@BYTES@` stands for the backend's bytes.
 const TABLES: &[&str] = &[
     "CREATE TABLE secret_keys (
         id TEXT PRIMARY KEY,
@@ -35,16 +33,7 @@ const TABLES: &[&str] = &[
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let bytes = match manager.get_database_backend() {
-            DbBackend::Postgres => "BYTEA",
-            _ => "BLOB",
-        };
-        let db = manager.get_connection();
-        for sql in TABLES {
-            db.execute_unprepared(&sql.replace("@BYTES@", bytes))
-                .await?;
-        }
-        Ok(())
+        super::execute(manager, TABLES).await
     }
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {

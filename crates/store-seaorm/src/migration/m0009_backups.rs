@@ -1,6 +1,5 @@
 //! Backups.
 
-use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
 
 pub(super) struct Migration;
@@ -11,7 +10,6 @@ impl MigrationName for Migration {
     }
 }
 
-/// `@PK@` stands for the backend's self-numbering key.
 const TABLES: &[&str] = &[
     "CREATE TABLE backups (
         id @PK@,
@@ -43,15 +41,7 @@ const TABLES: &[&str] = &[
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let key = match manager.get_database_backend() {
-            DbBackend::Postgres => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-            _ => "INTEGER PRIMARY KEY AUTOINCREMENT",
-        };
-        let db = manager.get_connection();
-        for sql in TABLES {
-            db.execute_unprepared(&sql.replace("@PK@", key)).await?;
-        }
-        Ok(())
+        super::execute(manager, TABLES).await
     }
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {

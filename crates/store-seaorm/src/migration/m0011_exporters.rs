@@ -1,6 +1,5 @@
 //! What is known of exporters on servers.
 
-use sea_orm::ConnectionTrait;
 use sea_orm_migration::prelude::*;
 
 pub(super) struct Migration;
@@ -24,9 +23,7 @@ const TABLE: &str = "CREATE TABLE exporters (
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let db = manager.get_connection();
-        db.execute_unprepared(TABLE).await?;
-        Ok(())
+        super::execute(manager, &[TABLE]).await
     }
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {

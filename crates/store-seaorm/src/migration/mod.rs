@@ -16,7 +16,21 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
 };
-use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait};
+
+/// Runs statements. In them `@PK@` stands for the backend's self-numbering key, `@BYTES@` for its bytes.
+async fn execute(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    let (key, bytes) = match manager.get_database_backend() {
+        DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA"),
+        _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB"),
+    };
+    let db = manager.get_connection();
+    for sql in statements {
+        let sql = sql.replace("@PK@", key).replace("@BYTES@", bytes);
+        db.execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
 
 /// Any number; all our processes use the same.
 const MIGRATION_LOCK: i64 = 0x7470_6d01;
