@@ -86,21 +86,21 @@ impl Worker {
     pub async fn make_deliveries(&self, stop: CancellationToken) {
         let mut trouble = false;
         while !stop.is_cancelled() {
-            let pause = match self.deliver().await {
-                Ok(0) => EVERY,
-                Ok(_) => Duration::ZERO,
-                Err(error) => {
-                    if !trouble {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "channels are not told"
-                        );
-                    }
-                    trouble = true;
-                    EVERY
-                }
+            let done = self.deliver().await;
+            // Told once for each time that it goes on.
+            if let Err(error) = &done
+                && !trouble
+            {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "channels are not told"
+                );
+            }
+            trouble = done.is_err();
+            let pause = match done {
+                Ok(1..) => Duration::ZERO,
+                Ok(0) | Err(_) => EVERY,
             };
-            trouble &= pause == EVERY;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}

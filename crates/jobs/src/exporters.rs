@@ -127,13 +127,15 @@ impl Worker {
         let Some(guests) = self.guests().filter(|_| !settings.care.is_empty()) else {
             return Ok(Tended::default());
         };
-        let heard = self.heard().await;
         let reads = self.store().reads();
         let mut servers = reads.servers_with_guests().await?;
         let mut known = reads.exporters().await?;
         let busy = reads.busy_servers().await?;
         drop(reads);
         servers.retain(|server| settings.care.contains_key(&server.spec.role));
+        if servers.is_empty() && known.is_empty() {
+            return Ok(Tended::default());
+        }
         let ours: BTreeSet<ServerId> = servers.iter().map(|server| server.id).collect();
         let tx = self.store().begin().await?;
         let now = tx.now();
@@ -141,6 +143,7 @@ impl Worker {
             tx.keep_exporters(&ours).await?;
         }
         tx.commit().await?;
+        let heard = self.heard().await;
         servers.retain(|server| {
             server.state == ServerState::Running
                 && server.identity.is_some()
@@ -202,10 +205,10 @@ impl Worker {
         let (state, detail) = match ask(guests, server, port).await {
             Said::State(state, detail) => (state, detail),
             Said::Unknown => {
-                let kept = row.map_or(ExporterState::AgentOff, |row| row.state);
-                let detail = row.map_or("", |row| row.detail.as_str());
-                if row.is_some() {
-                    self.noted(server, row, kept, detail, UNKNOWN).await?;
+                // What was known before stays; of a guest that never said anything nothing is written down.
+                if let Some(row) = row {
+                    self.noted(server, Some(row), row.state, &row.detail, UNKNOWN)
+                        .await?;
                 }
                 return Ok(false);
             }

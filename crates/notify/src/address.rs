@@ -57,8 +57,7 @@ const CLOSED_V6: [Ipv6Net; 4] = [
 ];
 
 /// Whether an address is of the open internet.
-#[must_use]
-pub fn is_open(address: IpAddr) -> bool {
+fn is_open(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(ip) => !CLOSED_V4.iter().any(|net| net.contains(&ip)),
         IpAddr::V6(ip) => OPEN_V6.contains(&ip) && !CLOSED_V6.iter().any(|net| net.contains(&ip)),
@@ -66,8 +65,7 @@ pub fn is_open(address: IpAddr) -> bool {
 }
 
 /// Whether an address may be connected to.
-#[must_use]
-pub fn may_connect(address: IpAddr, allowed: &[IpNet]) -> bool {
+pub(crate) fn may_connect(address: IpAddr, allowed: &[IpNet]) -> bool {
     // One written as IPv6 is the IPv4 address it stands for.
     let address = address.to_canonical();
     is_open(address) || allowed.iter().any(|net| net.contains(&address))

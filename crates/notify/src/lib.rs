@@ -9,14 +9,11 @@ mod outgoing;
 mod sign;
 mod target;
 
-pub use address::{is_open, may_connect};
-pub use message::{body, language};
-pub use outgoing::{
-    Answer, HttpOutgoing, Lookup, MAX_ANSWER, Message, Outgoing, SendError, SystemLookup, TIMEOUT,
-};
+pub use message::body;
+pub use outgoing::{Answer, HttpOutgoing, Lookup, Message, Outgoing, SendError, SystemLookup};
 pub use reqwest::Certificate;
 pub use sign::ChannelKeys;
-pub use target::{MAX_URL, Policy};
+pub use target::Policy;
 
 use tpm_domain::{Channel, Delivery, Timestamp};
 

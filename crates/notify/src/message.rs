@@ -10,9 +10,7 @@ fn moment(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The language of a channel.
-#[must_use]
-pub fn language(of: ChannelLanguage) -> Lang {
+fn language(of: ChannelLanguage) -> Lang {
     match of {
         ChannelLanguage::Ko => Lang::Ko,
         ChannelLanguage::En => Lang::En,

@@ -18,9 +18,9 @@ use thiserror::Error;
 use tpm_domain::UrlFault;
 
 /// Longest time an attempt may take.
-pub const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Most of an answer that is read, in bytes.
-pub const MAX_ANSWER: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 /// Longest `Retry-After` that is believed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
 

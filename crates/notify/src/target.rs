@@ -7,7 +7,7 @@ use tpm_domain::UrlFault;
 use url::{Host, Url};
 
 /// Longest URL in bytes.
-pub const MAX_URL: usize = 2048;
+const MAX_URL: usize = 2048;
 
 /// What is allowed beyond HTTPS to the open internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
