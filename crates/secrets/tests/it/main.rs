@@ -1,10 +1,6 @@
 //! Vault as a store of secrets, held against a real OpenBao.
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "shared with whoever else needs one"
-)]
+#[expect(unreachable_pub, reason = "shared with whoever else needs one")]
 #[path = "../../../test-support/src/bao.rs"]
 mod bao;
 mod hvac;
