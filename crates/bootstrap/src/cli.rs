@@ -1,5 +1,6 @@
 //! What the binaries have in common: arguments, signals, the ready file.
 
+use crate::chores::Chore;
 use crate::{Service, init_telemetry};
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -27,12 +28,20 @@ pub struct Arguments {
     pub ready_file: Option<PathBuf>,
 }
 
-impl Arguments {
-    /// Reads the process's arguments; prints help or what is wrong with them, and ends the process then.
-    fn read(about: &'static str) -> Self {
-        let matches = Self::command().about(about).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-    }
+/// Arguments of the worker.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+struct WorkerArguments {
+    #[command(flatten)]
+    both: Arguments,
+    #[command(subcommand)]
+    chore: Option<Chore>,
+}
+
+/// Reads the process's arguments; prints help or what is wrong with them, and ends the process then.
+fn read<A: CommandFactory + FromArgMatches>(about: &'static str) -> A {
+    let matches = A::command().about(about).get_matches();
+    A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// What a binary ends with: an error is told on one line (or several, for settings), without a
@@ -52,8 +61,8 @@ pub fn ended(result: anyhow::Result<()>) -> ExitCode {
 /// # Errors
 /// When it cannot start, or its listener fails.
 pub async fn run_api() -> anyhow::Result<()> {
-    let arguments =
-        Arguments::read("Answers people and programs; what they ask for, a worker does");
+    let arguments: Arguments =
+        read("Answers people and programs; what they ask for, a worker does");
     let service = open(&arguments).await?;
     let stop = stop_on_signal()?;
     let mut api = service.api().await?;
@@ -82,7 +91,12 @@ pub async fn run_worker() -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot start.
 pub async fn run_worker_with(hook: Arc<dyn PointHook>) -> anyhow::Result<()> {
-    let arguments = Arguments::read("Carries out what was asked of the api");
+    let WorkerArguments { both, chore } = read("Carries out what was asked of the api");
+    if let Some(chore) = chore {
+        let settings = tpm_settings::load(both.config.as_deref())?;
+        return crate::chores::run(&settings, chore).await;
+    }
+    let arguments = both;
     let service = open(&arguments).await?;
     let stop = stop_on_signal()?;
     let worker = service.worker_with(hook)?;
