@@ -133,9 +133,13 @@ mod tests {
     /// A field that is secret in the sections and not in the list would be shown.
     #[test]
     fn every_secret_of_the_sections_is_one_here() {
-        let source = include_str!("sections.rs");
-        let mut found: Vec<&str> = source
-            .lines()
+        let sources = [
+            include_str!("sections.rs"),
+            include_str!("sections/outward.rs"),
+        ];
+        let mut found: Vec<&str> = sources
+            .into_iter()
+            .flat_map(str::lines)
             .filter_map(|line| {
                 line.trim()
                     .strip_prefix("pub ")?
@@ -149,5 +153,14 @@ mod tests {
         found.sort_unstable();
         listed.sort_unstable();
         assert_eq!(found, listed);
+    }
+
+    /// Another file of sections would have to be looked at above.
+    #[test]
+    fn every_file_of_the_sections_is_looked_at() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sections");
+        let files = std::fs::read_dir(folder).expect("the folder");
+        let names = files.map(|file| file.expect("an entry").file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["outward.rs"]);
     }
 }
