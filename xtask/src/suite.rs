@@ -4,6 +4,7 @@ mod asvs;
 mod conformance;
 mod dependencies;
 mod examples;
+mod newman;
 mod outside;
 mod storms;
 mod venv;

@@ -3,6 +3,7 @@
 //! Composition, telemetry and lifecycle, no rules of the product. Other programs embed the service
 //! through [`Service`]; the binaries go through [`mod@cli`].
 
+mod certificate;
 mod chores;
 pub mod cli;
 mod clock;

@@ -1,5 +1,6 @@
 //! The service, opened: database, engines, and from them an api and workers.
 
+use crate::certificate::OwnCertificate;
 use crate::clock::SystemClock;
 use crate::host::Machine;
 use crate::keys::{audit_key, channel_key};
@@ -27,7 +28,7 @@ use tpm_app::{
 use tpm_domain::Clock;
 use tpm_jobs::{NoFaults, PointHook};
 use tpm_monitoring::MetricsReader;
-use tpm_provisioner::{GuestHistory, GuestShell, Provisioner};
+use tpm_provisioner::{Certificates, GuestHistory, GuestShell, Provisioner};
 use tpm_provisioner_terraform::{Renderer, StateRoom, TerraformCode};
 use tpm_pve_client::Client;
 use tpm_secrets::SecretStore;
@@ -53,6 +54,7 @@ pub struct Service {
     prometheus: Option<Arc<dyn MetricsReader>>,
     history: Option<Arc<dyn GuestHistory>>,
     guests: Option<Arc<dyn GuestShell>>,
+    certificates: Vec<Arc<dyn Certificates>>,
     secrets: Secrets,
     /// This installation's name.
     instance: String,
@@ -91,10 +93,16 @@ impl Service {
         let instance = store.instance_id().await?;
         let mut history: Option<Arc<dyn GuestHistory>> = None;
         let mut guests: Option<Arc<dyn GuestShell>> = None;
+        let mut certificates: Vec<Arc<dyn Certificates>> = Vec::new();
+        if !settings.api.tls_certificate.as_os_str().is_empty() {
+            let own = OwnCertificate(settings.api.tls_certificate.clone());
+            certificates.push(Arc::new(own));
+        }
         if let Some(client) = &client {
             let direct = Arc::new(engine::direct(&settings, client.clone(), &instance)?);
             history = Some(direct.clone());
             guests = Some(direct.clone());
+            certificates.push(direct.clone());
             let direct: Arc<dyn Provisioner> = direct;
             engines.insert(direct.name().to_owned(), Arc::clone(&direct));
             let of_guests = terraform::renderer(&settings, direct, client.clone(), &instance)?;
@@ -108,6 +116,7 @@ impl Service {
             prometheus: monitoring::prometheus(&settings, &instance)?,
             history,
             guests,
+            certificates,
             secrets,
             instance,
             told: Arc::new(Told::new(store.clone())?),
@@ -320,6 +329,7 @@ impl Service {
                 engines,
                 metrics: self.prometheus.clone(),
                 guests: self.guests.clone(),
+                certificates: self.certificates.clone(),
                 courier: notify::courier(&self.settings, self.channels()?)?,
             },
             hook,

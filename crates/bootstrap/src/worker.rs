@@ -17,7 +17,7 @@ use tpm_jobs::{
     WorkerSettings,
 };
 use tpm_monitoring::MetricsReader;
-use tpm_provisioner::GuestShell;
+use tpm_provisioner::{Certificates, GuestShell};
 use tpm_settings::Settings;
 use tpm_store_seaorm::SeaStore;
 
@@ -32,6 +32,8 @@ pub(crate) struct Hands {
     pub(crate) metrics: Option<Arc<dyn MetricsReader>>,
     /// Commands inside of guests.
     pub(crate) guests: Option<Arc<dyn GuestShell>>,
+    /// Where certificates are seen.
+    pub(crate) certificates: Vec<Arc<dyn Certificates>>,
     /// Who tells channels.
     pub(crate) courier: Courier,
 }
@@ -72,6 +74,7 @@ impl WorkerProcess {
             metrics: hands.metrics,
             courier: Some(hands.courier),
             guests: hands.guests,
+            certificates: hands.certificates,
             settings: WorkerSettings {
                 concurrency: settings.worker.concurrency,
                 lease,

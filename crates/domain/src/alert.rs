@@ -20,6 +20,8 @@ pub enum AlertRule {
     Drift,
     /// A node does not take part in the cluster.
     NodeOffline,
+    /// A certificate is near its end: a node's, or the one that the API shows.
+    CertificateEnds,
     /// Whatever Alertmanager sent.
     External,
 }
@@ -35,13 +37,14 @@ pub struct Patience {
 
 impl AlertRule {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ServerDown,
         Self::ExporterDown,
         Self::MemoryHigh,
         Self::DiskNearlyFull,
         Self::Drift,
         Self::NodeOffline,
+        Self::CertificateEnds,
         Self::External,
     ];
 
@@ -55,6 +58,7 @@ impl AlertRule {
             Self::DiskNearlyFull => "disk_nearly_full",
             Self::Drift => "drift",
             Self::NodeOffline => "node_offline",
+            Self::CertificateEnds => "certificate_ends",
             Self::External => "external",
         }
     }
@@ -82,12 +86,24 @@ impl AlertRule {
             Self::ExporterDown => (300, 60),
             Self::MemoryHigh => (300, 120),
             Self::DiskNearlyFull => (300, 300),
-            Self::Drift => (60, 0),
+            Self::Drift | Self::CertificateEnds => (60, 0),
             Self::External => (0, 0),
         };
         Patience {
             raise_after: Duration::from_secs(raise),
             clear_after: Duration::from_secs(clear),
+        }
+    }
+
+    /// What the time that a certificate still has is. Whoever renews by himself does so earlier: Proxmox VE two
+    /// weeks before the end, ACME's clients a month.
+    #[must_use]
+    pub fn judge_certificate(ends: Timestamp, now: Timestamp) -> Seen {
+        const DAY: i64 = 24 * 3600 * 1000;
+        match ends.0.saturating_sub(now.0) {
+            left if left <= 10 * DAY => Seen::Bad,
+            left if left > 11 * DAY => Seen::Good,
+            _ => Seen::Between,
         }
     }
 

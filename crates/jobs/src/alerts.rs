@@ -11,10 +11,13 @@ use tpm_domain::{
     ServerId, ServerState, TaskKind, TaskState, Timestamp, Verdict,
 };
 use tpm_monitoring::{Figure, Latest};
+use tpm_provisioner::Certificate;
 use tpm_store::{AlertRow, StoreError, TaskQuery, UnitOfWork};
 
 /// Alerts that are over are kept for so long.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Seconds in a day.
+const DAY: u64 = 24 * 3600;
 /// Figures that are older say nothing.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -140,6 +143,26 @@ fn of_node(node: &NodeView) -> Look {
     }
 }
 
+fn of_certificate(place: &str, certificate: &Certificate, now: Timestamp) -> Look {
+    Look {
+        rule: AlertRule::CertificateEnds,
+        key: format!("{place}/{}", certificate.name),
+        server: None,
+        subject: place.to_owned(),
+        seen: AlertRule::judge_certificate(certificate.ends, now),
+        detail: match certificate.ends.since(now).as_secs() / DAY {
+            0 if certificate.ends <= now => format!("{} has ended", certificate.name),
+            days => format!("{}, {days} days left", certificate.name),
+        },
+    }
+}
+
+/// Whether an alert is about a certificate of one of these.
+fn is_of(row: &AlertRow, places: &BTreeSet<String>) -> bool {
+    let place = row.alert.key.split_once('/').map(|(place, _)| place);
+    row.alert.rule == AlertRule::CertificateEnds && place.is_some_and(|it| places.contains(it))
+}
+
 impl Worker {
     /// Holds what is seen now against the rules.
     ///
@@ -156,6 +179,9 @@ impl Worker {
         let picture = reads.picture().await?;
         let busy = reads.busy_servers().await?;
         drop(reads);
+        let nodes = picture.nodes.iter();
+        let nodes: Vec<_> = nodes.map(|one| (one.name.0.clone(), one.online)).collect();
+        let certificates = self.certificates(&nodes).await;
         let tx = self.store().begin().await?;
         tx.lock_reservations().await?;
         let open = tx.open_alerts().await?;
@@ -183,6 +209,8 @@ impl Worker {
         };
         let mut looks: Vec<Look> = servers.iter().flat_map(|one| known.looks(one)).collect();
         looks.extend(picture.nodes.iter().map(of_node));
+        let ends = certificates.known.iter();
+        looks.extend(ends.map(|(place, one)| of_certificate(place, one, now)));
         let mut open: BTreeMap<(AlertRule, String), AlertRow> = open
             .into_iter()
             .filter(|row| row.alert.rule != AlertRule::External)
@@ -194,7 +222,10 @@ impl Worker {
             judge(&*tx, look, row, now, &mut done).await?;
         }
         // What they were about is not there any more.
-        for row in open.into_values() {
+        let gone = open
+            .into_values()
+            .filter(|row| !is_of(row, &certificates.silent));
+        for row in gone {
             end(&*tx, row, now, &mut done).await?;
         }
         let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);

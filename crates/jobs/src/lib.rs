@@ -15,6 +15,7 @@ mod allowed;
 mod archives;
 mod backup;
 mod bulk;
+mod certificates;
 mod deliver;
 mod expiry;
 mod exporters;

@@ -1,5 +1,6 @@
 //! The loop that claims due tasks and runs a limited number of them at once.
 
+use crate::certificates::Heard;
 use crate::deliver::Courier;
 use crate::exporters::ExporterSettings;
 use crate::heartbeat::Heartbeat;
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tpm_domain::job::RetryPolicy;
 use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskKind, TaskNote, Vmid};
 use tpm_monitoring::MetricsReader;
-use tpm_provisioner::{GuestShell, Provisioner};
+use tpm_provisioner::{Certificates, GuestShell, Provisioner};
 use tpm_store::{Claim, ClaimOrder, Lease, Store, StoreError, VmidRange};
 
 /// Longest pause between two tries to claim from a store that does not answer. Each try waits by itself
@@ -68,6 +69,8 @@ pub struct WorkerParts {
     pub metrics: Option<Arc<dyn MetricsReader>>,
     /// Commands inside of guests, when there are guests.
     pub guests: Option<Arc<dyn GuestShell>>,
+    /// Where certificates are seen that end one day.
+    pub certificates: Vec<Arc<dyn Certificates>>,
     /// Who tells channels, when somebody does.
     pub courier: Option<Courier>,
     /// What it is set to.
@@ -104,6 +107,8 @@ pub struct Worker {
     claims: Arc<AtomicUsize>,
     /// Guests in our range that were no server's and were read for what they are.
     judged: Arc<Mutex<BTreeSet<Vmid>>>,
+    /// When certificates end.
+    heard: Arc<Heard>,
 }
 
 impl Worker {
@@ -117,6 +122,7 @@ impl Worker {
             part: Arc::new(AtomicUsize::new(0)),
             claims: Arc::default(),
             judged: Arc::default(),
+            heard: Arc::default(),
         }
     }
 
@@ -138,6 +144,14 @@ impl Worker {
 
     pub(crate) fn guests(&self) -> Option<&dyn GuestShell> {
         self.parts.guests.as_deref()
+    }
+
+    pub(crate) fn certificate_sources(&self) -> &[Arc<dyn Certificates>] {
+        &self.parts.certificates
+    }
+
+    pub(crate) fn heard_of_certificates(&self) -> &Heard {
+        &self.heard
     }
 
     pub(crate) fn courier(&self) -> Option<&Courier> {

@@ -6,7 +6,7 @@ use crate::targets::label;
 use async_trait::async_trait;
 use futures::future::{join_all, try_join};
 use prometheus_http_query::response::{Data, PromqlResult};
-use prometheus_http_query::{Client, Error, TargetState};
+use prometheus_http_query::{Client, Error};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
@@ -94,6 +94,27 @@ struct Envelope {
     data: PromqlResult,
 }
 
+/// What is read of an answer about targets, whose size is bounded as all that Prometheus answers.
+#[derive(Deserialize)]
+struct TargetsAnswer {
+    data: Targets,
+}
+
+#[derive(Deserialize)]
+struct Targets {
+    #[serde(rename = "activeTargets")]
+    active: Vec<ActiveTarget>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ActiveTarget {
+    labels: HashMap<String, String>,
+    health: String,
+    #[serde(default)]
+    last_error: String,
+}
+
 type Series = Vec<(HashMap<String, String>, Vec<(f64, f64)>)>;
 
 impl Prometheus {
@@ -176,7 +197,8 @@ fn why(error: &Error) -> Why {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Series, Why> {
+/// The body of a good answer, if it is not too large.
+async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, Why> {
     if !response.status().is_success() {
         return Err(Why::BadAnswer);
     }
@@ -185,11 +207,15 @@ async fn read(mut response: reqwest::Response) -> Result<Series, Why> {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST => body.extend(chunk),
             Ok(Some(_)) => return Err(Why::BadAnswer),
-            Ok(None) => break,
+            Ok(None) => return Ok(body),
             Err(error) if error.is_timeout() => return Err(Why::PrometheusUnreachable),
             Err(_) => return Err(Why::BadAnswer),
         }
     }
+}
+
+async fn read(response: reqwest::Response) -> Result<Series, Why> {
+    let body = body(response).await?;
     let answer: Envelope = serde_json::from_slice(&body).map_err(|_| Why::BadAnswer)?;
     match answer.data.into_inner().0 {
         Data::Vector(all) => Ok(all
@@ -284,23 +310,30 @@ impl MetricsReader for Prometheus {
     }
 
     async fn targets(&self) -> Result<Vec<ScrapeTarget>, Why> {
-        let targets = self.client.targets(Some(TargetState::Active)).await;
-        let targets = targets.map_err(|error| why(&error))?;
+        let mut url = self.settings.url.clone();
+        let Ok(mut path) = url.path_segments_mut() else {
+            return Err(Why::PrometheusUnreachable);
+        };
+        path.pop_if_empty().extend(["api", "v1", "targets"]);
+        drop(path);
+        url.set_query(Some("state=active"));
+        let answer = self.client.inner().get(url).send().await;
+        let answer = answer.map_err(|_| Why::PrometheusUnreachable)?;
+        let answer: TargetsAnswer =
+            serde_json::from_slice(&body(answer).await?).map_err(|_| Why::BadAnswer)?;
         let ours = |labels: &HashMap<String, String>| {
             labels.get(label::MANAGER) == Some(&self.settings.manager)
         };
-        Ok(targets
-            .active()
-            .iter()
-            .map(|target| ScrapeTarget {
-                server: Some(target.labels())
-                    .filter(|labels| ours(labels))
-                    .and_then(server_of),
-                healthy: (!target.health().is_unknown()).then(|| target.health().is_up()),
-                error: target.last_error().to_owned(),
-                instance: target.labels().get("instance").cloned().unwrap_or_default(),
-            })
-            .collect())
+        let active = answer.data.active.into_iter();
+        let told = active.map(|target| ScrapeTarget {
+            server: Some(&target.labels)
+                .filter(|labels| ours(labels))
+                .and_then(server_of),
+            healthy: (target.health != "unknown").then(|| target.health == "up"),
+            error: target.last_error,
+            instance: target.labels.get("instance").cloned().unwrap_or_default(),
+        });
+        Ok(told.collect())
     }
 
     async fn reload(&self) -> Reload {

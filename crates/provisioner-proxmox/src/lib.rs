@@ -5,6 +5,7 @@
 //! Keeps no state of its own but a short memory of where templates live; holds no lease, writes no row.
 
 mod archive;
+mod certificates;
 mod clone;
 mod configure;
 mod describe;

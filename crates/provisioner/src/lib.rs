@@ -89,6 +89,33 @@ pub trait GuestHistory: Send + Sync {
     ) -> Result<Arc<Vec<GuestUse>>, ProvisionError>;
 }
 
+/// A certificate that somebody shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Such as `pve-ssl.pem`: the same for the one that follows it.
+    pub name: String,
+    /// When it ends.
+    pub ends: tpm_domain::Timestamp,
+}
+
+/// Why it is not known when certificates end, for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CertificatesUnknown(pub String);
+
+/// Certificates, and when they end.
+#[async_trait]
+pub trait Certificates: Send + Sync {
+    /// Whose they are, of those who are there: nodes that are online, and ourselves.
+    fn places(&self, nodes: &[String]) -> Vec<String>;
+
+    /// Those of one place.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    async fn of(&self, place: &str) -> Result<Vec<Certificate>, CertificatesUnknown>;
+}
+
 /// How a command in a guest ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandEnd {

@@ -49,6 +49,24 @@ fn fingerprint<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Fingerprint>, D
     Ok(Option::<String>::deserialize(d)?.and_then(|text| text.parse().ok()))
 }
 
+/// One of a node's certificates, from `GET /nodes/{node}/certificates/info`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// Such as `pve-ssl.pem`, the one it made for itself; `pveproxy-ssl.pem` is people's or ACME's.
+    pub filename: Option<String>,
+    /// Whom it is about.
+    pub subject: Option<String>,
+    /// Who signed it.
+    pub issuer: Option<String>,
+    /// The first second in which it holds, since 1970.
+    #[serde(deserialize_with = "lenient::u64")]
+    pub notbefore: Option<u64>,
+    /// The last one.
+    #[serde(deserialize_with = "lenient::u64")]
+    pub notafter: Option<u64>,
+}
+
 /// The live state of a node, from `GET /nodes/{node}/status`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeStatus {
@@ -100,6 +118,15 @@ impl From<Value> for NodeStatus {
 }
 
 impl Client {
+    /// The certificates that a node has. Whoever is logged in may ask.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn node_certificates(&self, node: &str) -> Result<Vec<Certificate>, Error> {
+        self.get(node_path(node, &["certificates", "info"])?, Params::new())
+            .await
+    }
+
     /// The nodes of the cluster.
     ///
     /// # Errors

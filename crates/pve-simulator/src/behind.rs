@@ -272,6 +272,25 @@ impl BehindTheBack<'_> {
         }
     }
 
+    /// Bytes that a guest hears and says now, beside those that it always does.
+    ///
+    /// # Errors
+    /// When there is no such guest.
+    pub fn add_traffic(&self, vmid: u32, bytes_in: u64, bytes_out: u64) -> Result<(), String> {
+        let node = self.node_of(vmid)?;
+        let mut world = self.0.world();
+        let guest = world.guest_mut(&node, vmid)?;
+        guest.traffic.0 += bytes_in;
+        guest.traffic.1 += bytes_out;
+        Ok(())
+    }
+
+    /// Lets the certificate of a node end at a moment, in seconds since 1970.
+    pub fn set_certificate_end(&self, node: &str, ends: i64) {
+        let mut world = self.0.world();
+        world.certificate_ends.insert(node.to_owned(), ends);
+    }
+
     /// Kills the worker of a running task (-9): its exit becomes `unexpected status`, and what it was in
     /// the middle of stays as it is, locks of configurations included.
     pub fn kill_task(&self, upid: &str) {

@@ -24,6 +24,9 @@ pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) backup_jobs: BTreeMap<String, Options>,
     pub(crate) offline: BTreeSet<String>,
+    /// When the certificate of a node ends, where that is not far away.
+    #[serde(default)]
+    pub(crate) certificate_ends: BTreeMap<String, i64>,
     /// Address suffix by MAC, what the DHCP server remembers.
     pub(crate) leases: BTreeMap<String, u8>,
     /// The status daemon has run at least once.
@@ -55,6 +58,9 @@ pub(crate) struct Guest {
     pub(crate) started_at: u64,
     /// Simulator uptime at which the guest's system (and agent) answers.
     pub(crate) booted_at: Option<u64>,
+    /// Bytes in and out beside those that always are.
+    #[serde(default)]
+    pub(crate) traffic: (u64, u64),
     /// Ignores shutdown requests.
     pub(crate) deaf: bool,
     /// The agent never answers.

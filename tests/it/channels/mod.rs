@@ -3,6 +3,7 @@
 mod urls;
 
 use crate::access::{by_key, key};
+use crate::fleet::keys::send;
 use crate::fleet::{hand, is, refused};
 use anyhow::{Context, ensure};
 use axum::http::{HeaderMap, StatusCode};
@@ -378,5 +379,24 @@ async fn an_event_that_is_not_told_people_goes_nowhere() -> anyhow::Result<()> {
     tx.commit().await?;
     ensure!(hand(&stack)?.deliver().await? == 0);
     ensure!(receiver.got().is_empty());
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_asked_for_twice_is_made_once_and_gone_when_it_was_deleted() -> anyhow::Result<()>
+{
+    let (stack, _, url) = set().await?;
+    let client = &stack.client;
+    let make = async || {
+        let body = json!({ "name": "ops", "url": url, "types": ["error"] });
+        send(client, LIST, "once", &body).await
+    };
+    let made = is(make().await?, 201)?;
+    ensure!(is(make().await?, 201)? == made);
+    let one = format!("{LIST}/{}", made["channel_id"]);
+    is(client.delete(&one).await?, 200)?;
+    refused(make().await?, 404, "NOT_FOUND")?;
+    let left = is(client.get(LIST).await?, 200)?;
+    ensure!(left["total"] == 0, "{left:#}");
     stack.stop().await
 }

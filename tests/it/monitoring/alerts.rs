@@ -5,6 +5,7 @@ use crate::fleet::{done, hand, is, refused, running};
 use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tpm_domain::{AlertState, Timestamp};
 use tpm_store::Store;
 use tpm_test_support::Stack;
@@ -232,5 +233,50 @@ async fn alertmanager_is_taken_in_once() -> anyhow::Result<()> {
     let (_, reads) = key(&stack.client, json!({ "scopes": ["monitoring:read"] })).await?;
     let answer = by_key(&base, &reads, Method::POST, path, Some(message("firing"))).await?;
     refused(answer, 403, "FORBIDDEN")?;
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_near_its_end_is_told_before_it_has_ended() -> anyhow::Result<()> {
+    const DAY: i64 = 24 * 3600;
+    let stack = Stack::builder().start().await?;
+    let behind = stack.simulator.behind_the_back();
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    ensure!(round(&stack).await? == (0, 0));
+    ensure!(alerts(&stack, "").await?.is_empty());
+
+    behind.set_certificate_end("pve", now + 5 * DAY + 3600);
+    ensure!(round(&stack).await? == (0, 0), "not for long enough");
+    later(&stack, 60).await?;
+    ensure!(round(&stack).await? == (1, 0));
+    ensure!(round(&stack).await? == (0, 0), "told once");
+    let told = told_of(&stack, "alert_raised").await?;
+    ensure!(
+        told == ["pve의 인증서 만료가 가깝습니다: pve-ssl.pem, 5 days left"],
+        "{told:?}"
+    );
+    let firing = alerts(&stack, "?rule=certificate_ends&status=firing").await?;
+    ensure!(
+        firing.len() == 1 && firing[0]["severity"] == "warning",
+        "{firing:?}"
+    );
+
+    // Who cannot be asked has not renewed anything.
+    behind.set_offline("pve", true);
+    ensure!(round(&stack).await?.1 == 0);
+    behind.set_offline("pve", false);
+
+    behind.set_certificate_end("pve", now - DAY);
+    round(&stack).await?;
+    let firing = alerts(&stack, "?rule=certificate_ends&status=firing").await?;
+    ensure!(firing.len() == 1, "{firing:?}");
+
+    behind.set_certificate_end("pve", now + 700 * DAY);
+    round(&stack).await?;
+    let over = alerts(&stack, "?rule=certificate_ends").await?;
+    ensure!(
+        over.len() == 1 && over[0]["status"] == "resolved",
+        "{over:?}"
+    );
     stack.stop().await
 }

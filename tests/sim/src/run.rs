@@ -240,6 +240,7 @@ impl Simulation {
             metrics: None,
             courier: None,
             guests: None,
+            certificates: Vec::new(),
             store: self.store.clone(),
             engines: [(ENGINE.to_owned(), engine)].into(),
             settings: WorkerSettings {

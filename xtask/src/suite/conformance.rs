@@ -1,6 +1,8 @@
 //! The running service against its OpenAPI document, asked by Schemathesis: what the document allows and what
-//! it forbids, from a seed. A finding is an answer with 500 or more, or one that is not documented.
+//! it forbids, from a seed. A finding is an answer with 500 or more, or one that is not documented. Before that,
+//! the collection made of that document is run by Newman, against a service of its own.
 
+use super::newman;
 use super::outside::Outside;
 use crate::client::Client;
 use crate::stack::{self, Plan, Profile, Size, Stack};
@@ -14,6 +16,8 @@ use std::process::Command;
 const SEED: &str = "1";
 /// Requests for each operation in each phase.
 const EXAMPLES: &str = "20";
+/// Another number of them, for longer runs by hand.
+const EXAMPLES_VARIABLE: &str = "TPM_CONFORMANCE_EXAMPLES";
 /// Tells it which of the document's ways of being known the session is, so that it knows where it leaves it out.
 const CONFIG: &str = "tests/peers/schemathesis/schemathesis.toml";
 /// These may end the session that all the others need: logging out, ending one that was listed, giving the admin
@@ -26,12 +30,32 @@ const NOT_CHECKED: &str = "positive_data_acceptance";
 /// # Errors
 /// When something is found.
 pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
-    let Some(program) = outside.schemathesis() else {
+    let (newman, schemathesis) = (outside.newman(), outside.schemathesis());
+    if newman.is_none() && schemathesis.is_none() {
         return Ok(Some(
-            "no Schemathesis: the document was not tried out".into(),
+            "no Newman and no Schemathesis: the document was not tried out".into(),
+        ));
+    }
+    let programs = programs()?;
+    if let Some(newman) = newman {
+        with_service(&programs, |url, plan| newman::run(newman, url, plan))?;
+    }
+    let Some(schemathesis) = schemathesis else {
+        return Ok(Some(
+            "no Schemathesis: only the collection was tried out".into(),
         ));
     };
-    let programs = programs()?;
+    with_service(&programs, |url, plan| tried(schemathesis, url, plan))?;
+    Ok(newman
+        .is_none()
+        .then(|| "no Newman: the collection was not tried out".into()))
+}
+
+/// Asks a service that is made for it and stopped after it.
+fn with_service(
+    programs: &HashMap<&'static str, PathBuf>,
+    ask: impl FnOnce(&str, &Plan) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("tpm-conformance-")
         .tempdir()?;
@@ -47,12 +71,11 @@ pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
         size: Size::SMALLEST,
     };
     let runtime = stack::runtime()?;
-    let stack = runtime.block_on(Stack::start(&plan, &programs))?;
+    let stack = runtime.block_on(Stack::start(&plan, programs))?;
     let url = stack.api_urls.first().context("an api")?;
-    let tried = tried(program, url, &plan);
+    let asked = ask(url, &plan);
     let stopped = runtime.block_on(stack.stop_or_kill());
-    tried.and(stopped)?;
-    Ok(None)
+    asked.and(stopped)
 }
 
 /// As the whole workspace builds them: by their packages alone, cargo would build half of them anew.
@@ -85,7 +108,8 @@ fn tried(program: &Path, url: &str, plan: &Plan) -> anyhow::Result<()> {
         command.args(["--exclude-operation-id", operation]);
     }
     command.args(["--exclude-checks", NOT_CHECKED]);
-    command.args(["--seed", SEED, "--max-examples", EXAMPLES]);
+    let examples = std::env::var(EXAMPLES_VARIABLE).unwrap_or_else(|_| EXAMPLES.into());
+    command.args(["--seed", SEED, "--max-examples", &examples]);
     command.args(["--workers", "1", "--continue-on-failure", "--no-color"]);
     workspace::run(&mut command)
 }

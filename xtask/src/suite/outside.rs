@@ -1,9 +1,10 @@
 //! Programs of others that tests speak to: PostgreSQL, Prometheus, `proxmoxer`, Schemathesis and OpenBao with
-//! `hvac`, each in a Python of its own, Terraform with its provider.
+//! `hvac`, each in a Python of its own, Newman, Terraform with its provider.
 //!
 //! What is missing is said in one line and its tests skip themselves; with `CI=true` it is an error.
 
 use super::in_ci;
+use super::newman;
 use super::venv::Venv;
 use crate::provider::{self, Peers};
 use crate::workspace;
@@ -30,6 +31,7 @@ pub(super) struct Outside {
     postgres: bool,
     python: Option<PathBuf>,
     schemathesis: Option<PathBuf>,
+    newman: Option<PathBuf>,
     /// The server, and the Python that has `hvac`.
     openbao: Option<(PathBuf, PathBuf)>,
     peers: Option<Peers>,
@@ -68,6 +70,13 @@ impl Outside {
             Ok(python) => {
                 println!("schemathesis: {}", python.display());
                 outside.schemathesis = Some(python.with_file_name("st"));
+            }
+            Err(missing) => outside.missing.push(missing),
+        }
+        match newman::program()? {
+            Ok(program) => {
+                println!("Newman: {}", program.display());
+                outside.newman = Some(program);
             }
             Err(missing) => outside.missing.push(missing),
         }
@@ -111,6 +120,11 @@ impl Outside {
     /// The program of Schemathesis.
     pub(super) fn schemathesis(&self) -> Option<&Path> {
         self.schemathesis.as_deref()
+    }
+
+    /// The program of Newman.
+    pub(super) fn newman(&self) -> Option<&Path> {
+        self.newman.as_deref()
     }
 
     /// What tests will skip for.

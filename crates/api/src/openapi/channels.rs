@@ -258,7 +258,8 @@ fn about_channels() -> Vec<Op> {
             .about(
                 "From now on every notification of these types is posted to the URL as JSON, signed as Standard Webhooks \
                  describes it (`webhook-id`, `webhook-timestamp`, `webhook-signature`), until it is answered with 2xx, \
-                 refused with another 4xx than 408 and 429, or a day has passed.",
+                 refused with another 4xx than 408 and 429, or a day has passed.\n\n404: what the same `Idempotency-Key` \
+                 made was deleted since, and its signing key cannot be told again.",
             )
             .keyed()
             .asks::<CreateChannel>(json!({
@@ -267,7 +268,7 @@ fn about_channels() -> Vec<Op> {
                 "types": ["warning", "error"],
             }))
             .answers::<ChannelKey>(201, "Made.", with_key(Answer::ChannelCreated))
-            .refuses(&["NAME_TAKEN"]),
+            .refuses(&["NOT_FOUND", "NAME_TAKEN"]),
         Op::get(ONE, "getChannel", "Get a channel")
             .takes(channel_id())
             .answers::<Channel>(200, "The channel.", example())

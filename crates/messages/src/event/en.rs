@@ -186,6 +186,9 @@ pub(super) fn notification(event: &Event) -> String {
                 AlertRule::DiskNearlyFull => format!("the disk of server {name} is nearly full"),
                 AlertRule::Drift => format!("server {name} is not configured as managed"),
                 AlertRule::NodeOffline => format!("node {name} is offline"),
+                AlertRule::CertificateEnds => {
+                    format!("the certificate of {name} is near its end")
+                }
                 AlertRule::External => format!("alert {name}"),
             };
             with_detail(what, detail)
@@ -197,6 +200,9 @@ pub(super) fn notification(event: &Event) -> String {
             AlertRule::DiskNearlyFull => format!("the disk of server {name} has room again"),
             AlertRule::Drift => format!("server {name} is configured as managed again"),
             AlertRule::NodeOffline => format!("node {name} is online again"),
+            AlertRule::CertificateEnds => {
+                format!("the certificate of {name} was renewed")
+            }
             AlertRule::External => format!("alert {name} is over"),
         },
         EventKind::Expired { action } => format!(

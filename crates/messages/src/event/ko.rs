@@ -188,6 +188,9 @@ pub(super) fn notification(event: &Event) -> String {
                 AlertRule::DiskNearlyFull => format!("서버 {name}의 디스크가 거의 찼습니다"),
                 AlertRule::Drift => format!("서버 {name}의 설정이 관리되는 값과 다릅니다"),
                 AlertRule::NodeOffline => format!("노드 {name}이(가) 오프라인입니다"),
+                AlertRule::CertificateEnds => {
+                    format!("{name}의 인증서 만료가 가깝습니다")
+                }
                 AlertRule::External => format!("경보 {name}"),
             };
             with_detail(what, detail)
@@ -199,6 +202,9 @@ pub(super) fn notification(event: &Event) -> String {
             AlertRule::DiskNearlyFull => format!("서버 {name}의 디스크에 다시 여유가 있습니다"),
             AlertRule::Drift => format!("서버 {name}의 설정이 다시 관리되는 값과 같습니다"),
             AlertRule::NodeOffline => format!("노드 {name}이(가) 다시 온라인입니다"),
+            AlertRule::CertificateEnds => {
+                format!("{name}의 인증서가 갱신되었습니다")
+            }
             AlertRule::External => format!("경보 {name}이(가) 해소되었습니다"),
         },
         EventKind::Expired { action } => format!(

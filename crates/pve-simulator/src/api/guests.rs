@@ -38,12 +38,31 @@ pub(super) fn maxdisk(config: &Options) -> u64 {
         .unwrap_or_default()
 }
 
+/// Bytes a second that a running guest hears.
+const RATE_IN: u64 = 1000;
+/// Those that it says.
+const RATE_OUT: u64 = 800;
+
 fn uptime(sim: &Sim, guest: &Guest) -> u64 {
     if guest.is_running() {
         (sim.clock.up_millis().saturating_sub(guest.started_at)) / 1000
     } else {
         0
     }
+}
+
+/// Bytes in and out since it was started: a system that runs says and hears a little all the time.
+fn traffic(sim: &Sim, guest: &Guest) -> (u64, u64) {
+    if !guest.is_running() {
+        return (0, 0);
+    }
+    let secs = match guest.is_booted(sim.clock.up_millis()) {
+        true => uptime(sim, guest),
+        false => 0,
+    };
+    let (more_in, more_out) = guest.traffic;
+    let steady = |rate: u64, more: u64| rate * secs + more;
+    (steady(RATE_IN, more_in), steady(RATE_OUT, more_out))
 }
 
 pub(crate) fn qmp_status(guest: &Guest) -> &'static str {
@@ -57,11 +76,13 @@ pub(crate) fn qmp_status(guest: &Guest) -> &'static str {
 /// What lists and the single status have in common.
 fn summary(sim: &Sim, guest: &Guest) -> Value {
     let config = &guest.config;
+    let (netin, netout) = traffic(sim, guest);
     let mut entry = json!({
         "vmid": guest.vmid, "name": guest.name(),
         "status": if guest.is_running() { "running" } else { "stopped" },
         "cpus": cpus(config), "cpu": 0, "maxmem": maxmem(config), "mem": 0, "memhost": 0,
-        "maxdisk": maxdisk(config), "disk": 0, "netin": 0, "netout": 0, "uptime": uptime(sim, guest),
+        "maxdisk": maxdisk(config), "disk": 0, "netin": netin, "netout": netout,
+        "uptime": uptime(sim, guest),
     });
     if guest.is_running() {
         entry["pid"] = json!(guest.pid);
@@ -92,7 +113,7 @@ fn summary(sim: &Sim, guest: &Guest) -> Value {
 }
 
 /// The part that comes from the running process.
-fn live(guest: &Guest, entry: &mut Value) {
+fn live(sim: &Sim, guest: &Guest, entry: &mut Value) {
     entry["qmpstatus"] = json!(qmp_status(guest));
     if !guest.is_running() {
         return;
@@ -114,6 +135,8 @@ fn live(guest: &Guest, entry: &mut Value) {
         .map(|(key, _)| (key, block_statistics()))
         .collect();
     entry["blockstat"] = Value::Object(blocks);
+    // All of it through each: the simulated guests have one.
+    let (netin, netout) = traffic(sim, guest);
     let nics: Map<String, Value> = guest
         .config
         .keys()
@@ -122,7 +145,7 @@ fn live(guest: &Guest, entry: &mut Value) {
         .map(|(_, index)| {
             (
                 format!("tap{}i{index}", guest.vmid),
-                json!({"netin": 0, "netout": 0}),
+                json!({"netin": netin, "netout": netout}),
             )
         })
         .collect();
@@ -158,7 +181,7 @@ pub(super) fn list(c: &Context) -> Handled {
     let entries = guests.map(|guest| {
         let mut entry = summary(&c.sim, guest);
         if is_full {
-            live(guest, &mut entry);
+            live(&c.sim, guest, &mut entry);
         }
         entry
     });
@@ -169,7 +192,7 @@ pub(super) fn current(c: &Context) -> Handled {
     let world = c.sim.world();
     let guest = world.guest(&c.node, c.vmid())?;
     let mut entry = summary(&c.sim, guest);
-    live(guest, &mut entry);
+    live(&c.sim, guest, &mut entry);
     entry["ha"] = json!({"managed": 0});
     if guest.has_agent() {
         entry["agent"] = json!(1);
@@ -243,7 +266,7 @@ pub(super) fn rrddata(c: &Context) -> Handled {
         json!({
             "time": time, "maxcpu": cpus, "cpu": 0.01 + wave / 500.0, "maxmem": memory,
             "mem": memory as f64 / 3.0, "memhost": memory as f64 / 2.0, "maxdisk": disk, "disk": 0.0,
-            "netin": 1000.0 + wave * 10.0, "netout": 800.0 + wave * 10.0, "diskread": 0.0, "diskwrite": 4096.0,
+            "netin": RATE_IN as f64 + wave * 10.0, "netout": RATE_OUT as f64 + wave * 10.0, "diskread": 0.0, "diskwrite": 4096.0,
             "pressurecpusome": 0.0, "pressurecpufull": 0.0, "pressureiosome": 0.0, "pressureiofull": 0.0,
             "pressurememorysome": 0.0, "pressurememoryfull": 0.0,
         })
@@ -280,16 +303,7 @@ pub(super) fn resource(sim: &Sim, guest: &Guest, pool: Option<&str>) -> Value {
         entry["maxcpu"] = json!(seen.cpus);
         entry["maxmem"] = json!(seen.maxmem);
         entry["maxdisk"] = json!(seen.maxdisk);
-        for key in [
-            "cpu",
-            "mem",
-            "memhost",
-            "disk",
-            "netin",
-            "netout",
-            "diskread",
-            "diskwrite",
-        ] {
+        for key in ["cpu", "mem", "memhost", "disk", "diskread", "diskwrite"] {
             entry[key] = json!(0);
         }
         if is_running && guest.booted_at.is_some() {
@@ -297,6 +311,9 @@ pub(super) fn resource(sim: &Sim, guest: &Guest, pool: Option<&str>) -> Value {
             entry["mem"] = json!(seen.maxmem / 3);
             entry["memhost"] = json!(seen.maxmem / 2);
         }
+        let (netin, netout) = traffic(sim, guest);
+        entry["netin"] = json!(netin);
+        entry["netout"] = json!(netout);
     }
     entry
 }

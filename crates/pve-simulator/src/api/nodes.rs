@@ -35,6 +35,7 @@ pub(super) fn call(c: &Context, path: &str) -> Handled {
         "/nodes/{node}/dns" => {
             Ok(json!({"dns1": "192.0.2.53", "search": "example.internal"}).into())
         }
+        "/nodes/{node}/certificates/info" => Ok(certificates(c)),
         "/nodes/{node}/query-url-metadata" => super::storage::url_metadata(c),
         "/nodes/{node}/rrddata" => Ok(rrddata(c)),
         "/nodes/{node}" => Ok(super::index(
@@ -206,4 +207,27 @@ fn rrddata(c: &Context) -> Reply {
         })
     });
     points.collect::<Vec<Value>>().into()
+}
+
+/// As the schema has it, with what anybody needs of it: the cluster's authority, and what the node made with it.
+fn certificates(c: &Context) -> Reply {
+    const YEAR: i64 = 365 * 24 * 3600;
+    let now = c.sim.clock.now();
+    let ends = c.sim.world().certificate_ends.get(&c.node).copied();
+    let issuer = "/CN=Proxmox Virtual Environment/OU=simulator/O=PVE Cluster Manager CA";
+    let one = |filename: &str, subject: String, notafter: i64| {
+        json!({
+            "filename": filename, "subject": subject, "issuer": issuer, "notbefore": now - YEAR,
+            "notafter": notafter, "san": [c.node],
+        })
+    };
+    let node = format!(
+        "/OU=PVE Cluster Node/O=Proxmox Virtual Environment/CN={}",
+        c.node
+    );
+    json!([
+        one("pve-root-ca.pem", issuer.to_owned(), now + 9 * YEAR),
+        one("pve-ssl.pem", node, ends.unwrap_or(now + YEAR)),
+    ])
+    .into()
 }
