@@ -245,14 +245,14 @@ async fn a_certificate_near_its_end_is_told_before_it_has_ended() -> anyhow::Res
     ensure!(round(&stack).await? == (0, 0));
     ensure!(alerts(&stack, "").await?.is_empty());
 
-    behind.set_certificate_end("pve", now + 5 * DAY + 3600);
+    behind.set_certificate_end("pve1", now + 5 * DAY + 3600);
     ensure!(round(&stack).await? == (0, 0), "not for long enough");
     later(&stack, 60).await?;
     ensure!(round(&stack).await? == (1, 0));
     ensure!(round(&stack).await? == (0, 0), "told once");
     let told = told_of(&stack, "alert_raised").await?;
     ensure!(
-        told == ["pve의 인증서 만료가 가깝습니다: pve-ssl.pem, 5 days left"],
+        told == ["pve1의 인증서 만료가 가깝습니다: pve-ssl.pem, 5 days left"],
         "{told:?}"
     );
     let firing = alerts(&stack, "?rule=certificate_ends&status=firing").await?;
@@ -262,16 +262,16 @@ async fn a_certificate_near_its_end_is_told_before_it_has_ended() -> anyhow::Res
     );
 
     // Who cannot be asked has not renewed anything.
-    behind.set_offline("pve", true);
+    behind.set_offline("pve1", true);
     ensure!(round(&stack).await?.1 == 0);
-    behind.set_offline("pve", false);
+    behind.set_offline("pve1", false);
 
-    behind.set_certificate_end("pve", now - DAY);
+    behind.set_certificate_end("pve1", now - DAY);
     round(&stack).await?;
     let firing = alerts(&stack, "?rule=certificate_ends&status=firing").await?;
     ensure!(firing.len() == 1, "{firing:?}");
 
-    behind.set_certificate_end("pve", now + 700 * DAY);
+    behind.set_certificate_end("pve1", now + 700 * DAY);
     round(&stack).await?;
     let over = alerts(&stack, "?rule=certificate_ends").await?;
     ensure!(
