@@ -4,6 +4,7 @@
 mod alerts;
 mod answers;
 mod exporters;
+mod provisioning;
 mod proxmox;
 mod real;
 

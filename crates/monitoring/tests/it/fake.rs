@@ -13,10 +13,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use reqwest::Url;
 use serde_json::{Value, json};
-use url::Url;
 
-use crate::TOKEN;
+use super::TOKEN;
 
 /// What it keeps.
 #[derive(Default)]
