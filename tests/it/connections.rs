@@ -96,6 +96,84 @@ async fn the_api_speaks_tls_and_takes_up_a_new_certificate() -> anyhow::Result<(
     stack.stop().await
 }
 
+/// The first words of a TLS client: up to this version, with these ciphers.
+fn hello(version: u16, ciphers: &[u16]) -> Vec<u8> {
+    let words = |all: &[u16]| {
+        all.iter()
+            .flat_map(|one| one.to_be_bytes())
+            .collect::<Vec<u8>>()
+    };
+    // A length of two bytes before.
+    let long = |body: Vec<u8>| {
+        let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes();
+        [length.to_vec(), body].concat()
+    };
+    let extension = |kind: u16, all: &[u16]| [words(&[kind]), long(long(words(all)))].concat();
+    let groups = extension(10, &[0x001d, 0x0017]);
+    let signatures = extension(13, &[0x0403, 0x0804, 0x0401, 0x0203, 0x0201]);
+    let body = [
+        words(&[version]),
+        vec![7; 32],
+        vec![0],
+        long(words(ciphers)),
+        vec![1, 0],
+        long([groups, signatures].concat()),
+    ]
+    .concat();
+    let handshake = [vec![1, 0], long(body)].concat();
+    [vec![0x16, 3, 1], long(handshake)].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_tls_and_weak_ciphers_are_refused() -> anyhow::Result<()> {
+    const ALERT: u8 = 0x15;
+    const HANDSHAKE: u8 = 0x16;
+    let folder = tempfile::tempdir()?;
+    certificate(folder.path())?;
+    let stack = Stack::builder().start().await?;
+    let mut environment = stack.environment.clone();
+    for (key, file) in [("CERTIFICATE", "cert.pem"), ("KEY", "key.pem")] {
+        let file = folder.path().join(file).display().to_string();
+        environment.insert(format!("TPM__API__TLS_{key}"), file);
+    }
+    let empty = tempfile::Builder::new().suffix(".toml").tempfile()?;
+    let settings = settings::load_from(Some(empty.path()), environment)?;
+    let api = Service::open(settings).await?.api().await?;
+    let address = api.url().trim_start_matches("https://").to_owned();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(api.serve(stop.clone()));
+    // ECDHE with AES-GCM; the same with CBC and SHA-1; without forward secrecy; 3DES; RC4; none at all; export.
+    let (good, weak) = (
+        0xc02b,
+        [
+            0xc009, 0xc023, 0x009c, 0x002f, 0x000a, 0x0005, 0xc006, 0x0008,
+        ],
+    );
+    let mut cases = vec![
+        (0x0303, vec![good], HANDSHAKE),
+        (0x0303, weak.to_vec(), ALERT),
+    ];
+    cases.extend(weak.map(|cipher| (0x0303, vec![cipher], ALERT)));
+    // TLS 1.1, TLS 1.0, SSL 3.
+    cases.extend(
+        [0x0302, 0x0301, 0x0300].map(|version| (version, vec![good, 0xc009, 0x002f], ALERT)),
+    );
+    for (version, ciphers, wanted) in cases {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.write_all(&hello(version, &ciphers)).await?;
+        let mut first = [0];
+        let read = tokio::time::timeout(STUCK, stream.read_exact(&mut first));
+        read.await.context("no answer")??;
+        ensure!(
+            first == [wanted],
+            "{version:04x} {ciphers:04x?}: {first:02x?}"
+        );
+    }
+    stop.cancel();
+    serving.await??;
+    stack.stop().await
+}
+
 /// Reads until the other end closes; what came.
 async fn rest(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     let mut all = Vec::new();

@@ -13,6 +13,7 @@ mod examples;
 mod faults;
 mod fleet;
 mod hostile;
+mod hygiene;
 mod jobs;
 mod main_job;
 mod monitoring;

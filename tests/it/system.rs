@@ -5,9 +5,10 @@ use crate::fleet::{is, refused};
 use crate::several::fleet::{Api, Worker};
 use anyhow::{Context, ensure};
 use reqwest::Method;
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tpm_test_support::{Client, Stack};
+use tpm_test_support::{Client, PASSWORD, Stack};
 
 /// Asks again and again, as a person would, until the answer is as wanted.
 pub(crate) async fn until(
@@ -278,5 +279,54 @@ async fn notifications_are_each_persons_own() -> anyhow::Result<()> {
         !asked.body.to_string().is_ascii(),
         "what is asked for comes first"
     );
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_stays_one_line_and_says_what_broke() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    let client = &stack.client;
+    let api = Api::start(&stack, "api")?;
+    let level = json!({ "level": "debug" });
+    is(client.put("/api/system/log-level", &level).await?, 200)?;
+    let both = "/api/system/logs?text=log%20level&field=level=debug";
+    until(client, both, |page| total(page) > 0).await?;
+
+    // Line breaks and control characters of people, wherever they may say something.
+    let other = Client::new(api.url())?;
+    let name = "root\nINJECTED level=error\r\u{1b}[31m\u{2028}INJECTED";
+    let login = json!({ "username": name, "password": name });
+    for answer in [
+        other.post("/api/auth/login", &login).await?,
+        other.get("/api/%0AINJECTED%1b%5b31m").await?,
+        other.get("/api/servers?name=%0AINJECTED%0D%1b").await?,
+    ] {
+        ensure!(answer.status >= 400, "{} {}", answer.status, answer.body);
+    }
+    // What breaks inside is told in the log, and there alone.
+    other.login(PASSWORD).await?;
+    let url = format!("sqlite://{}", stack.dir.path().join("manager.db").display());
+    let db = Database::connect(url).await?;
+    let rename = |from: &str, to: &str| format!("ALTER TABLE {from} RENAME TO {to}");
+    db.execute_unprepared(&rename("networks", "hidden")).await?;
+    let broken = other.get("/api/networks").await?;
+    db.execute_unprepared(&rename("hidden", "networks")).await?;
+    ensure!(broken.status >= 500, "{} {}", broken.status, broken.body);
+    let id = broken.headers["x-request-id"].to_str()?.to_owned();
+    let errors = format!("/api/system/logs?field=request_id={id}&level=error");
+    let page = until(client, &errors, |page| total(page) > 0).await?;
+    ensure!(
+        page["logs"].to_string().contains("no such table"),
+        "{page:#}"
+    );
+    let at = page["logs"][0]["timestamp"].as_str().context("a time")?;
+    let age = chrono::Utc::now() - chrono::DateTime::parse_from_rfc3339(at)?.to_utc();
+    ensure!(at.ends_with('Z') && age.num_seconds().abs() < 600, "{at}");
+
+    let said = std::fs::read_to_string(stack.dir.path().join("api.log"))?;
+    ensure!(said.contains("no such table"), "{said}");
+    let lines = said.split(['\n', '\r', '\u{2028}']).map(str::trim_start);
+    let injected = lines.filter(|line| line.starts_with("INJECTED"));
+    ensure!(injected.count() == 0 && !said.contains('\u{1b}'), "{said}");
     stack.stop().await
 }

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const TABLE: &str = "crates/api/docs/asvs.md";
+/// What is decided, with the places that make it so.
+const DECISIONS: &str = "crates/api/docs/security.md";
 /// Fewest items that are not open.
 const LEAST: usize = 120;
 
@@ -29,9 +31,40 @@ pub(super) fn check() -> anyhow::Result<Option<String>> {
     if !wrong.is_empty() {
         bail!("{TABLE}: {}", wrong.join("; "));
     }
+    let gone = gone(&root)?;
+    if !gone.is_empty() {
+        bail!("{DECISIONS}: {}", gone.join("; "));
+    }
     Ok(Some(format!(
         "{shown} items are shown by tests, {not_ours} do not apply, {open} are open"
     )))
+}
+
+/// What the document of decisions says stands in a file, and does not.
+fn gone(root: &Path) -> anyhow::Result<Vec<String>> {
+    let text = fs::read_to_string(root.join(DECISIONS)).with_context(|| DECISIONS.to_owned())?;
+    let said = places(&text);
+    if said.is_empty() {
+        bail!("{DECISIONS} names no place");
+    }
+    let is_gone = |(file, words): &(&str, &str)| {
+        !fs::read_to_string(root.join(file)).is_ok_and(|text| text.contains(words))
+    };
+    let gone = said.into_iter().filter(is_gone);
+    Ok(gone
+        .map(|(file, words)| format!("{file} does not say {words}"))
+        .collect())
+}
+
+/// The places of its tables: the last cells that are a file and words in it, each quoted.
+fn places(text: &str) -> Vec<(&str, &str)> {
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    rows.filter_map(|line| {
+        let cell = line.trim_matches('|').rsplit('|').next()?.trim();
+        let (file, words) = cell.split_once("`: `")?;
+        Some((file.strip_prefix('`')?, words.strip_suffix('`')?))
+    })
+    .collect()
 }
 
 /// How many rows (`| V1.2.3 | level | what | shown by |`) are shown, do not apply, are open; and what is wrong.
@@ -115,6 +148,16 @@ mod tests {
             "not four cells: | V1.1.4 | 1 |",
         ];
         assert_eq!(wrong, told);
+    }
+
+    #[test]
+    fn the_decisions_stand_in_the_code() -> anyhow::Result<()> {
+        let text = "| a | b | where |\n|---|---|---|\n| c | 5 | `a/b.rs`: `x: u32 = 5;` |\n| d | 6 | nowhere |\n";
+        assert_eq!(places(text), [("a/b.rs", "x: u32 = 5;")]);
+        let text = fs::read_to_string(workspace::root().join(DECISIONS))?;
+        assert!(places(&text).len() > 20);
+        assert_eq!(gone(&workspace::root())?, Vec::<String>::new());
+        Ok(())
     }
 
     #[test]
