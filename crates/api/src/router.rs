@@ -27,6 +27,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::trace::TraceLayer;
 use tpm_app::App;
 use tpm_messages::{ApiError, Lang};
+use tracing::Instrument as _;
 use tracing::Span;
 
 /// What the HTTP side is set to.
@@ -302,7 +303,8 @@ async fn wrong_method(request: Request) -> Response {
 /// begun is finished, whoever still listens.
 async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
     let lang = language(request.headers());
-    let running = tokio::spawn(next.run(request));
+    // What is logged there belongs to the request all the same.
+    let running = tokio::spawn(next.run(request).in_current_span());
     match tokio::time::timeout(limit, running).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) if error.is_panic() => panicked(error.into_panic()),
