@@ -3,7 +3,7 @@ import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pagePaths } from './places';
-import { BASE_URL, fresh, launch, login, Program, text, visit } from './stack';
+import { BASE_URL, fresh, launch, login, Program, settled, text, visit } from './stack';
 
 let browser: Browser;
 let program: Program;
@@ -141,8 +141,7 @@ describe('looks', () => {
     await login(one);
     for (const path of await pagePaths(program)) {
       await page.goto(BASE_URL + path);
-      await page.locator('h1').waitFor();
-      await page.waitForTimeout(500);
+      await settled(page);
       await look(path);
     }
     expect(found).toEqual([]);

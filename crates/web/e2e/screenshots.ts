@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { pagePaths } from './places';
-import { BASE_URL, launch, login, Program, visit } from './stack';
+import { BASE_URL, launch, login, Program, settled, visit } from './stack';
 
 const folder = process.env['SCREENSHOTS'] ?? 'artifacts/screenshots';
 const SIZES = { desktop: [1280, 860], phone: [390, 844] } as const;
@@ -32,8 +32,7 @@ it('writes pictures', async () => {
         await login(one);
         for (const path of paths) {
           await page.goto(BASE_URL + path);
-          await page.locator('h1').waitFor();
-          await page.waitForTimeout(600);
+          await settled(page);
           await shoot(fileName(path));
         }
         faults.push(...one.faults);

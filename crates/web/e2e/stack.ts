@@ -1,9 +1,8 @@
 /**
  * The live stack that is tested, by the environment:
  * `BASE_URL` where the page is, `ADMIN_PASSWORD`, `SIMULATOR_URL` the simulator's control door,
- * `CHROMIUM` the browser, `API_STOP` and `API_START` shell commands that stop and start the api.
+ * `CHROMIUM` the browser, `API_DOOR` where the api is stopped and started, and where channels may post to.
  */
-import { execSync } from 'node:child_process';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import ko from '../src/i18n/ko.json' with { type: 'json' };
 import en from '../src/i18n/en.json' with { type: 'json' };
@@ -11,7 +10,7 @@ import en from '../src/i18n/en.json' with { type: 'json' };
 export const BASE_URL = process.env['PAGE_URL'] ?? '';
 export const PASSWORD = process.env['ADMIN_PASSWORD'] ?? '';
 export const SIMULATOR_URL = process.env['SIMULATOR_URL'];
-export const CAN_RESTART = Boolean(process.env['API_STOP'] && process.env['API_START']);
+export const API_DOOR = process.env['API_DOOR'];
 
 type Texts = { [key: string]: string | Texts };
 
@@ -57,6 +56,7 @@ export async function visit(browser: Browser, looks: Looks = {}): Promise<Visit>
     if (!localStorage.getItem('tpm.language')) localStorage.setItem('tpm.language', wanted);
   }, language);
   const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
   const faults: string[] = [];
   page.on('console', (message) => {
     const answered = /^Failed to load resource: the server responded with a status of 4\d\d/.test(message.text());
@@ -134,8 +134,21 @@ export async function behind(path: string, body: object = {}): Promise<void> {
   if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
 }
 
-export function restartApi(act: 'API_STOP' | 'API_START'): void {
-  execSync(process.env[act] ?? 'false', { stdio: 'ignore' });
+/** Stops or starts the api; comes back when that is done. */
+export async function api(act: 'stop' | 'start'): Promise<void> {
+  const answer = await fetch(`${API_DOOR ?? ''}/${act}`, { method: 'POST' });
+  if (!answer.ok) throw new Error(`${act}: ${await answer.text()}`);
+}
+
+/** Comes back when the page has what it asked for, and stands still. */
+export async function settled(page: Page): Promise<void> {
+  await page.locator('h1').waitFor();
+  await page.waitForFunction((loading) => {
+    const moves = (one: Animation): boolean => Number.isFinite(one.effect?.getComputedTiming().endTime);
+    return (
+      document.querySelector(`[role=status][aria-label="${loading}"]`) === null && !document.getAnimations().some(moves)
+    );
+  }, text('state.loading', {}, (await page.locator('html').getAttribute('lang')) === 'en' ? 'en' : 'ko'));
 }
 
 export function fresh(prefix: string): string {

@@ -6,8 +6,7 @@ use crate::client::Client;
 use crate::stack::{self, Plan, Profile, Size, Stack};
 use crate::workspace;
 use anyhow::Context as _;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The same requests every time.
@@ -31,12 +30,13 @@ pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
             "no Schemathesis: the document was not tried out".into(),
         ));
     };
-    let programs = programs()?;
+    let programs = workspace::built_with_all()?;
     let folder = tempfile::Builder::new()
         .prefix("tpm-conformance-")
         .tempdir()?;
     let plan = Plan {
         peers: None,
+        stage: None,
         folder: folder.path().to_path_buf(),
         simulator: "127.0.0.1:0",
         api: "127.0.0.1:0",
@@ -53,20 +53,6 @@ pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
     let stopped = runtime.block_on(stack.stop_or_kill());
     tried.and(stopped)?;
     Ok(None)
-}
-
-/// As the whole workspace builds them: by their packages alone, cargo would build half of them anew.
-fn programs() -> anyhow::Result<HashMap<&'static str, PathBuf>> {
-    workspace::run(workspace::cargo().args([
-        "build",
-        "--workspace",
-        "--bins",
-        "--tests",
-        "--examples",
-    ]))?;
-    let folder = workspace::target()?.join("debug");
-    let found = workspace::PROGRAMS.map(|(_, binary)| (binary, folder.join(binary)));
-    Ok(HashMap::from(found))
 }
 
 fn tried(program: &Path, url: &str, plan: &Plan) -> anyhow::Result<()> {
