@@ -2,7 +2,7 @@
 import type { Program } from './stack';
 
 export async function pagePaths(program: Program): Promise<string[]> {
-  const { servers } = await program.ask<{ servers: { id: number }[] }>('GET', '/api/servers?limit=1');
+  const { servers } = await program.ask<{ servers: { id: number }[] }>('GET', '/api/servers?status=running&limit=1');
   const { tasks } = await program.ask<{ tasks: { task_id: string }[] }>('GET', '/api/tasks?limit=1');
   const { networks } = await program.ask<{ networks: { id: number }[] }>('GET', '/api/networks');
   const server = servers[0] ? [`/servers/${String(servers[0].id)}`] : [];

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { pagePaths } from './places';
+import { scene } from './scene';
 import { BASE_URL, launch, login, Program, settled, visit } from './stack';
 
 const folder = process.env['SCREENSHOTS'] ?? 'artifacts/screenshots';
@@ -16,6 +17,7 @@ it('writes pictures', async () => {
   mkdirSync(folder, { recursive: true });
   const browser = await launch();
   const program = await new Program().login();
+  await scene(program);
   const paths = await pagePaths(program);
   const faults: string[] = [];
   for (const language of ['ko', 'en'] as const) {

@@ -107,13 +107,19 @@ export class Program {
     return said as T;
   }
 
-  /** Waits until a task has ended. */
-  async ended(id: string): Promise<string> {
+  /** Asks until it is so; who calls has a time limit. */
+  async until<T>(method: string, path: string, isSo: (said: T) => boolean): Promise<T> {
     for (;;) {
-      const { status } = await this.ask<{ status: string }>('GET', `/api/tasks/${id}`);
-      if (status !== 'pending' && status !== 'running') return status;
+      const said = await this.ask<T>(method, path);
+      if (isSo(said)) return said;
       await new Promise((resolve) => setTimeout(resolve, 300));
     }
+  }
+
+  /** Waits until a task has ended. */
+  async ended(id: string): Promise<string> {
+    const over = ({ status }: { status: string }): boolean => status !== 'pending' && status !== 'running';
+    return (await this.until('GET', `/api/tasks/${id}`, over)).status;
   }
 
   /** A server that runs. */
