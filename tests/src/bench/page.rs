@@ -1,7 +1,7 @@
 //! The page's list in a browser: ten thousand servers beside fifty, how soon there are rows, and how many frames are
 //! dropped while they pass by. Chromium asks a real service; nothing of the page is made for this.
 //!
-//! No worker runs: the servers are asked for, and stay so.
+//! No worker takes tasks: the servers are asked for, and stay so.
 
 use crate::measure::{Size, median, ratios, say, spread, weather};
 use anyhow::{Context, ensure};
@@ -21,17 +21,29 @@ pub(crate) async fn run(size: &Size) -> anyhow::Result<()> {
         .set("NETWORK__POOL", "10.0.0.1-10.0.255.254")
         .set("NETWORK__PREFIX", 16)
         .set("NETWORK__GATEWAY", "")
-        // More than the simulated cluster has room for: nothing of it is built.
-        .set("PROXMOX__MEMORY_OVERCOMMIT_PERCENT", 100_000)
-        .set("PROXMOX__CPU_OVERCOMMIT_PERCENT", 100_000)
-        .set("PROXMOX__STORAGE_OVERCOMMIT_PERCENT", 100_000)
+        // Nothing of it is built; it only has to be promised.
+        .simulator(|cluster| {
+            for node in &mut cluster.nodes {
+                node.cpus = 512;
+                node.memory = 4 << 40;
+            }
+            for storage in &mut cluster.storages {
+                storage.total = 64 << 40;
+            }
+        })
+        .set("PROXMOX__MEMORY_OVERCOMMIT_PERCENT", 10_000)
+        .set("PROXMOX__CPU_OVERCOMMIT_PERCENT", 10_000)
+        .set("PROXMOX__STORAGE_OVERCOMMIT_PERCENT", 10_000)
         .start()
         .await?;
     ensure!(
         tpm_web::index().is_some(),
         "the page was not built: npm run build in crates/web"
     );
+    let worker = stack.service.worker()?;
     for part in 0..SERVERS / BULK {
+        // What was seen of the cluster long ago is not believed.
+        worker.look().await?;
         let server = |n: usize| {
             let n = part * BULK + n;
             let kind = if n < FEW { "few" } else { "fleet" };
