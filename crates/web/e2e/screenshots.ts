@@ -25,8 +25,12 @@ it('writes pictures', async () => {
       for (const [size, [width, height]] of Object.entries(SIZES)) {
         const one = await visit(browser, { language, scheme, width, height });
         const { page } = one;
+        // The screen is made as high as the page: what stays in its place while one scrolls is seen whole.
         const shoot = async (name: string): Promise<void> => {
-          await page.screenshot({ path: join(folder, `${name}.${language}.${scheme}.${size}.png`), fullPage: true });
+          const whole = await page.evaluate(() => document.documentElement.scrollHeight);
+          await page.setViewportSize({ width, height: Math.max(height, whole) });
+          await page.screenshot({ path: join(folder, `${name}.${language}.${scheme}.${size}.png`) });
+          await page.setViewportSize({ width, height });
         };
         await page.goto(BASE_URL);
         await page.locator('input[name=username]').waitFor();
