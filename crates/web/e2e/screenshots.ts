@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { pagePaths } from './places';
 import { scene } from './scene';
-import { BASE_URL, launch, login, Program, settled, visit } from './stack';
+import { BASE_URL, launch, login, Program, settled, still, visit } from './stack';
 
 const folder = process.env['SCREENSHOTS'] ?? 'artifacts/screenshots';
 const SIZES = { desktop: [1280, 860], phone: [390, 844] } as const;
@@ -29,6 +29,7 @@ it('writes pictures', async () => {
         const shoot = async (name: string): Promise<void> => {
           const whole = await page.evaluate(() => document.documentElement.scrollHeight);
           await page.setViewportSize({ width, height: Math.max(height, whole) });
+          await still(page);
           await page.screenshot({ path: join(folder, `${name}.${language}.${scheme}.${size}.png`) });
           await page.setViewportSize({ width, height });
         };

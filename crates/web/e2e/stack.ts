@@ -146,15 +146,21 @@ export async function api(act: 'stop' | 'start'): Promise<void> {
   if (!answer.ok) throw new Error(`${act}: ${await answer.text()}`);
 }
 
+/** Comes back when nothing on the page moves any more; what moves for ever does not count. */
+export async function still(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const moves = (one: Animation): boolean => Number.isFinite(one.effect?.getComputedTiming().endTime);
+    return !document.getAnimations().some(moves);
+  });
+}
+
 /** Comes back when the page has what it asked for, and stands still. */
 export async function settled(page: Page): Promise<void> {
   await page.locator('h1').waitFor();
-  await page.waitForFunction((loading) => {
-    const moves = (one: Animation): boolean => Number.isFinite(one.effect?.getComputedTiming().endTime);
-    return (
-      document.querySelector(`[role=status][aria-label="${loading}"]`) === null && !document.getAnimations().some(moves)
-    );
-  }, text('state.loading', {}, (await page.locator('html').getAttribute('lang')) === 'en' ? 'en' : 'ko'));
+  const language = (await page.locator('html').getAttribute('lang')) === 'en' ? 'en' : 'ko';
+  const loading = `[role=status][aria-label="${text('state.loading', {}, language)}"]`;
+  await page.waitForFunction((grey) => document.querySelector(grey) === null, loading);
+  await still(page);
 }
 
 export function fresh(prefix: string): string {
