@@ -1,7 +1,8 @@
 //! `bench`: hands over to the measuring program of the tests package, built as people would run it, beside
 //! the peers that it measures, which are built by themselves.
 
-use crate::{provider, workspace};
+use crate::{browser, provider, web, workspace};
+use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 
 /// Where the measuring program finds the peer of its table `jobs`.
@@ -10,8 +11,18 @@ const VARIABLE: &str = "TPM_PEER_APALIS";
 pub(crate) const PEER: &str = "tests/peers/apalis/Cargo.toml";
 /// Where it is built: outside the workspace, whose builds would throw it away.
 const FOLDER: &str = "terraform-proxmox-manager/apalis-1.0.0";
+/// The table that needs the built page and a browser.
+const PAGE: &str = "page";
 /// The tables that have no peer of their own.
-const OTHERS: [&str; 5] = ["reads", "latency", "fleet", "engines", "footprint"];
+const OTHERS: [&str; 7] = [
+    "reads",
+    "latency",
+    "fleet",
+    "engines",
+    "events",
+    "page",
+    "footprint",
+];
 const PROGRAM: &str = "tpm-peer-apalis";
 
 /// Builds everything and measures. `--dev` builds for development: for looking at a table, not at its
@@ -25,6 +36,15 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         .iter()
         .filter(|argument| *argument != "--dev")
         .collect();
+    let named = |table: &&str| rest.iter().any(|argument| argument == table);
+    if named(&PAGE) {
+        if let Some(missing) = browser::missing() {
+            bail!(missing);
+        }
+        if let Some(missing) = web::build_with_tools()? {
+            bail!(missing);
+        }
+    }
     let profile: &[&str] = if dev { &[] } else { &["--release"] };
     let mut cargo = workspace::cargo();
     cargo.arg("build").args(profile);
@@ -38,7 +58,9 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         .args(profile)
         .args(["--package", "tpm-tests", "--bin", "bench", "--"])
         .args(&rest);
-    let named = |table: &&str| rest.iter().any(|argument| argument == table);
+    if named(&PAGE) {
+        bench.env("CHROMIUM", browser::chromium().context("no Chromium")?);
+    }
     if named(&"jobs") || !OTHERS.iter().any(named) {
         bench.env(VARIABLE, peer(dev)?);
     }

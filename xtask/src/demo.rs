@@ -32,6 +32,7 @@ pub(crate) fn run(keep: bool, profile: Profile, engine: Engine) -> anyhow::Resul
     let folder = tempfile::Builder::new().prefix("tpm-demo-").tempdir()?;
     let plan = Plan {
         peers: peers.clone(),
+        stage: None,
         folder: folder.path().to_path_buf(),
         simulator: "127.0.0.1:0",
         api: "127.0.0.1:0",

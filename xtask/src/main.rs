@@ -1,5 +1,5 @@
-//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `fuzz`, `bench`
-//! and `simulate`.
+//! The project's chores: `cargo xtask demo`, `up`, `test`, `check-layers`, `postman`, `sbom`, `fuzz`, `bench`,
+//! `simulate`, `e2e` and `screenshots`.
 //!
 //! Only reads the command line and hands over. Every dependency here is paid for by every chore, so it
 //! links none of the product's crates: it builds and starts their binaries like anybody else.
@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod browser;
 mod client;
 mod demo;
 mod fuzz;
@@ -117,6 +118,18 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The page in a browser, against a live stack of its own
+    E2e {
+        /// Handed on to vitest: a file, `-t NAME`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// A picture of each page, light and dark, on a desk and on a phone, in Korean and in English
+    Screenshots {
+        /// Where they are written; `screenshots` in the folder that cargo builds into
+        #[arg(value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
     /// The service in virtual time: many seeds, or one with its trace
     Simulate {
         /// `--seeds N`, `--from SEED`, `--replay SEED`
@@ -154,6 +167,8 @@ fn main() -> ExitCode {
         Chore::Fuzz { targets } => fuzz::run(&targets, BY_HAND),
         Chore::Storm { arguments } => storm::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::E2e { arguments } => browser::tests(&arguments),
+        Chore::Screenshots { to } => browser::screenshots(to),
         Chore::Simulate { arguments } => simulate::run(&arguments),
     };
     match result {

@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The simulator's ready-made manager token.
 /// The simulated cluster's CA, in the stack's folder.
 pub(crate) const CA: &str = "pve-root-ca.pem";
+/// The simulator's ready-made manager token.
 pub(crate) const TOKEN: (&str, &str) = ("tpm@pve!manager", "00000000-0000-4000-8000-000000000001");
 
 /// How long the simulated cluster takes for things.
@@ -89,6 +89,26 @@ pub(crate) struct Plan {
     pub(crate) admin_password: String,
     /// Settings in the caller's environment reach api and worker.
     pub(crate) outer_settings: bool,
+    /// What one may do to the stack beside using it.
+    pub(crate) stage: Option<Stage>,
+}
+
+/// A stack that somebody else's tests play on.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage {
+    /// Multiplies every wait of the simulated cluster.
+    pub(crate) time_scale: &'static str,
+    /// More settings, as they stand in the file.
+    pub(crate) settings: String,
+}
+
+/// How the first api is started again, where it was.
+struct Again {
+    program: PathBuf,
+    flags: Vec<OsString>,
+    environment: Vec<(String, String)>,
+    outer_settings: bool,
+    folder: PathBuf,
 }
 
 /// The running processes. Dropping it kills them.
@@ -103,7 +123,13 @@ pub(crate) struct Stack {
     pub(crate) proxy_url: Option<&'static str>,
     /// PostgreSQL's, without the password.
     pub(crate) database: Option<String>,
+    /// Where things are done to the simulated cluster behind the manager's back; of a [`Stage`].
+    pub(crate) control_url: Option<String>,
+    again: Again,
 }
+
+/// The name of a single api's process.
+const API: &str = "api";
 
 impl Stack {
     /// Starts all; comes back when all are ready.
@@ -127,9 +153,15 @@ impl Stack {
         if plan.keep_cluster {
             flags.extend(["--state".into(), folder.join("cluster.json").into()]);
         }
+        if let Some(stage) = &plan.stage {
+            flags.extend(["--control".into(), "127.0.0.1:0".into()]);
+            flags.extend(["--time-scale".into(), stage.time_scale.into()]);
+        }
         let file = program("pve-simulator")?;
         let mut simulator = Child::start("simulator", file, &flags, &[], true, folder)?;
-        let simulator_url = url(&simulator.ready().await?, "simulator")?;
+        let ready = simulator.ready().await?;
+        let simulator_url = url(&ready, "simulator")?;
+        let control_url = ready["control"].as_str().map(str::to_owned);
 
         let proxy = if size.apis > 1 { proxy::find() } else { None };
         let public = proxy.as_ref().map(|_| proxy::URL);
@@ -161,7 +193,7 @@ impl Stack {
             if size.apis > 1 {
                 environment.push(("TPM__API__LISTEN", &listen));
             }
-            let name = numbered("api", n, size.apis);
+            let name = numbered(API, n, size.apis);
             let file = program("tpm-api")?;
             apis.push(Child::start(
                 &name,
@@ -192,6 +224,20 @@ impl Stack {
         for worker in &mut workers {
             worker.ready().await?;
         }
+        let mut again = Again {
+            program: program("tpm-api")?.clone(),
+            flags,
+            environment: environment
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            outer_settings: outer,
+            folder: folder.clone(),
+        };
+        let listens = api_urls.first().context("no api")?.replace("http://", "");
+        again
+            .environment
+            .push(("TPM__API__LISTEN".to_owned(), listens));
         let mut processes = Vec::new();
         if let Some(found) = proxy {
             let apis: Vec<_> = api_urls
@@ -214,7 +260,45 @@ impl Stack {
             simulator_url,
             proxy_url: public,
             database,
+            control_url,
+            again,
         })
+    }
+
+    /// Stops the only api; nothing listens where it was.
+    ///
+    /// # Errors
+    /// When it does not stop as it should, or there are several.
+    pub(crate) async fn stop_api(&mut self) -> anyhow::Result<()> {
+        self.api()?.stop().await
+    }
+
+    /// Starts the only api again where it was; comes back when it is ready.
+    ///
+    /// # Errors
+    /// When it does not start, or there are several.
+    pub(crate) async fn start_api(&mut self) -> anyhow::Result<()> {
+        let again = &self.again;
+        let pairs = again.environment.iter();
+        let environment: Vec<_> = pairs.map(|(key, value)| (&**key, &**value)).collect();
+        let mut api = Child::start(
+            API,
+            &again.program,
+            &again.flags,
+            &environment,
+            again.outer_settings,
+            &again.folder,
+        )?;
+        api.ready().await?;
+        *self.api()? = api;
+        Ok(())
+    }
+
+    fn api(&mut self) -> anyhow::Result<&mut Child> {
+        let mut processes = self.processes.iter_mut();
+        processes
+            .find(|process| process.name() == API)
+            .context("no single api")
     }
 
     /// Comes back with an error when one of them ends by itself.

@@ -9,7 +9,7 @@ mod outside;
 mod storms;
 mod venv;
 
-use crate::{bench, fuzz, layers, storm, table, web, workspace};
+use crate::{bench, browser, fuzz, layers, storm, table, web, workspace};
 use anyhow::{Context as _, bail};
 use outside::Outside;
 use std::process::Command;
@@ -80,6 +80,13 @@ const STEPS: &[(&str, Step)] = &[
     }),
     ("examples", |_| examples::run()),
     ("conformance", |shared| conformance::run(shared.outside()?)),
+    ("e2e", |_| match browser::missing() {
+        Some(missing) if in_ci() => bail!(missing),
+        Some(missing) => Ok(Some(missing)),
+        None => {
+            browser::run(browser::Script::Tests, &[], &[], workspace::built_with_all).map(|()| None)
+        }
+    }),
     ("fuzz", |_| match fuzz::missing()? {
         Some(missing) if !in_ci() => Ok(Some(format!("{missing}: nothing is fuzzed"))),
         _ => fuzz::run(&[], if in_ci() { LONG } else { SHORT }).map(|()| None),

@@ -21,6 +21,7 @@ pub(crate) fn run(data: &Path, profile: Profile, size: Size) -> anyhow::Result<(
     made.with_context(|| format!("cannot make {}", folder.display()))?;
     let plan = Plan {
         peers: None,
+        stage: None,
         simulator: "127.0.0.1:8006",
         api: "127.0.0.1:5000",
         profile,

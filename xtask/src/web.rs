@@ -22,7 +22,8 @@ const SOURCES: [&str; 7] = [
 /// Said where there is no Node.
 const MISSING: &str = "no npm (Node 20 or newer): the web page is not built";
 
-fn npm(words: &[&str]) -> Option<Command> {
+/// npm with these words, where the page's sources are; none where there is no Node.
+pub(crate) fn npm(words: &[&str]) -> Option<Command> {
     let mut command = Command::new(in_path("npm")?);
     command
         .current_dir(workspace::root().join(FOLDER))
@@ -77,17 +78,30 @@ pub(crate) fn build() -> anyhow::Result<Option<String>> {
 /// # Errors
 /// When one of them fails.
 pub(crate) fn check() -> anyhow::Result<Option<String>> {
+    if let Some(missing) = build_with_tools()? {
+        return Ok(Some(missing));
+    }
+    let Some(mut command) = npm(&["run", "check"]) else {
+        return Ok(Some(MISSING.into()));
+    };
+    workspace::run(&mut command).context("the web page")?;
+    Ok(None)
+}
+
+/// Builds it, and has its tools installed, which a page that was built before may lack; what was left out otherwise.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn build_with_tools() -> anyhow::Result<Option<String>> {
     if let Some(missing) = build()? {
         return Ok(Some(missing));
     }
-    // Linters need what is installed, which a page that was built before may lack.
-    let installed = workspace::root().join(FOLDER).join("node_modules");
-    let install = (!installed.is_dir()).then_some(&["ci", "--no-audit", "--no-fund"][..]);
-    for words in install.into_iter().chain([&["run", "check"][..]]) {
-        let Some(mut command) = npm(words) else {
-            return Ok(Some(MISSING.into()));
-        };
-        workspace::run(&mut command).context("the web page")?;
+    if workspace::root().join(FOLDER).join("node_modules").is_dir() {
+        return Ok(None);
     }
+    let Some(mut command) = npm(&["ci", "--no-audit", "--no-fund"]) else {
+        return Ok(Some(MISSING.into()));
+    };
+    workspace::run(&mut command).context("the web page")?;
     Ok(None)
 }

@@ -126,6 +126,19 @@ pub(crate) fn build_programs() -> anyhow::Result<HashMap<&'static str, PathBuf>>
     }
 }
 
+/// Builds [`PROGRAMS`] as the whole workspace builds them (by their packages alone, cargo would build half of them anew
+/// where everything was built before) and tells where each lies.
+///
+/// # Errors
+/// When something does not compile.
+pub(crate) fn built_with_all() -> anyhow::Result<HashMap<&'static str, PathBuf>> {
+    run(cargo().args(["build", "--workspace", "--bins", "--tests", "--examples"]))?;
+    let folder = target()?.join("debug");
+    Ok(HashMap::from(
+        PROGRAMS.map(|(_, binary)| (binary, folder.join(binary))),
+    ))
+}
+
 /// The folder of PostgreSQL's programs.
 pub(crate) fn postgres() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

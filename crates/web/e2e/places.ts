@@ -2,24 +2,18 @@
 import type { Program } from './stack';
 
 export async function pagePaths(program: Program): Promise<string[]> {
-  const { servers } = await program.ask<{ servers: { id: number }[] }>('GET', '/api/servers?limit=1');
+  const { servers } = await program.ask<{ servers: { id: number }[] }>('GET', '/api/servers?status=running&limit=1');
   const { tasks } = await program.ask<{ tasks: { task_id: string }[] }>('GET', '/api/tasks?limit=1');
   const { networks } = await program.ask<{ networks: { id: number }[] }>('GET', '/api/networks');
-  const { permissions } = await program.ask<{ permissions: string[] }>('GET', '/api/auth/me');
-  // What this service may not have yet.
-  const newer = [
-    ['backups:read', '/backups'],
-    ['channels:read', '/notifications?tab=channels'],
-    ['secrets:read', '/secrets'],
-  ].flatMap(([permission = '', path = '']) => (permissions.includes(permission) ? [path] : []));
   const server = servers[0] ? [`/servers/${String(servers[0].id)}`] : [];
-  const one = server.flatMap((path) => [path, `${path}?tab=drift`, `${path}?tab=tasks`, `${path}?tab=audit`, `${path}/edit`]);
+  const one = server.flatMap((path) => [path, `${path}?tab=drift`, `${path}?tab=backups`, `${path}?tab=tasks`, `${path}?tab=audit`, `${path}/edit`]);
   return [
     '/', '/servers', '/servers/new', '/servers/import', ...one,
     '/tasks', ...tasks.map((task) => `/tasks/${task.task_id}`),
     '/monitoring', '/monitoring?tab=targets', '/monitoring?tab=alerts', '/notifications', '/nodes',
     '/networks', ...networks.slice(0, 1).map((network) => `/networks/${String(network.id)}`),
     '/projects', '/access', '/access?tab=roles', '/account', '/audit',
-    '/system', '/system?tab=logs', '/system?tab=config', ...newer, '/no-such-page',
+    '/system', '/system?tab=logs', '/system?tab=config',
+    '/backups', '/notifications?tab=channels', '/secrets', '/no-such-page',
   ];
 }

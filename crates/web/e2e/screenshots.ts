@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { pagePaths } from './places';
-import { BASE_URL, launch, login, Program, visit } from './stack';
+import { scene } from './scene';
+import { BASE_URL, launch, login, Program, settled, still, visit } from './stack';
 
 const folder = process.env['SCREENSHOTS'] ?? 'artifacts/screenshots';
 const SIZES = { desktop: [1280, 860], phone: [390, 844] } as const;
@@ -16,6 +17,7 @@ it('writes pictures', async () => {
   mkdirSync(folder, { recursive: true });
   const browser = await launch();
   const program = await new Program().login();
+  await scene(program);
   const paths = await pagePaths(program);
   const faults: string[] = [];
   for (const language of ['ko', 'en'] as const) {
@@ -23,8 +25,13 @@ it('writes pictures', async () => {
       for (const [size, [width, height]] of Object.entries(SIZES)) {
         const one = await visit(browser, { language, scheme, width, height });
         const { page } = one;
+        // The screen is made as high as the page: what stays in its place while one scrolls is seen whole.
         const shoot = async (name: string): Promise<void> => {
-          await page.screenshot({ path: join(folder, `${name}.${language}.${scheme}.${size}.png`), fullPage: true });
+          const whole = await page.evaluate(() => document.documentElement.scrollHeight);
+          await page.setViewportSize({ width, height: Math.max(height, whole) });
+          await still(page);
+          await page.screenshot({ path: join(folder, `${name}.${language}.${scheme}.${size}.png`) });
+          await page.setViewportSize({ width, height });
         };
         await page.goto(BASE_URL);
         await page.locator('input[name=username]').waitFor();
@@ -32,8 +39,7 @@ it('writes pictures', async () => {
         await login(one);
         for (const path of paths) {
           await page.goto(BASE_URL + path);
-          await page.locator('h1').waitFor();
-          await page.waitForTimeout(600);
+          await settled(page);
           await shoot(fileName(path));
         }
         faults.push(...one.faults);

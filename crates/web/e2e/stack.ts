@@ -1,9 +1,8 @@
 /**
  * The live stack that is tested, by the environment:
  * `BASE_URL` where the page is, `ADMIN_PASSWORD`, `SIMULATOR_URL` the simulator's control door,
- * `CHROMIUM` the browser, `API_STOP` and `API_START` shell commands that stop and start the api.
+ * `CHROMIUM` the browser, `API_DOOR` where the api is stopped and started, and where channels may post to.
  */
-import { execSync } from 'node:child_process';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import ko from '../src/i18n/ko.json' with { type: 'json' };
 import en from '../src/i18n/en.json' with { type: 'json' };
@@ -11,7 +10,7 @@ import en from '../src/i18n/en.json' with { type: 'json' };
 export const BASE_URL = process.env['PAGE_URL'] ?? '';
 export const PASSWORD = process.env['ADMIN_PASSWORD'] ?? '';
 export const SIMULATOR_URL = process.env['SIMULATOR_URL'];
-export const CAN_RESTART = Boolean(process.env['API_STOP'] && process.env['API_START']);
+export const API_DOOR = process.env['API_DOOR'];
 
 type Texts = { [key: string]: string | Texts };
 
@@ -57,6 +56,7 @@ export async function visit(browser: Browser, looks: Looks = {}): Promise<Visit>
     if (!localStorage.getItem('tpm.language')) localStorage.setItem('tpm.language', wanted);
   }, language);
   const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
   const faults: string[] = [];
   page.on('console', (message) => {
     const answered = /^Failed to load resource: the server responded with a status of 4\d\d/.test(message.text());
@@ -107,13 +107,19 @@ export class Program {
     return said as T;
   }
 
-  /** Waits until a task has ended. */
-  async ended(id: string): Promise<string> {
+  /** Asks until it is so; who calls has a time limit. */
+  async until<T>(method: string, path: string, isSo: (said: T) => boolean): Promise<T> {
     for (;;) {
-      const { status } = await this.ask<{ status: string }>('GET', `/api/tasks/${id}`);
-      if (status !== 'pending' && status !== 'running') return status;
+      const said = await this.ask<T>(method, path);
+      if (isSo(said)) return said;
       await new Promise((resolve) => setTimeout(resolve, 300));
     }
+  }
+
+  /** Waits until a task has ended. */
+  async ended(id: string): Promise<string> {
+    const over = ({ status }: { status: string }): boolean => status !== 'pending' && status !== 'running';
+    return (await this.until('GET', `/api/tasks/${id}`, over)).status;
   }
 
   /** A server that runs. */
@@ -134,8 +140,27 @@ export async function behind(path: string, body: object = {}): Promise<void> {
   if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
 }
 
-export function restartApi(act: 'API_STOP' | 'API_START'): void {
-  execSync(process.env[act] ?? 'false', { stdio: 'ignore' });
+/** Stops or starts the api; comes back when that is done. */
+export async function api(act: 'stop' | 'start'): Promise<void> {
+  const answer = await fetch(`${API_DOOR ?? ''}/${act}`, { method: 'POST' });
+  if (!answer.ok) throw new Error(`${act}: ${await answer.text()}`);
+}
+
+/** Comes back when nothing on the page moves any more; what moves for ever does not count. */
+export async function still(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const moves = (one: Animation): boolean => Number.isFinite(one.effect?.getComputedTiming().endTime);
+    return !document.getAnimations().some(moves);
+  });
+}
+
+/** Comes back when the page has what it asked for, and stands still. */
+export async function settled(page: Page): Promise<void> {
+  await page.locator('h1').waitFor();
+  const language = (await page.locator('html').getAttribute('lang')) === 'en' ? 'en' : 'ko';
+  const loading = `[role=status][aria-label="${text('state.loading', {}, language)}"]`;
+  await page.waitForFunction((grey) => document.querySelector(grey) === null, loading);
+  await still(page);
 }
 
 export function fresh(prefix: string): string {

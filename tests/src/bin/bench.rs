@@ -1,6 +1,6 @@
 //! The benchmarks: ours beside a peer, interleaved rounds in one run, the median of the per-round ratios
 //! with their range. Arguments name the tables that are wanted: `reads`, `jobs`, `latency`, `fleet`,
-//! `engines`, `events`, `footprint`.
+//! `engines`, `events`, `page`, `footprint`.
 //!
 //! Absolute numbers are of this machine at this minute and are only printed beside them.
 
@@ -20,6 +20,8 @@ mod jobs;
 mod latency;
 #[path = "../bench/measure.rs"]
 mod measure;
+#[path = "../bench/page.rs"]
+mod page;
 #[path = "../bench/peer.rs"]
 mod peer;
 #[path = "../bench/reads.rs"]
@@ -42,6 +44,8 @@ enum Table {
     Engines,
     /// Ten thousand followers of live events
     Events,
+    /// Ten thousand servers in a browser; only when it is named
+    Page,
     /// Memory and start of the processes
     Footprint,
 }
@@ -89,6 +93,10 @@ async fn main() -> anyhow::Result<()> {
     }
     if args.wants(Table::Events) {
         events::run(&args.size).await?;
+    }
+    // Needs Node and Chromium, which the others do not.
+    if args.tables.contains(&Table::Page) {
+        page::run(&args.size).await?;
     }
     if args.wants(Table::Footprint) {
         footprint::run().await?;

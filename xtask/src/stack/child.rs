@@ -32,6 +32,8 @@ pub(super) struct Child {
     process: Process,
     watcher: Process,
     stop_signal: &'static str,
+    /// It was asked to, so that it is no fault that it is gone.
+    stopped: bool,
     ready_file: PathBuf,
     log: PathBuf,
 }
@@ -101,6 +103,7 @@ impl Child {
             process,
             watcher,
             stop_signal,
+            stopped: false,
             ready_file,
             log,
         })
@@ -151,8 +154,16 @@ impl Child {
         )
     }
 
-    /// Why it is not there any more, when it is not.
+    /// As it was named when it was started.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why it is not there any more, when it is not and nobody asked it to stop.
     pub(super) async fn gone(&mut self) -> Option<anyhow::Error> {
+        if self.stopped {
+            return None;
+        }
         match self.process.try_wait() {
             Ok(None) => None,
             _ => Some(self.ended().await),
@@ -173,6 +184,10 @@ impl Child {
     /// # Errors
     /// When it had to be killed, or its exit status is not 0.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        if self.stopped {
+            return Ok(());
+        }
+        self.stopped = true;
         let result = self.terminate().await;
         if let Some(mut line) = self.watcher.stdin.take() {
             let _ = line.write_all(b"stopped\n").await;

@@ -17,7 +17,8 @@ pub(super) fn text(plan: &Plan, endpoint: &str, ca: &Path, public: Option<&str>)
          trusted_proxies = {proxies}\n\
          \n[proxmox]\nendpoints = [{endpoint}]\ntoken_id = {token}\nca_file = {ca}\n\
          \n[network]\npool = \"192.168.0.21-192.168.0.250\"\nprefix = 24\n\
-         gateway = \"192.168.0.1\"\n",
+         gateway = \"192.168.0.1\"\n\n{more}",
+        more = plan.stage.as_ref().map_or("", |stage| &stage.settings),
         data = text(&plan.folder.to_string_lossy()),
         api = text(plan.api),
         proxies = text(proxies),

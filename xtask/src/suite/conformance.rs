@@ -36,7 +36,7 @@ pub(super) fn run(outside: &Outside) -> anyhow::Result<Option<String>> {
             "no Newman and no Schemathesis: the document was not tried out".into(),
         ));
     }
-    let programs = programs()?;
+    let programs = workspace::built_with_all()?;
     if let Some(newman) = newman {
         with_service(&programs, |url, plan| newman::run(newman, url, plan))?;
     }
@@ -61,6 +61,7 @@ fn with_service(
         .tempdir()?;
     let plan = Plan {
         peers: None,
+        stage: None,
         folder: folder.path().to_path_buf(),
         simulator: "127.0.0.1:0",
         api: "127.0.0.1:0",
@@ -76,20 +77,6 @@ fn with_service(
     let asked = ask(url, &plan);
     let stopped = runtime.block_on(stack.stop_or_kill());
     asked.and(stopped)
-}
-
-/// As the whole workspace builds them: by their packages alone, cargo would build half of them anew.
-fn programs() -> anyhow::Result<HashMap<&'static str, PathBuf>> {
-    workspace::run(workspace::cargo().args([
-        "build",
-        "--workspace",
-        "--bins",
-        "--tests",
-        "--examples",
-    ]))?;
-    let folder = workspace::target()?.join("debug");
-    let found = workspace::PROGRAMS.map(|(_, binary)| (binary, folder.join(binary)));
-    Ok(HashMap::from(found))
 }
 
 fn tried(program: &Path, url: &str, plan: &Plan) -> anyhow::Result<()> {

@@ -1,84 +1,36 @@
 /** Backups on the wire. */
-import { call } from './call';
+import { api, ask, type Schemas } from './client';
 
-export type BackupState = 'pending' | 'completed' | 'failed' | 'missing' | 'deleting';
-export const BACKUP_STATES: readonly BackupState[] = ['pending', 'completed', 'failed', 'missing', 'deleting'];
-export const MODES = ['snapshot', 'suspend', 'stop'] as const;
-export const COMPRESSIONS = ['zstd', 'gzip', 'lzo', 'none'] as const;
+export type Backup = Schemas['Backup'];
+type State = Schemas['BackupStateWord'];
 
-export interface Backup {
-  id: number;
-  server_id: number;
-  server_name: string;
-  backup_id: string;
-  status: BackupState;
-  origin: string;
-  size_bytes: number | null;
-  vmid: number;
-  node: string | null;
-  storage: string;
-  volume: string | null;
-  mode: string | null;
-  compress: string | null;
-  notes: string;
-  protected: boolean;
-  warnings: string[];
-  error: string | null;
-  verified_at: string | null;
-  verified_by: string | null;
-  created_at: string;
-  finished_at: string | null;
-}
-
-export interface BackupList {
-  backups: Backup[];
-  total: number;
-}
-
-export interface Accepted {
-  message: string;
-  task_id: string | null;
-}
-
-export interface CreateBackup {
-  server_id: number;
-  mode?: string;
-  compress?: string;
-  storage?: string;
-  notes?: string;
-  protected?: boolean;
-}
-
-export interface RestoreBackup {
-  target_server_id?: number | 'new';
-  overwrite?: boolean;
-  name?: string;
-}
+export const BACKUP_STATES = ['pending', 'completed', 'failed', 'missing', 'deleting'] as const satisfies readonly State[];
+export const MODES = ['snapshot', 'suspend', 'stop'] as const satisfies readonly Schemas['BackupModeWord'][];
+export const COMPRESSIONS = ['zstd', 'gzip', 'lzo', 'none'] as const satisfies readonly Schemas['CompressionWord'][];
 
 export interface BackupFilter {
   server_id?: number;
-  status?: BackupState;
+  status?: State;
   storage?: string;
   limit: number;
   offset: number;
 }
 
-export function listBackups(filter: BackupFilter, signal: AbortSignal): Promise<BackupList> {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(filter)) query.set(name, String(value));
-  return call('GET', `/api/backups?${query.toString()}`, { signal });
+export function listBackups(query: BackupFilter, signal: AbortSignal) {
+  return ask(api.GET('/api/backups', { params: { query }, signal }));
 }
 
-export function createBackup(body: CreateBackup, once: string): Promise<Accepted> {
-  return call('POST', '/api/backups/create', { body, once });
+export function createBackup(body: Schemas['CreateBackup'], once: string) {
+  return ask(api.POST('/api/backups/create', { params: { header: { 'Idempotency-Key': once } }, body }));
 }
 
-export function restoreBackup(id: string, body: RestoreBackup, once: string): Promise<Accepted> {
-  return call('POST', `/api/backups/${encodeURIComponent(id)}/restore`, { body, once });
+export function restoreBackup(backup_id: string, body: Schemas['RestoreBackup'], once: string) {
+  const params = { path: { backup_id }, header: { 'Idempotency-Key': once } };
+  return ask(api.POST('/api/backups/{backup_id}/restore', { params, body }));
 }
 
 /** `confirm` deletes it although it is the only one of its server. */
-export function deleteBackup(id: string, confirm: string | null): Promise<Accepted> {
-  const query = confirm ? `?confirm=${encodeURIComponent(confirm)}` : '';
-  return call('DELETE', `/api/backups/${encodeURIComponent(id)}${query}`);
+export function deleteBackup(backup_id: string, confirm: string | null) {
+  const params = { path: { backup_id }, query: confirm ? { confirm } : {} };
+  return ask(api.DELETE('/api/backups/{backup_id}', { params }));
 }

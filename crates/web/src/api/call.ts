@@ -1,4 +1,4 @@
-/** Asks by a path in words: for routes that the types do not know yet, and for paths with slashes in a part. */
+/** Asks by a path in words: for paths with slashes in a part. */
 import { api, ask } from './client';
 
 type Method = 'GET' | 'POST' | 'DELETE';

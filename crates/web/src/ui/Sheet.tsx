@@ -11,6 +11,13 @@ interface Props {
   minWidth?: number;
 }
 
+/** A moment, a size, a name: what is this short stays in one line. */
+const SHORT = 24;
+
+function isShort(cell: ReactNode): boolean {
+  return typeof cell === 'number' || (typeof cell === 'string' && cell.length <= SHORT);
+}
+
 export function Sheet({ label, heads, rows, empty, minWidth = 560 }: Props) {
   if (rows.length === 0) return <Empty text={empty} />;
   return (
@@ -29,7 +36,9 @@ export function Sheet({ label, heads, rows, empty, minWidth = 560 }: Props) {
           {rows.map((row) => (
             <Table.Tr key={row.key}>
               {row.cells.map((cell, n) => (
-                <Table.Td key={n}>{cell}</Table.Td>
+                <Table.Td key={n} {...(isShort(cell) ? { className: 'short' } : {})}>
+                  {cell}
+                </Table.Td>
               ))}
             </Table.Tr>
           ))}

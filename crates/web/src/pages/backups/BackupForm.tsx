@@ -17,8 +17,8 @@ import { ServerPick } from './ServerPick';
 
 interface Values {
   server_id: number | null;
-  mode: string;
-  compress: string;
+  mode: '' | (typeof MODES)[number];
+  compress: '' | (typeof COMPRESSIONS)[number];
   storage: string;
   notes: string;
   protected: boolean;
@@ -36,8 +36,8 @@ export function BackupForm({ server, onClose }: { server?: number; onClose: () =
       zodResolver(
         z.object({
           server_id: z.number({ error: t('backup.chooseServer') }),
-          mode: z.string(),
-          compress: z.string(),
+          mode: z.enum(['', ...MODES]),
+          compress: z.enum(['', ...COMPRESSIONS]),
           storage: z.string().trim(),
           notes: z
             .string()

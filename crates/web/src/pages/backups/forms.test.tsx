@@ -9,7 +9,8 @@ import { DeleteBackup } from './DeleteBackup';
 import { RestoreForm } from './RestoreForm';
 
 const BACKUP: Backup = {
-  id: 1, server_id: 7, server_name: 'web-01', backup_id: 'backup_1', status: 'completed', origin: 'asked', size_bytes: 1,
+  id: 1, server_id: 7, server_name: 'web-01', backup_id: 'backup_1', status: 'completed', backup_type: 'full', origin: 'asked',
+  size: '1B', size_bytes: 1,
   vmid: 10000, node: 'pve1', storage: 'backup', volume: 'v', mode: 'snapshot', compress: 'zstd', notes: '', protected: false,
   warnings: [], error: null, verified_at: null, verified_by: null, created_at: '2026-01-01T00:00:00Z', finished_at: null,
 };

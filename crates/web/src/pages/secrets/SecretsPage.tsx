@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { Link, useSearchParams } from 'react-router';
 import { call } from '../../api/call';
 import { api, ask, type Schemas } from '../../api/client';
+import { isFault } from '../../api/fault';
 import { keys } from '../../api/keys';
 import { useCan } from '../../session/context';
 import { Confirm } from '../../ui/Confirm';
@@ -16,6 +17,16 @@ import { QueryView } from '../../ui/states';
 import { Status } from '../../ui/Status';
 import { Reveal } from './Reveal';
 import { SecretForm } from './SecretForm';
+
+/** Where nothing is kept there is no such folder: the last name of it is gone, or there was none yet. */
+async function namesBelow(folder: string, signal: AbortSignal): Promise<Pick<Schemas['SecretNames'], 'keys'>> {
+  try {
+    return await call<Schemas['SecretNames']>('GET', `/api/vault/secrets/${folder}?list=true`, { signal });
+  } catch (error) {
+    if (isFault(error) && error.status === 404) return { keys: [] };
+    throw error;
+  }
+}
 
 export default function SecretsPage() {
   const { t } = useTranslation();
@@ -33,7 +44,7 @@ export default function SecretsPage() {
   });
   const names = useQuery({
     queryKey: [...keys.secrets, 'names', folder],
-    queryFn: ({ signal }) => call<Schemas['SecretNames']>('GET', `/api/vault/secrets/${folder}?list=true`, { signal }),
+    queryFn: ({ signal }) => namesBelow(folder, signal),
   });
   const remove = useMutation({
     mutationFn: (path: string) => call<{ message: string }>('DELETE', `/api/vault/secrets/${path}?all=true`),

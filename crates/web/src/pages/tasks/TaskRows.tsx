@@ -18,7 +18,7 @@ export function TaskRows({ tasks, empty, brief = false }: { tasks: readonly Sche
       minWidth={brief ? 420 : 720}
       rows={tasks.map((task) => {
         const kind = (
-          <Anchor component={Link} to={`/tasks/${task.task_id}`} size="sm" key="k">
+          <Anchor component={Link} to={`/tasks/${task.task_id}`} size="sm" key="k" style={{ whiteSpace: 'nowrap' }}>
             {t(`task.${task.kind}`, { defaultValue: task.kind })}
           </Anchor>
         );

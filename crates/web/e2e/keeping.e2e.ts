@@ -1,0 +1,145 @@
+/** What is kept and told elsewhere: backups and their restore, channels, secrets. */
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { API_DOOR, fresh, launch, login, Program, text, visit } from './stack';
+
+let browser: Browser;
+let program: Program;
+
+beforeAll(async () => {
+  browser = await launch();
+  program = await new Program().login();
+});
+afterAll(() => browser.close());
+
+describe('backups', () => {
+  it('one is made, restored as a new server and over its own, and deleted', async () => {
+    const one = await visit(browser);
+    const { page } = one;
+    const name = fresh('kept');
+    const { id } = await program.server(name);
+    const completed = page.getByTestId('task-status').getByText(text('status.task.completed'));
+    await login(one, `/servers/${String(id)}?tab=backups`);
+    await page.getByText(text('backup.none')).waitFor();
+    await page.getByRole('button', { name: text('backup.new') }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(text('backup.notes')).fill('before the change');
+    await dialog.getByRole('button', { name: text('backup.make') }).click();
+    await page.waitForURL(/\/tasks\/task_/);
+    await completed.waitFor({ timeout: 120_000 });
+
+    await page.goto(`${new URL(page.url()).origin}/servers/${String(id)}?tab=backups`);
+    await page.getByText('before the change').waitFor();
+    const restore = page.getByRole('button', { name: text('backup.restore'), exact: true });
+    await restore.click();
+    const copy = fresh('copy');
+    await dialog.getByLabel(text('backup.newName')).fill(copy);
+    await dialog.getByRole('button', { name: text('backup.restore'), exact: true }).click();
+    await page.waitForURL(/\/tasks\/task_/);
+    await completed.waitFor({ timeout: 120_000 });
+    await page.goto(`${new URL(page.url()).origin}/servers?q=${copy}`);
+    await page.locator(`[data-server="${copy}"]`).getByText(text('status.server.running')).waitFor();
+
+    await page.goto(`${new URL(page.url()).origin}/servers/${String(id)}?tab=backups`);
+    await restore.click();
+    await dialog.getByLabel(text('backup.to_same', { name })).check();
+    // What would be replaced has to be typed.
+    await dialog.getByRole('button', { name: text('backup.restore'), exact: true }).click();
+    const typed = dialog.getByLabel(text('confirm.type', { word: name }));
+    await expect.poll(() => typed.getAttribute('aria-invalid')).toBe('true');
+    await typed.fill(name);
+    await dialog.getByRole('button', { name: text('backup.restore'), exact: true }).click();
+    await page.waitForURL(/\/tasks\/task_/);
+    await completed.waitFor({ timeout: 120_000 });
+    await page.goto(`${new URL(page.url()).origin}/servers/${String(id)}`);
+    await page.getByTestId('status').getByText(text('status.server.running')).waitFor();
+
+    await page.getByRole('tab', { name: text('server.tab.backups') }).click();
+    // What was there before the restore was kept, too.
+    await page.getByText(text('backup.origin_safety')).waitFor();
+    const first = page.getByRole('row').filter({ hasText: 'before the change' });
+    await first.getByRole('button', { name: text('action.delete') }).click();
+    await dialog.getByRole('textbox').fill(name);
+    await dialog.getByRole('button', { name: text('action.delete'), exact: true }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    await first.waitFor({ state: 'detached' });
+    expect(one.faults).toEqual([]);
+    await one.context.close();
+  });
+});
+
+describe('channels', () => {
+  it.runIf(API_DOOR)('one is made and tried out', async () => {
+    const one = await visit(browser);
+    const { page } = one;
+    const name = fresh('door');
+    await login(one, '/notifications?tab=channels');
+    await page.getByRole('button', { name: text('channel.new') }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(text('column.name')).fill(name);
+    const url = dialog.getByLabel('URL');
+    await url.fill('http://10.0.0.1/hook');
+    await dialog.getByRole('button', { name: text('action.save') }).click();
+    // The service does not call such a place, and says so at the field.
+    await expect.poll(() => url.getAttribute('aria-invalid')).toBe('true');
+    await url.fill(`${API_DOOR ?? ''}/hook`);
+    await dialog.getByRole('button', { name: text('action.save') }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    await page.getByText(/^whsec_/).waitFor();
+    const row = page.getByRole('row').filter({ hasText: name });
+    await row.getByRole('button', { name: text('channel.test') }).click();
+    await dialog.getByText(text('channel.deliveriesOf', { name })).waitFor();
+    await dialog.getByText(text('status.delivery.delivered')).first().waitFor({ timeout: 30_000 });
+    await dialog.getByText('HTTP 200').first().waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+    await row.getByRole('button', { name: text('action.delete') }).click();
+    await dialog.getByRole('textbox').fill(name);
+    await dialog.getByRole('button', { name: text('action.delete'), exact: true }).click();
+    await row.waitFor({ state: 'detached' });
+    expect(one.faults).toEqual([]);
+    await one.context.close();
+  });
+});
+
+describe('secrets', () => {
+  it('names alone are shown; what one holds, to who asks for it, and that stands in the audit', async () => {
+    const one = await visit(browser);
+    const { page } = one;
+    const name = fresh('hidden');
+    const value = fresh('value');
+    const answers: string[] = [];
+    page.on('response', (response) => {
+      if (response.url().includes('/api/vault/')) void response.text().then((body) => answers.push(body), () => undefined);
+    });
+    await login(one, '/secrets');
+    await page.getByRole('button', { name: text('secret.new') }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(text('secret.path')).fill(`secret/${name}`);
+    await dialog.getByLabel(text('secret.fields')).fill(JSON.stringify({ password: value }));
+    await dialog.getByRole('button', { name: text('action.save') }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    const row = page.getByRole('row').filter({ hasText: name });
+    await row.waitFor();
+    // Neither the page nor anything that it was told holds the value.
+    expect(await page.content()).not.toContain(value);
+    expect(answers.join('\n')).not.toContain(value);
+
+    await row.getByRole('button', { name: text('secret.reveal') }).click();
+    await dialog.getByText(value).waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+    expect(await page.content()).not.toContain(value);
+    const { audit } = await program.ask<{ audit: unknown[] }>('GET', '/api/audit?limit=20');
+    const written = JSON.stringify(audit);
+    expect(written).toContain(name);
+    expect(written).not.toContain(value);
+
+    await row.getByRole('button', { name: text('action.delete') }).click();
+    await dialog.getByRole('textbox').fill(`secret/${name}`);
+    await dialog.getByRole('button', { name: text('action.delete'), exact: true }).click();
+    await row.waitFor({ state: 'detached' });
+    expect(one.faults).toEqual([]);
+    await one.context.close();
+  });
+});
