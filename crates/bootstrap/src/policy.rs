@@ -74,7 +74,6 @@ pub(crate) fn rounds(settings: &Settings) -> Rounds {
         look: Duration::from_millis(worker.look_ms),
         sweep: Duration::from_millis(worker.sweep_ms),
         archives: Duration::from_millis(settings.backups.look_ms),
-        backup_age: Some(hours(settings.backups.alert_hours)).filter(|age| !age.is_zero()),
         orphan_after: Duration::from_millis(worker.orphan_ms),
         warn_before: hours(limits.expiry_warning_hours),
         delete_after: hours(limits.expiry_grace_hours),

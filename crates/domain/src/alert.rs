@@ -22,8 +22,6 @@ pub enum AlertRule {
     NodeOffline,
     /// A certificate is near its end: a node's, or the one that the API shows.
     CertificateEnds,
-    /// The newest good backup of a server is too old, or there is none.
-    BackupTooOld,
     /// Whatever Alertmanager sent.
     External,
 }
@@ -39,7 +37,7 @@ pub struct Patience {
 
 impl AlertRule {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::ServerDown,
         Self::ExporterDown,
         Self::MemoryHigh,
@@ -47,7 +45,6 @@ impl AlertRule {
         Self::Drift,
         Self::NodeOffline,
         Self::CertificateEnds,
-        Self::BackupTooOld,
         Self::External,
     ];
 
@@ -62,7 +59,6 @@ impl AlertRule {
             Self::Drift => "drift",
             Self::NodeOffline => "node_offline",
             Self::CertificateEnds => "certificate_ends",
-            Self::BackupTooOld => "backup_too_old",
             Self::External => "external",
         }
     }
@@ -90,7 +86,7 @@ impl AlertRule {
             Self::ExporterDown => (300, 60),
             Self::MemoryHigh => (300, 120),
             Self::DiskNearlyFull => (300, 300),
-            Self::Drift | Self::CertificateEnds | Self::BackupTooOld => (60, 0),
+            Self::Drift | Self::CertificateEnds => (60, 0),
             Self::External => (0, 0),
         };
         Patience {

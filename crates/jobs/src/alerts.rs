@@ -46,10 +46,6 @@ struct Known<'a> {
     latest: &'a Latest,
     busy: &'a BTreeSet<ServerId>,
     down: &'a BTreeSet<ServerId>,
-    /// When the newest good backup of each was begun.
-    backups: &'a BTreeMap<ServerId, Timestamp>,
-    /// How old that may be, if it matters.
-    backup_age: Option<Duration>,
     now: Timestamp,
 }
 
@@ -84,25 +80,6 @@ impl Known<'_> {
         }
     }
 
-    /// Whether there is a good backup that is young enough; a server that is younger needs none yet.
-    fn is_backed_up(&self, server: &Server) -> (Seen, String) {
-        let Some(most) = self.backup_age else {
-            return (Seen::Good, String::new());
-        };
-        let newest = self.backups.get(&server.id);
-        let since = newest.map_or(server.created_at, |at| server.created_at.max(*at));
-        let age = self.now.since(since);
-        if age <= most {
-            return (Seen::Good, String::new());
-        }
-        let hours = age.as_secs() / 3600;
-        let detail = match newest {
-            Some(_) => format!("the last one is {hours} hours old"),
-            None => format!("none in {hours} hours"),
-        };
-        (Seen::Bad, detail)
-    }
-
     /// The looks at one server.
     fn looks(&self, server: &Server) -> Vec<Look> {
         let muted = self.busy.contains(&server.id);
@@ -115,7 +92,6 @@ impl Known<'_> {
             detail,
         };
         let (down, why) = self.is_down(server);
-        let (backed_up, no_backup) = self.is_backed_up(server);
         let fields: Vec<String> = server.drift.iter().map(ToString::to_string).collect();
         let drift = if fields.is_empty() {
             Seen::Good
@@ -152,7 +128,6 @@ impl Known<'_> {
             percent(AlertRule::MemoryHigh, Figure::Memory),
             percent(AlertRule::DiskNearlyFull, Figure::Disk),
             look(AlertRule::Drift, drift, fields.join("; ")),
-            look(AlertRule::BackupTooOld, backed_up, no_backup),
         ]
     }
 }
@@ -203,7 +178,6 @@ impl Worker {
         let figures = reads.figures(None).await?;
         let picture = reads.picture().await?;
         let busy = reads.busy_servers().await?;
-        let backups = reads.newest_backups().await?;
         drop(reads);
         let nodes = picture.nodes.iter();
         let nodes: Vec<_> = nodes.map(|one| (one.name.0.clone(), one.online)).collect();
@@ -231,8 +205,6 @@ impl Worker {
             latest: &latest,
             busy: &busy,
             down: &down,
-            backups: &backups,
-            backup_age: self.settings().rounds.backup_age,
             now,
         };
         let mut looks: Vec<Look> = servers.iter().flat_map(|one| known.looks(one)).collect();

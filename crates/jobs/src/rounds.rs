@@ -17,8 +17,6 @@ pub struct Rounds {
     pub sweep: Duration,
     /// The archives on the cluster's storages.
     pub archives: Duration,
-    /// How old the newest good backup of a server may be before people are told, if they are.
-    pub backup_age: Option<Duration>,
     /// How long a left-over guest must have been seen before it is removed.
     pub orphan_after: Duration,
     /// How long before a server's end people are warned.
@@ -35,7 +33,6 @@ impl Default for Rounds {
             look: Duration::from_secs(10),
             sweep: Duration::from_secs(30),
             archives: Duration::from_secs(300),
-            backup_age: None,
             orphan_after: Duration::from_secs(60),
             warn_before: Duration::from_secs(24 * 3600),
             delete_after: Duration::from_secs(24 * 3600),

@@ -258,9 +258,6 @@ pub struct Backups {
     pub max_per_node: u32,
     /// Most at once to one storage.
     pub max_per_storage: u32,
-    /// How old the newest good backup of a server may be before an alert is raised, in hours; 0: it may be of any
-    /// age.
-    pub alert_hours: u64,
     /// How long one backup or restore may take, in minutes.
     pub timeout_minutes: u64,
     /// How often the archives on the storages are looked at, in milliseconds.

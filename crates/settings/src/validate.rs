@@ -236,7 +236,6 @@ fn backups(backups: &Backups, problems: &mut Problems) {
         "backups.timeout_minutes",
     );
     problems.within(100..=86_400_000, &backups.look_ms, "backups.look_ms");
-    problems.within(0..=87_600, &backups.alert_hours, "backups.alert_hours");
 }
 
 /// How to get in, and how to know that it is the right cluster.

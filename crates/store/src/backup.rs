@@ -2,10 +2,10 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use tpm_domain::{
     Backup, BackupId, BackupMode, BackupOrigin, BackupState, BackupToken, Compression, ProjectId,
-    ServerId, Timestamp, Vmid,
+    ServerId, Vmid,
 };
 
 /// Which backups, newest first.
@@ -59,8 +59,6 @@ pub trait BackupReads: Send + Sync {
     async fn backup_named(&self, token: &BackupToken) -> Result<Option<Backup>>;
     /// A page of backups.
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>>;
-    /// When the newest good backup of each server was begun.
-    async fn newest_backups(&self) -> Result<BTreeMap<ServerId, Timestamp>>;
 }
 
 /// Changes to backups.

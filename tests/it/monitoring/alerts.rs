@@ -4,7 +4,6 @@ use crate::access::{by_key, key};
 use crate::fleet::{done, hand, is, refused, running};
 use anyhow::{Context, ensure};
 use reqwest::Method;
-use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tpm_domain::{AlertState, Timestamp};
@@ -279,35 +278,5 @@ async fn a_certificate_near_its_end_is_told_before_it_has_ended() -> anyhow::Res
         over.len() == 1 && over[0]["status"] == "resolved",
         "{over:?}"
     );
-    stack.stop().await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_a_young_backup_is_told_until_it_has_one() -> anyhow::Result<()> {
-    let stack = Stack::builder()
-        .set("BACKUPS__ALERT_HOURS", 24)
-        .start()
-        .await?;
-    let (id, _) = running(&stack, "web-1").await?;
-    ensure!(round(&stack).await? == (0, 0), "it is young itself");
-    let url = format!("sqlite://{}", stack.dir.path().join("manager.db").display());
-    let db = Database::connect(url).await?;
-    let made = format!("UPDATE servers SET created_ms = created_ms - 30 * 3600000 WHERE id = {id}");
-    db.execute_unprepared(&made).await?;
-    round(&stack).await?;
-    later(&stack, 60).await?;
-    ensure!(round(&stack).await? == (1, 0));
-    let told = told_of(&stack, "alert_raised").await?;
-    ensure!(
-        told == ["서버 web-1에 기한 안의 정상 백업이 없습니다: none in 30 hours"],
-        "{told:?}"
-    );
-    let asked = json!({ "server_id": id, "backup_type": "full" });
-    is(stack.client.post("/api/backups/create", &asked).await?, 201)?;
-    // While it is made nothing is judged.
-    ensure!(round(&stack).await? == (0, 0));
-    hand(&stack)?.drain().await?;
-    ensure!(round(&stack).await? == (0, 1));
-    ensure!(told_of(&stack, "alert_resolved").await?.len() == 1);
     stack.stop().await
 }

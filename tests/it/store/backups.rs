@@ -73,9 +73,6 @@ async fn backups_are_kept_found_and_deleted() -> anyhow::Result<()> {
         let tx = store.begin().await?;
         tx.save_backup(&failed).await?;
         tx.commit().await?;
-        // Of the good ones alone.
-        let newest = reads.newest_backups().await?;
-        ensure!(newest == [(one, backup.created_at)].into(), "{newest:?}");
         // The newest first; the same moment by number.
         let all = reads.backups(&BackupQuery::default()).await?;
         ensure!(

@@ -189,9 +189,6 @@ pub(super) fn notification(event: &Event) -> String {
                 AlertRule::CertificateEnds => {
                     format!("the certificate of {name} is near its end")
                 }
-                AlertRule::BackupTooOld => {
-                    format!("server {name} has no good backup that is young enough")
-                }
                 AlertRule::External => format!("alert {name}"),
             };
             with_detail(what, detail)
@@ -205,9 +202,6 @@ pub(super) fn notification(event: &Event) -> String {
             AlertRule::NodeOffline => format!("node {name} is online again"),
             AlertRule::CertificateEnds => {
                 format!("the certificate of {name} was renewed")
-            }
-            AlertRule::BackupTooOld => {
-                format!("server {name} has a young backup again")
             }
             AlertRule::External => format!("alert {name} is over"),
         },

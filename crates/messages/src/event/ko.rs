@@ -191,9 +191,6 @@ pub(super) fn notification(event: &Event) -> String {
                 AlertRule::CertificateEnds => {
                     format!("{name}의 인증서 만료가 가깝습니다")
                 }
-                AlertRule::BackupTooOld => {
-                    format!("서버 {name}에 기한 안의 정상 백업이 없습니다")
-                }
                 AlertRule::External => format!("경보 {name}"),
             };
             with_detail(what, detail)
@@ -207,9 +204,6 @@ pub(super) fn notification(event: &Event) -> String {
             AlertRule::NodeOffline => format!("노드 {name}이(가) 다시 온라인입니다"),
             AlertRule::CertificateEnds => {
                 format!("{name}의 인증서가 갱신되었습니다")
-            }
-            AlertRule::BackupTooOld => {
-                format!("서버 {name}에 다시 기한 안의 백업이 있습니다")
             }
             AlertRule::External => format!("경보 {name}이(가) 해소되었습니다"),
         },

@@ -4,8 +4,7 @@ use super::page;
 use crate::rows::{Tables, constraint};
 use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
-use tpm_domain::{Backup, BackupId, BackupState, BackupToken, ServerId, Timestamp};
+use tpm_domain::{Backup, BackupId, BackupState, BackupToken};
 use tpm_store::{BackupQuery, BackupReads, BackupWrites, NewBackup, Page, Result};
 
 fn check(tables: &Tables, backup: &Backup) -> Result<()> {
@@ -48,18 +47,6 @@ impl<S: Source> BackupReads for Session<S> {
         let mut found: Vec<Backup> = tables.backups.values().filter(fits).cloned().collect();
         found.sort_by_key(|backup| std::cmp::Reverse((backup.created_at, backup.id)));
         Ok(page(found, query.limit, query.offset))
-    }
-
-    async fn newest_backups(&self) -> Result<BTreeMap<ServerId, Timestamp>> {
-        let tables = self.0.look().await?;
-        let mut newest: BTreeMap<ServerId, Timestamp> = BTreeMap::new();
-        for backup in tables.backups.values() {
-            if backup.state == BackupState::Completed {
-                let at = newest.entry(backup.server).or_insert(backup.created_at);
-                *at = backup.created_at.max(*at);
-            }
-        }
-        Ok(newest)
     }
 }
 

@@ -11,7 +11,6 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
 };
-use std::collections::BTreeMap;
 use tpm_domain::{
     Backup, BackupId, BackupMode, BackupOrigin, BackupState, BackupToken, Compression, NodeName,
     ServerId, Timestamp, Vmid,
@@ -98,24 +97,6 @@ impl<C: ConnectionTrait + Send + Sync> BackupReads for Session<C> {
             .map_err(store_error)?;
         let items = rows.into_iter().map(backup).collect::<Result<_>>()?;
         Ok(Page { items, total })
-    }
-
-    async fn newest_backups(&self) -> Result<BTreeMap<ServerId, Timestamp>> {
-        use backups::Column;
-        let rows: Vec<(i64, i64)> = backups::Entity::find()
-            .select_only()
-            .column(Column::ServerId)
-            .column_as(Column::CreatedMs.max(), "newest")
-            .filter(Column::State.eq(BackupState::Completed.as_str()))
-            .group_by(Column::ServerId)
-            .into_tuple()
-            .all(&self.db)
-            .await
-            .map_err(store_error)?;
-        let rows = rows.into_iter();
-        Ok(rows
-            .map(|(server, at)| (ServerId(server), Timestamp(at)))
-            .collect())
     }
 }
 
