@@ -20,6 +20,8 @@ pub enum AlertRule {
     Drift,
     /// A node does not take part in the cluster.
     NodeOffline,
+    /// A server has no backup as young, or as lately verified, as its schedule asks for.
+    BackupOld,
     /// Whatever Alertmanager sent.
     External,
 }
@@ -35,13 +37,14 @@ pub struct Patience {
 
 impl AlertRule {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ServerDown,
         Self::ExporterDown,
         Self::MemoryHigh,
         Self::DiskNearlyFull,
         Self::Drift,
         Self::NodeOffline,
+        Self::BackupOld,
         Self::External,
     ];
 
@@ -55,6 +58,7 @@ impl AlertRule {
             Self::DiskNearlyFull => "disk_nearly_full",
             Self::Drift => "drift",
             Self::NodeOffline => "node_offline",
+            Self::BackupOld => "backup_old",
             Self::External => "external",
         }
     }
@@ -83,6 +87,7 @@ impl AlertRule {
             Self::MemoryHigh => (300, 120),
             Self::DiskNearlyFull => (300, 300),
             Self::Drift => (60, 0),
+            Self::BackupOld => (60, 0),
             Self::External => (0, 0),
         };
         Patience {

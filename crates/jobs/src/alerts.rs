@@ -19,13 +19,13 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const FRESH: Duration = Duration::from_secs(60);
 
 /// What one look showed of one thing.
-struct Look {
-    rule: AlertRule,
-    key: String,
-    server: Option<ServerId>,
-    subject: String,
-    seen: Seen,
-    detail: String,
+pub(crate) struct Look {
+    pub(crate) rule: AlertRule,
+    pub(crate) key: String,
+    pub(crate) server: Option<ServerId>,
+    pub(crate) subject: String,
+    pub(crate) seen: Seen,
+    pub(crate) detail: String,
 }
 
 /// What a round of alerts came to.
@@ -155,6 +155,7 @@ impl Worker {
         let figures = reads.figures(None).await?;
         let picture = reads.picture().await?;
         let busy = reads.busy_servers().await?;
+        let policies = self.policies(&*reads).await?;
         drop(reads);
         let tx = self.store().begin().await?;
         tx.lock_reservations().await?;
@@ -183,6 +184,7 @@ impl Worker {
         };
         let mut looks: Vec<Look> = servers.iter().flat_map(|one| known.looks(one)).collect();
         looks.extend(picture.nodes.iter().map(of_node));
+        looks.extend(policies.looks(&servers, &busy, now));
         let mut open: BTreeMap<(AlertRule, String), AlertRow> = open
             .into_iter()
             .filter(|row| row.alert.rule != AlertRule::External)

@@ -176,6 +176,10 @@ pub(super) fn notification(event: &Event) -> String {
         EventKind::BackupMissing { backup } => {
             format!("the archive of backup {backup} of server {name} is no longer on its storage")
         }
+        EventKind::RunMissed { due_at, servers } => format!(
+            "schedule {name}: {servers} servers were not backed up within the window that was due at {}",
+            moment(*due_at)
+        ),
         EventKind::AlertRaised { rule, detail, .. } => {
             let what = match rule {
                 AlertRule::ServerDown => format!("server {name} does not run"),
@@ -186,6 +190,9 @@ pub(super) fn notification(event: &Event) -> String {
                 AlertRule::DiskNearlyFull => format!("the disk of server {name} is nearly full"),
                 AlertRule::Drift => format!("server {name} is not configured as managed"),
                 AlertRule::NodeOffline => format!("node {name} is offline"),
+                AlertRule::BackupOld => {
+                    format!("server {name} has no backup as its schedule asks for")
+                }
                 AlertRule::External => format!("alert {name}"),
             };
             with_detail(what, detail)
@@ -197,6 +204,9 @@ pub(super) fn notification(event: &Event) -> String {
             AlertRule::DiskNearlyFull => format!("the disk of server {name} has room again"),
             AlertRule::Drift => format!("server {name} is configured as managed again"),
             AlertRule::NodeOffline => format!("node {name} is online again"),
+            AlertRule::BackupOld => {
+                format!("server {name} has a backup as its schedule asks for again")
+            }
             AlertRule::External => format!("alert {name} is over"),
         },
         EventKind::Expired { action } => format!(
