@@ -79,6 +79,10 @@ pub(crate) const ROOMS: &[Room] = &[
     room("pve-client", 1, &[]),
     room("monitoring", 1, &["domain"]),
     room("secrets", 1, &["domain"]),
+    pure(
+        room("calendar", 1, &["domain"]),
+        &["chrono", "chrono-tz", "croner"],
+    ),
     pure(room("web", 1, &[]), &["rust-embed", "hex"]),
     // It writes what people read, so it stands above the sentences.
     room("notify", 2, &["domain", "messages"]),
@@ -101,6 +105,7 @@ pub(crate) const ROOMS: &[Room] = &[
         &[
             "domain",
             "store",
+            "calendar",
             "provisioner",
             "monitoring",
             "notify",
@@ -111,7 +116,14 @@ pub(crate) const ROOMS: &[Room] = &[
     room(
         "jobs",
         4,
-        &["domain", "store", "provisioner", "monitoring", "notify"],
+        &[
+            "domain",
+            "store",
+            "calendar",
+            "provisioner",
+            "monitoring",
+            "notify",
+        ],
     ),
     room(
         "bootstrap",

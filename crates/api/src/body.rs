@@ -1,6 +1,7 @@
 //! Request bodies as drafts.
 
 pub(crate) mod backups;
+pub(crate) mod schedules;
 
 use crate::fields::Fields;
 use serde_json::{Map, Value};

@@ -134,6 +134,7 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::QuotaBelowUse { .. } => "QUOTA_BELOW_USE",
         Conflict::ServerBusy { .. } => "SERVER_BUSY",
         Conflict::WrongState { .. } => "WRONG_STATE",
+        Conflict::ScheduleRuns => "SCHEDULE_RUNS",
         Conflict::BackupProtected => "BACKUP_PROTECTED",
         Conflict::OnlyBackup => "ONLY_BACKUP",
         Conflict::BackupState { .. } => "BACKUP_STATE",
@@ -174,6 +175,7 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::Shrinks { .. } => "SHRINKS",
         Reason::OneNeeded { .. } => "REQUIRED",
         Reason::Excludes { .. } => "EXCLUDES",
+        Reason::Calendar => "INVALID_CALENDAR",
         Reason::Needs { .. } => "REQUIRED",
     }
 }
@@ -267,7 +269,10 @@ fn details(lang: Lang, error: &Error) -> Value {
             Conflict::WouldOverwrite { server } => {
                 json!({ "field": "overwrite", "server": server })
             }
-            Conflict::BackupProtected | Conflict::OnlyBackup | Conflict::TaskEnded => json!({}),
+            Conflict::BackupProtected
+            | Conflict::OnlyBackup
+            | Conflict::ScheduleRuns
+            | Conflict::TaskEnded => json!({}),
         },
         Error::Unauthenticated
         | Error::BadCredentials

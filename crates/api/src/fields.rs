@@ -163,6 +163,22 @@ impl<'e> Fields<'e> {
         Some(texts)
     }
 
+    /// A list of whole numbers that may be missing.
+    pub(crate) fn integers(&mut self, name: &str) -> Option<Vec<i64>> {
+        let items = self.list(name)?;
+        let mut numbers = Vec::with_capacity(items.len());
+        for (n, item) in items.iter().enumerate() {
+            match item.as_i64() {
+                Some(number) => numbers.push(number),
+                None => {
+                    let expected = "integer";
+                    self.wrong(&format!("{name}[{n}]"), Reason::Type { expected });
+                }
+            }
+        }
+        Some(numbers)
+    }
+
     /// An object that may be missing.
     pub(crate) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
         match self.take(name)? {

@@ -185,6 +185,7 @@ pub(crate) fn backups(text: Option<&str>) -> Result<BackupQuery, Fault> {
         server,
         state: query.one_of("status", BackupState::ALL, BackupState::as_str),
         storage: query.take("storage"),
+        condemned: false,
         within: None,
         limit: query.limit(),
         offset: query.offset(),

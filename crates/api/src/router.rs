@@ -8,7 +8,7 @@ use crate::measure::measure;
 use crate::pace::Pace;
 use crate::routes::{
     audit, auth, backups, channels, code, docs, events, health, monitoring, networks, nodes,
-    notifications, page, projects, secrets, servers, system, tasks, users,
+    notifications, page, projects, schedules, secrets, servers, system, tasks, users,
 };
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
@@ -218,6 +218,21 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ("/api/nodes", get(nodes::list)),
         ("/api/backups", get(backups::list)),
         ("/api/backups/create", post(backups::create)),
+        ("/api/backups/prune", post(schedules::prune)),
+        (
+            "/api/backups/schedules",
+            get(schedules::list).post(schedules::create),
+        ),
+        (
+            "/api/backups/schedules/{schedule_id}",
+            get(schedules::one)
+                .patch(schedules::change)
+                .delete(schedules::delete_one),
+        ),
+        (
+            "/api/backups/schedules/{schedule_id}/run",
+            post(schedules::run_now),
+        ),
         (
             "/api/backups/{backup_id}",
             get(backups::one).delete(backups::delete_one),

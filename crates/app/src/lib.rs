@@ -30,7 +30,10 @@ pub use account::{
     Credential, DeviceToken, LoggedIn, LoginAttempt, SESSION_ABSOLUTE, SESSION_IDLE, SessionToken,
 };
 pub use audit::AuditCheck;
-pub use backup::{BackupAccepted, BackupDeletion, BackupDraft, RestoreDraft, RestoreTarget};
+pub use backup::{
+    BackupAccepted, BackupDeletion, BackupDraft, PruneDraft, RestoreDraft, RestoreTarget,
+    RetentionDraft, RunAccepted, ScheduleDraft, ScheduleView, TargetDraft,
+};
 pub use channel::{ChannelDraft, ChannelKey, ChannelView, Channels};
 pub use cluster::ClusterView;
 pub use ctx::{App, AppParts, Ctx, IdempotencyKey, Origin, Random};

@@ -9,6 +9,8 @@ use tpm_store::VmidRange;
 pub struct RoleProfile {
     /// Smallest disk in GiB: that of the role's template.
     pub min_disk_gb: u32,
+    /// Tags of its servers that have none of their own.
+    pub tags: Vec<String>,
     /// Whether its servers keep away from each other, when the request does not say.
     pub spread: Spread,
 }

@@ -7,9 +7,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use tpm_app::{BackupPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
 use tpm_domain::{
-    BackupMode, Compression, ExporterCare, NetworkSpec, PlacementPolicy, PlacementRules, Vmid,
+    BackupMode, Compression, ExporterCare, NetworkSpec, PlacementPolicy, PlacementRules,
+    ServerSpec, Vmid, Ways,
 };
-use tpm_jobs::{ExporterSettings, Rounds};
+use tpm_jobs::{ExporterSettings, Rounds, ScheduleSettings};
 use tpm_provisioner_proxmox::ENGINE;
 use tpm_settings::{CloneMode, NodeExporter, Role, Settings};
 use tpm_store::VmidRange;
@@ -96,6 +97,24 @@ pub(crate) fn exporters(settings: &Settings) -> ExporterSettings {
     }
 }
 
+fn canonical(tags: &[String]) -> Vec<String> {
+    ServerSpec::canonical_tags(tags.iter().map(String::as_str))
+}
+
+/// What schedules are followed by.
+pub(crate) fn schedules(settings: &Settings) -> ScheduleSettings {
+    let tags = settings.roles.iter();
+    ScheduleSettings {
+        ways: Ways {
+            per_node: settings.backups.max_per_node,
+            per_storage: settings.backups.max_per_storage,
+        },
+        role_tags: tags
+            .map(|(name, role)| (name.clone(), canonical(&role.tags)))
+            .collect(),
+    }
+}
+
 fn spread(spread: tpm_settings::Spread) -> tpm_domain::Spread {
     match spread {
         tpm_settings::Spread::Preferred => tpm_domain::Spread::Preferred,
@@ -130,6 +149,7 @@ pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Resul
             name.clone(),
             RoleProfile {
                 min_disk_gb: role.min_disk_gb,
+                tags: canonical(&role.tags),
                 spread: spread(role.spread),
             },
         )

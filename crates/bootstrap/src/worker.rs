@@ -4,7 +4,7 @@ use crate::engine::database_url;
 use crate::life::{self, Life};
 use crate::monitoring::Publisher;
 use crate::own_metrics::{self, Listen, Told};
-use crate::policy::{exporters, placement, rounds, vmids};
+use crate::policy::{exporters, placement, rounds, schedules, vmids};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tpm_domain::job::RetryPolicy;
 use tpm_jobs::{
-    Alerted, Archived, Courier, Engines, Heartbeat, PointHook, Swept, Tended, Worker, WorkerParts,
-    WorkerSettings,
+    Alerted, Archived, Courier, Engines, Heartbeat, PointHook, Scheduled, Swept, Tended, Worker,
+    WorkerParts, WorkerSettings,
 };
 use tpm_monitoring::MetricsReader;
 use tpm_provisioner::{Certificates, GuestShell};
@@ -87,6 +87,7 @@ impl WorkerProcess {
                 placement: placement(settings),
                 rounds: rounds(settings),
                 exporters: exporters(settings),
+                schedules: schedules(settings),
             },
             owner: owner.clone(),
             heartbeat: Arc::clone(&heartbeat),
@@ -143,6 +144,14 @@ impl WorkerProcess {
     /// When the store does not answer.
     pub async fn look_at_archives(&self) -> anyhow::Result<Archived> {
         Ok(self.worker.look_at_archives().await?)
+    }
+
+    /// Follows schedules: begins what is due, sees to what runs, and lets go of what is not kept.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn follow_schedules(&self) -> anyhow::Result<Scheduled> {
+        Ok(self.worker.follow_schedules().await?)
     }
 
     /// Holds what is seen now against the rules of alerts.

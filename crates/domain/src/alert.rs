@@ -22,6 +22,8 @@ pub enum AlertRule {
     NodeOffline,
     /// A certificate is near its end: a node's, or the one that the API shows.
     CertificateEnds,
+    /// A server has no backup as young, or as lately verified, as its schedule asks for.
+    BackupOld,
     /// Whatever Alertmanager sent.
     External,
 }
@@ -37,7 +39,7 @@ pub struct Patience {
 
 impl AlertRule {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ServerDown,
         Self::ExporterDown,
         Self::MemoryHigh,
@@ -45,6 +47,7 @@ impl AlertRule {
         Self::Drift,
         Self::NodeOffline,
         Self::CertificateEnds,
+        Self::BackupOld,
         Self::External,
     ];
 
@@ -59,6 +62,7 @@ impl AlertRule {
             Self::Drift => "drift",
             Self::NodeOffline => "node_offline",
             Self::CertificateEnds => "certificate_ends",
+            Self::BackupOld => "backup_old",
             Self::External => "external",
         }
     }
@@ -86,7 +90,7 @@ impl AlertRule {
             Self::ExporterDown => (300, 60),
             Self::MemoryHigh => (300, 120),
             Self::DiskNearlyFull => (300, 300),
-            Self::Drift | Self::CertificateEnds => (60, 0),
+            Self::Drift | Self::CertificateEnds | Self::BackupOld => (60, 0),
             Self::External => (0, 0),
         };
         Patience {

@@ -1,6 +1,6 @@
 //! A backup: an archive of a server's guest on a storage of the cluster, and how we know that it is ours.
 
-use crate::{Failure, NodeName, ServerId, Timestamp, Vmid};
+use crate::{Failure, NodeName, Prunable, ScheduleId, ServerId, Timestamp, UserId, Vmid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -149,6 +149,10 @@ pub struct Backup {
     pub warnings: Vec<String>,
     /// Why it could not be made.
     pub failure: Option<Failure>,
+    /// The schedule that made it.
+    pub schedule: Option<ScheduleId>,
+    /// Who had it condemned: no rule keeps it, and it is deleted once nothing else is at work on its server.
+    pub condemned_by: Option<UserId>,
     /// When it was proved that it restores, and how: `restore` by us, `pbs` by the backup server.
     pub verified: Option<Verified>,
     /// When it was asked for; of one that was found, when it was made.
@@ -171,6 +175,17 @@ impl Backup {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.state == BackupState::Completed && self.volume.is_some()
+    }
+
+    /// As retention sees it: by the moment at which it was begun.
+    #[must_use]
+    pub fn prunable(&self) -> Prunable {
+        Prunable {
+            id: self.id,
+            at: self.created_at,
+            protected: self.protected,
+            good: self.is_good(),
+        }
     }
 
     /// Its note on the archive.
@@ -290,6 +305,35 @@ pub struct BackupPayload {
     /// The backup that is made of the server before another one is restored over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safety: Option<BackupId>,
+    /// What its schedule says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<BackupBounds>,
+}
+
+impl BackupPayload {
+    /// Of one backup, and nothing else.
+    #[must_use]
+    pub fn of(backup: BackupId) -> Self {
+        Self {
+            backup,
+            safety: None,
+            bounds: None,
+        }
+    }
+}
+
+/// Bounds of a schedule on each of its backups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupBounds {
+    /// It is not begun after this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin_before: Option<Timestamp>,
+    /// It is not begun on a node while so many run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_node: Option<u32>,
+    /// It is not begun while so many run to its storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_storage: Option<u32>,
 }
 
 /// A size for people, as `2.5GB`: thousands of thousands, one digit.

@@ -103,6 +103,8 @@ pub enum Reason {
     },
     /// More than one line, or something that Proxmox VE would fill in.
     OneLine,
+    /// Not a calendar expression of minute, hour, day, month and weekday, or one that never comes true.
+    Calendar,
     /// Needs another field beside it.
     Needs {
         /// The other field.
@@ -196,6 +198,8 @@ pub enum ResourceKind {
     Session,
     /// A backup.
     Backup,
+    /// A schedule.
+    Schedule,
 }
 
 /// Something there is not enough of.
@@ -315,6 +319,8 @@ pub enum Conflict {
         /// The state it is in, as on the wire.
         state: &'static str,
     },
+    /// A run of the schedule is not over.
+    ScheduleRuns,
     /// The server has a guest, which would be lost.
     WouldOverwrite {
         /// The server's name.

@@ -249,6 +249,13 @@ pub enum EventKind {
         /// Its token.
         backup: String,
     },
+    /// Servers were not backed up within the window of a schedule.
+    RunMissed {
+        /// When they were to be.
+        due_at: Timestamp,
+        /// How many.
+        servers: usize,
+    },
     /// Leftovers could not be removed; a person has to look.
     NeedsOperator {
         /// What is known.
@@ -318,6 +325,7 @@ impl EventKind {
             Self::CreatedWithoutAgent
             | Self::BackedUp { .. }
             | Self::BackupMissing { .. }
+            | Self::RunMissed { .. }
             | Self::Adopted { .. }
             | Self::Imported { .. }
             | Self::Drifted { .. }

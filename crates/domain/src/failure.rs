@@ -46,6 +46,8 @@ pub enum FailureCode {
     RestoreFailed,
     /// The archive of the backup is gone.
     ArchiveMissing,
+    /// It was not begun within the window of its schedule.
+    WindowMissed,
     /// Whoever asked for it may not have it done any more.
     Forbidden,
     /// A defect of ours.
@@ -54,7 +56,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// Every code, in the order above.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ProxmoxRefused,
         Self::ProxmoxUnreachable,
         Self::ProxmoxBusy,
@@ -75,6 +77,7 @@ impl FailureCode {
         Self::BackupFailed,
         Self::RestoreFailed,
         Self::ArchiveMissing,
+        Self::WindowMissed,
         Self::Forbidden,
         Self::Internal,
     ];
@@ -103,6 +106,7 @@ impl FailureCode {
             Self::BackupFailed => "BACKUP_FAILED",
             Self::RestoreFailed => "RESTORE_FAILED",
             Self::ArchiveMissing => "ARCHIVE_MISSING",
+            Self::WindowMissed => "WINDOW_MISSED",
             Self::Forbidden => "FORBIDDEN",
             Self::Internal => "INTERNAL",
         }

@@ -26,6 +26,7 @@ mod placement;
 mod plan;
 mod project;
 mod retention;
+mod schedule;
 mod server;
 mod task;
 
@@ -34,8 +35,8 @@ pub use address_network::{DEFAULT_NETWORK, MAX_NETWORK_SIZE, Network, NetworkSpe
 pub use alert::{Alert, AlertId, AlertRule, AlertState, Patience, Seen, Verdict};
 pub use audit::{AuditEntry, AuditTarget};
 pub use backup::{
-    Archive, ArchiveSurvey, Backup, BackupId, BackupMode, BackupNote, BackupOrigin, BackupPayload,
-    BackupState, BackupToken, Compression, SizeText, Verified,
+    Archive, ArchiveSurvey, Backup, BackupBounds, BackupId, BackupMode, BackupNote, BackupOrigin,
+    BackupPayload, BackupState, BackupToken, Compression, SizeText, Verified,
 };
 pub use channel::{
     Backlog, Channel, ChannelFormat, ChannelId, ChannelLanguage, ChannelSpec, Delivery, DeliveryId,
@@ -63,6 +64,10 @@ pub use placement::{
 pub use plan::{ChangeEffect, PlanAction, PlannedChange, PlannedField};
 pub use project::{DEFAULT_PROJECT, Project, Quota, QuotaShortage, Usage};
 pub use retention::{Keeps, Mark as PruneMark, Prunable, Retention};
+pub use schedule::{
+    Freshness, Lack, RunId, RunItem, RunItemId, RunItemState, RunState, Schedule, ScheduleId,
+    ScheduleRun, ScheduleSpec, ServerSelector, Ways, next_to_begin,
+};
 pub use server::{
     ChangePayload, Drift, Expiry, ExpiryStage, ImportPayload, Kept, OnExpiry, PowerTarget, Rung,
     RungReached, Server, ServerName, ServerSpec, ServerState,

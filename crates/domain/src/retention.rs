@@ -5,10 +5,12 @@
 //! nothing; and whatever the rule, the newest backup that can be restored is kept.
 
 use crate::{BackupId, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// How many are kept of what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Retention {
     /// The newest ones.
     pub last: u32,
@@ -114,7 +116,47 @@ impl Keeps {
     }
 }
 
+impl Keeps {
+    /// All of them, in the order above.
+    pub const KINDS: [Self; 9] = [
+        Self::All,
+        Self::Last,
+        Self::Hourly,
+        Self::Daily,
+        Self::Weekly,
+        Self::Monthly,
+        Self::Yearly,
+        Self::Protected,
+        Self::NewestGood,
+    ];
+
+    /// The rule on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "keep_all",
+            Self::Last => "keep_last",
+            Self::Hourly => "keep_hourly",
+            Self::Daily => "keep_daily",
+            Self::Weekly => "keep_weekly",
+            Self::Monthly => "keep_monthly",
+            Self::Yearly => "keep_yearly",
+            Self::Protected => "protected",
+            Self::NewestGood => "newest_good",
+        }
+    }
+}
+
 impl Retention {
+    /// Largest number of a rule.
+    pub const MOST: u32 = 10_000;
+
+    /// Whether everything is kept.
+    #[must_use]
+    pub fn keeps_all(&self) -> bool {
+        self.rules().iter().all(|(_, count)| *count == 0)
+    }
+
     fn rules(&self) -> [(Keeps, u32); 6] {
         [
             (Keeps::Last, self.last),
@@ -135,7 +177,7 @@ impl Retention {
             .collect();
         let mut order: Vec<usize> = (0..backups.len()).collect();
         order.sort_by_key(|n| std::cmp::Reverse((backups[*n].at, backups[*n].id)));
-        if self.rules().iter().all(|(_, count)| *count == 0) {
+        if self.keeps_all() {
             let all = marks.into_iter();
             return all
                 .map(|mark| mark.unwrap_or(Mark::Keep(Keeps::All)))

@@ -409,6 +409,20 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether it has a guest of its own that can be backed up.
+    #[must_use]
+    pub fn can_be_backed_up(&self) -> bool {
+        match self.state {
+            ServerState::Running | ServerState::Stopped => true,
+            ServerState::Error | ServerState::Unknown => self.identity.is_some(),
+            ServerState::Missing
+            | ServerState::IdentityConflict
+            | ServerState::Creating
+            | ServerState::Restarting
+            | ServerState::Deleting => false,
+        }
+    }
+
     /// The node that its guest is on, or will be.
     #[must_use]
     pub fn place(&self) -> Option<&NodeName> {

@@ -22,13 +22,13 @@ const DAY: u64 = 24 * 3600;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// What one look showed of one thing.
-struct Look {
-    rule: AlertRule,
-    key: String,
-    server: Option<ServerId>,
-    subject: String,
-    seen: Seen,
-    detail: String,
+pub(crate) struct Look {
+    pub(crate) rule: AlertRule,
+    pub(crate) key: String,
+    pub(crate) server: Option<ServerId>,
+    pub(crate) subject: String,
+    pub(crate) seen: Seen,
+    pub(crate) detail: String,
 }
 
 /// What a round of alerts came to.
@@ -178,6 +178,7 @@ impl Worker {
         let figures = reads.figures(None).await?;
         let picture = reads.picture().await?;
         let busy = reads.busy_servers().await?;
+        let policies = self.policies(&*reads).await?;
         drop(reads);
         let nodes = picture.nodes.iter();
         let nodes: Vec<_> = nodes.map(|one| (one.name.0.clone(), one.online)).collect();
@@ -211,6 +212,7 @@ impl Worker {
         looks.extend(picture.nodes.iter().map(of_node));
         let ends = certificates.known.iter();
         looks.extend(ends.map(|(place, one)| of_certificate(place, one, now)));
+        looks.extend(policies.looks(&servers, &busy, now));
         let mut open: BTreeMap<(AlertRule, String), AlertRow> = open
             .into_iter()
             .filter(|row| row.alert.rule != AlertRule::External)

@@ -234,6 +234,7 @@ impl Worker {
             vmid,
             storage: archive.storage.clone(),
             origin: BackupOrigin::Found,
+            schedule: None,
             mode: None,
             compression: None,
             notes: text.to_owned(),
@@ -257,7 +258,7 @@ impl Worker {
         Ok(())
     }
 
-    fn new_backup_token(&self) -> BackupToken {
+    pub(crate) fn new_backup_token(&self) -> BackupToken {
         // Two draws of 40 bits each.
         let draw = || (self.random() * f64::from(1_u32 << 20)) as u64;
         let part = || (draw() << 20) | draw();

@@ -3,8 +3,8 @@
 
 use crate::run::{Run, Stop, Tx};
 use tpm_domain::{
-    Backup, BackupId, BackupPayload, BackupState, EventKind, Failure, FailureCode, Server,
-    ServerState, StepState, Task, TaskState, Verified,
+    Backup, BackupBounds, BackupId, BackupPayload, BackupState, EventKind, Failure, FailureCode,
+    Server, ServerState, StepState, Task, TaskState, Verified,
 };
 use tpm_provisioner::{Learned, Operation};
 use tpm_store::Reads;
@@ -19,6 +19,8 @@ pub(crate) struct Backups {
     pub(crate) subject: Option<Backup>,
     /// The one that is made before.
     pub(crate) safety: Option<Backup>,
+    /// What a schedule says of it.
+    pub(crate) bounds: Option<BackupBounds>,
 }
 
 impl Backups {
@@ -39,11 +41,19 @@ impl Backups {
         Ok(Self {
             subject: Some(subject.ok_or_else(|| gone(payload.backup))?),
             safety,
+            bounds: payload.bounds,
         })
     }
 }
 
 impl Run<'_> {
+    /// Whether it may not be begun any more.
+    pub(crate) fn is_past_its_window(&self) -> bool {
+        let bounds = self.backups.bounds;
+        let before = bounds.and_then(|bounds| bounds.begin_before);
+        before.is_some_and(|before| self.now() > before)
+    }
+
     fn subject_token(&self) -> String {
         let subject = self.backups.subject.as_ref();
         subject.map_or_else(String::new, |backup| backup.token.0.clone())
@@ -176,6 +186,8 @@ impl Run<'_> {
             (Operation::Backup, Some(backup)) => self.not_made(tx, backup, failure).await?,
             (Operation::EraseBackup, Some(backup)) => {
                 let mut backup = backup.clone();
+                // It is asked for again when retention is next, not at once and for ever.
+                backup.condemned_by = None;
                 let gone = failure.is_some_and(|why| why.code == FailureCode::ArchiveMissing);
                 backup.state = match (&backup.volume, gone) {
                     (None, _) => BackupState::Failed,

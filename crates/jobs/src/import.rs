@@ -260,6 +260,7 @@ impl<'w> Import<'w> {
             report: None,
             backup: None,
             safety: None,
+            bounds: None,
             earlier: &[],
         };
         Ok(wanted.adopt(&call).await?)

@@ -10,6 +10,7 @@
 //! `finish.rs`. No HTTP and no SQL here.
 
 mod adopt;
+mod aging;
 mod alerts;
 mod allowed;
 mod archives;
@@ -30,6 +31,7 @@ mod progress;
 mod report;
 mod rounds;
 mod run;
+mod schedules;
 mod slots;
 mod sweep;
 mod trouble;
@@ -42,5 +44,6 @@ pub use exporters::{ExporterSettings, Tended};
 pub use heartbeat::Heartbeat;
 pub use point::{NoFaults, Point, PointHook, PointKind, Verdict};
 pub use rounds::{LookError, Rounds};
+pub use schedules::{ScheduleSettings, Scheduled};
 pub use sweep::Swept;
 pub use worker::{Claimed, Engines, Worker, WorkerParts, WorkerSettings};

@@ -97,12 +97,16 @@ impl Worker {
         if self.is_my_turn("archives", rounds.archives).await {
             self.tell("archives", self.look_at_archives().await);
         }
+        if self.is_my_turn("schedules", rounds.look / 2).await {
+            self.tell("schedules", self.follow_schedules().await);
+        }
         if self.is_my_turn("exporters", rounds.look).await {
             self.tell("exporters", self.tend_exporters().await);
         }
         if self.is_my_turn("expire", SELDOM).await {
             self.tell("expire", self.expire().await);
             self.tell("forget", self.forget().await);
+            self.tell("runs", self.trim_runs().await);
             self.tell("deliveries", self.trim_deliveries().await);
         }
     }

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tpm_domain::{
-    ChangePayload, Failure, RungReached, Server, StepRecord, StepState, TaskKind, TaskNote,
-    Timestamp,
+    ChangePayload, Failure, FailureCode, RungReached, Server, StepRecord, StepState, TaskKind,
+    TaskNote, Timestamp,
 };
 use tpm_provisioner::{Learned, Observed, Operation, Provisioner, Slot, StepCall, StepSpec};
 use tpm_store::{Claim, SlotAnswer, StoreError, UnitOfWork};
@@ -334,6 +334,11 @@ impl<'w> Run<'w> {
                 if !self.worker.heartbeat().is_fresh(self.claimed) {
                     return Err(Stop::Stale);
                 }
+                if record.attempt == 0 && self.is_past_its_window() {
+                    let text = "it did not come to its turn within the window of its schedule";
+                    let failure = Failure::new(FailureCode::WindowMissed, text);
+                    return self.end_failed(failure).await;
+                }
                 let destroys = matches!(
                     self.operation,
                     Operation::Destroy | Operation::Restore | Operation::EraseBackup
@@ -389,6 +394,7 @@ impl<'w> Run<'w> {
             report: None,
             backup: self.backups.subject.as_ref(),
             safety: self.backups.safety.as_ref(),
+            bounds: self.backups.bounds,
             earlier: &self.claim.steps,
         }
     }

@@ -9,6 +9,7 @@ use crate::measure;
 use crate::point::PointHook;
 use crate::rounds::Rounds;
 use crate::run::{Run, Stop};
+use crate::schedules::ScheduleSettings;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,6 +58,8 @@ pub struct WorkerSettings {
     pub rounds: Rounds,
     /// What is done about exporters on servers.
     pub exporters: ExporterSettings,
+    /// What schedules are followed by.
+    pub schedules: ScheduleSettings,
 }
 
 /// What a worker is made of.
@@ -322,6 +325,7 @@ impl Worker {
 
     /// One claim, from where it stands as far as it goes.
     async fn work(&self, claim: Claim) {
+        let kind = claim.task.kind;
         let (id, token, lease) = (claim.task.id, claim.task.token.clone(), claim.lease.clone());
         self.heartbeat().hold(id);
         let stop = match claim.task.kind {
@@ -339,7 +343,10 @@ impl Worker {
             // Leases that a stopping worker still holds are given back all at once, at its end.
             Stop::Parked | Stop::Died | Stop::Leaving => {}
             Stop::Stale => measure::stale(),
-            Stop::Ended => self.store().queue().wake().await,
+            Stop::Ended => {
+                self.store().queue().wake().await;
+                self.follow_up(kind).await;
+            }
             Stop::Store(error) => {
                 tracing::warn!(
                     task = %token,

@@ -70,6 +70,9 @@ fn reason_ko(reason: &Reason) -> String {
         Reason::OneNeeded { of } => format!("다음 중 하나 이상이 필요합니다: {}", of.join(", ")),
         Reason::Excludes { other } => format!("{other} 항목과 함께 사용할 수 없습니다"),
         Reason::OneLine => "한 줄이어야 하며 {{와 \\를 포함할 수 없습니다".into(),
+        Reason::Calendar => {
+            "분 시 일 월 요일로 이루어진, 실제로 도래하는 cron 표현식이어야 합니다 (예: 0 2 * * *)".into()
+        }
         Reason::Needs { other } => format!("{other} 항목을 지정하면 필수입니다"),
     }
 }
@@ -132,6 +135,9 @@ fn reason_en(reason: &Reason) -> String {
         Reason::OneNeeded { of } => format!("at least one of these is needed: {}", of.join(", ")),
         Reason::Excludes { other } => format!("cannot be used together with {other}"),
         Reason::OneLine => "must be one line without {{ and \\".into(),
+        Reason::Calendar => {
+            "must be a cron expression of minute, hour, day, month and weekday that comes true, as 0 2 * * *".into()
+        }
         Reason::Needs { other } => format!("is required when {other} is given"),
     }
 }
@@ -150,6 +156,7 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::User => lang.pick("사용자", "user"),
         ResourceKind::Role => lang.pick("역할", "role"),
         ResourceKind::Key => lang.pick("API 키", "API key"),
+        ResourceKind::Schedule => lang.pick("예약", "schedule"),
         ResourceKind::Backup => lang.pick("백업", "backup"),
         ResourceKind::Session => lang.pick("세션", "session"),
         ResourceKind::Code => lang.pick("Terraform 코드가 있는 서버", "Terraform code of server"),
@@ -325,6 +332,12 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         }
         (Lang::En, Conflict::WrongState { state }) => {
             format!("not possible while the server is {state}")
+        }
+        (Lang::Ko, Conflict::ScheduleRuns) => {
+            "이 예약의 이전 실행이 아직 끝나지 않았습니다".into()
+        }
+        (Lang::En, Conflict::ScheduleRuns) => {
+            "a run of this schedule is not over".into()
         }
         (Lang::Ko, Conflict::BackupProtected) => {
             "보호된 백업입니다. 삭제하려면 먼저 보호를 해제하십시오".into()

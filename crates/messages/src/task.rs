@@ -62,6 +62,14 @@ pub enum Answer {
     RestoreStarted,
     /// A backup is being deleted.
     BackupDeleteStarted,
+    /// A schedule was made.
+    ScheduleCreated,
+    /// A run of a schedule over so many servers was begun.
+    RunStarted(usize),
+    /// So many backups would go.
+    WouldPrune(usize),
+    /// So many backups go.
+    Pruning(usize),
     /// A channel was made; its signing key is shown this once.
     ChannelCreated,
     /// A channel has a new signing key, shown this once.
@@ -148,6 +156,14 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         (Lang::En, Answer::RestoreStarted) => "the restore has begun".into(),
         (Lang::Ko, Answer::BackupDeleteStarted) => "백업 삭제가 시작되었습니다".into(),
         (Lang::En, Answer::BackupDeleteStarted) => "the deletion of the backup has begun".into(),
+        (Lang::Ko, Answer::ScheduleCreated) => "백업 예약이 생성되었습니다".into(),
+        (Lang::En, Answer::ScheduleCreated) => "the schedule was made".into(),
+        (Lang::Ko, Answer::RunStarted(n)) => format!("서버 {n}대의 예약 백업이 시작되었습니다"),
+        (Lang::En, Answer::RunStarted(n)) => format!("a run over {n} servers has begun"),
+        (Lang::Ko, Answer::WouldPrune(n)) => format!("정리하면 백업 {n}개가 삭제됩니다"),
+        (Lang::En, Answer::WouldPrune(n)) => format!("{n} backups would be deleted"),
+        (Lang::Ko, Answer::Pruning(n)) => format!("백업 {n}개가 삭제 대상으로 정해졌습니다"),
+        (Lang::En, Answer::Pruning(n)) => format!("{n} backups are going to be deleted"),
         (Lang::Ko, Answer::ChannelCreated) => {
             "알림 채널이 생성되었습니다. 서명 키는 지금 한 번만 표시됩니다".into()
         }
@@ -291,6 +307,10 @@ fn code(lang: Lang, code: FailureCode) -> &'static str {
         FailureCode::RestoreFailed => {
             lang.pick("백업을 복원하지 못했습니다", "the backup could not be restored")
         }
+        FailureCode::WindowMissed => lang.pick(
+            "예약 시간대 안에 시작되지 못했습니다",
+            "it did not begin within the window of its schedule",
+        ),
         FailureCode::ArchiveMissing => lang.pick(
             "백업 파일이 스토리지에 없습니다",
             "the archive of the backup is not on its storage",

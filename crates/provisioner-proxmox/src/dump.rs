@@ -10,7 +10,9 @@ use crate::guest::Begun;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tpm_domain::{Archive, Backup, BackupMode, BackupNote, Compression, Failure, FailureCode};
+use tpm_domain::{
+    Archive, Backup, BackupBounds, BackupMode, BackupNote, Compression, Failure, FailureCode,
+};
 use tpm_provisioner::{Acted, Fate, Learned, Observed, ProvisionError, Slot, SlotWidth, StepCall};
 use tpm_pve_client::{BackupRequest, LogLine, TaskFilter, TaskSource, TaskStatus, Upid};
 
@@ -181,8 +183,8 @@ impl ProxmoxProvisioner {
         }
     }
 
-    /// Backups share their node and their storage with others.
-    pub(crate) fn dump_slots(&self, intent: &Value) -> Vec<Slot> {
+    /// Backups share their node and their storage with others; a schedule may leave more room than the settings do.
+    pub(crate) fn dump_slots(&self, intent: &Value, bounds: Option<BackupBounds>) -> Vec<Slot> {
         let Ok(intent) = DumpIntent::deserialize(intent) else {
             return Vec::new();
         };
@@ -192,9 +194,13 @@ impl ProxmoxProvisioner {
         };
         let (node, storage) = (&intent.node, &intent.counted);
         let backup = &self.settings.backup;
+        let bounds = bounds.unwrap_or_default();
+        let least = |bound: Option<u32>, all: u32| bound.map_or(all, |bound| bound.min(all));
+        let per_node = least(bounds.per_node, backup.per_node);
+        let per_storage = least(bounds.per_storage, backup.per_storage);
         vec![
-            slot(format!("backup/node/{node}"), backup.per_node),
-            slot(format!("backup/storage/{storage}"), backup.per_storage),
+            slot(format!("backup/node/{node}"), per_node),
+            slot(format!("backup/storage/{storage}"), per_storage),
         ]
     }
 

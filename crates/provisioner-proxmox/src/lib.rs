@@ -87,7 +87,9 @@ impl Provisioner for ProxmoxProvisioner {
     fn slots<'a>(&self, call: &StepCall<'a>, intent: &Value) -> Vec<Slot> {
         match (call.operation, call.step) {
             (Operation::Create, "clone") => self.clone_slots(intent),
-            (Operation::Backup, "dump") | (Operation::Restore, "safety") => self.dump_slots(intent),
+            (Operation::Backup, "dump") | (Operation::Restore, "safety") => {
+                self.dump_slots(intent, call.bounds)
+            }
             _ => Vec::new(),
         }
     }

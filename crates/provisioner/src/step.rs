@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 use tpm_domain::{
-    Archive, Backup, Identity, NodeName, PowerState, Rung, Server, StepRecord, StepState, TaskToken,
+    Archive, Backup, BackupBounds, Identity, NodeName, PowerState, Rung, Server, StepRecord,
+    StepState, TaskToken,
 };
 
 /// What is to be done to a server.
@@ -195,6 +196,8 @@ pub struct StepCall<'a> {
     pub backup: Option<&'a Backup>,
     /// The backup that is made of the server before another one is restored over it.
     pub safety: Option<&'a Backup>,
+    /// What its schedule says of the backup that is made.
+    pub bounds: Option<BackupBounds>,
     /// The records of the task's steps so far.
     pub earlier: &'a [StepRecord],
 }

@@ -219,6 +219,20 @@ impl BehindTheBack<'_> {
         Ok(())
     }
 
+    /// Gives an archive another age, in seconds since 1970, and protects it or not.
+    ///
+    /// # Errors
+    /// When there is no such archive.
+    pub fn age_archive(&self, volid: &str, ctime: i64, protected: bool) -> Result<(), String> {
+        let mut world = self.0.world();
+        let mut all = world.volumes.iter_mut();
+        let found = all.find(|volume| volume.volid == volid && volume.content == "backup");
+        let volume = found.ok_or_else(|| format!("no archive {volid}"))?;
+        volume.ctime = ctime;
+        volume.protected = protected;
+        Ok(())
+    }
+
     /// Removes an archive from its storage.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub struct Counters {
     pub highest_tasks: usize,
     /// Most requests that were worked on at once.
     pub highest_requests: usize,
+    /// Most backups that ran at once, by node and by storage: `pve1`, `pve1/local`, `ceph` when all share it.
+    pub highest_backups: BTreeMap<String, usize>,
     /// Tasks started, by type.
     pub tasks: BTreeMap<String, u64>,
 }
@@ -51,6 +53,7 @@ struct Books {
     counters: Counters,
     effects: Vec<Effect>,
     running_requests: usize,
+    running_backups: BTreeMap<String, usize>,
 }
 
 impl Ledger {
@@ -83,6 +86,27 @@ impl Ledger {
         *books.counters.tasks.entry(kind.to_owned()).or_default() += 1;
         books.counters.highest_tasks = books.counters.highest_tasks.max(running);
         books.counters.highest_clones = books.counters.highest_clones.max(clones);
+    }
+
+    pub(crate) fn backup_began(&self, places: &[String]) {
+        let mut books = self.books();
+        for place in places {
+            let running = books.running_backups.entry(place.clone()).or_default();
+            *running += 1;
+            let running = *running;
+            let highest = books.counters.highest_backups.entry(place.clone());
+            let highest = highest.or_default();
+            *highest = running.max(*highest);
+        }
+    }
+
+    pub(crate) fn backup_ended(&self, places: &[String]) {
+        let mut books = self.books();
+        for place in places {
+            if let Some(running) = books.running_backups.get_mut(place) {
+                *running = running.saturating_sub(1);
+            }
+        }
     }
 
     pub(crate) fn effect(&self, mut effect: Effect) {

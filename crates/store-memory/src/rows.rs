@@ -6,8 +6,9 @@ use tpm_domain::job::Width;
 use tpm_domain::{
     Alert, AlertId, Backup, BackupId, Channel, ChannelId, DEFAULT_PROJECT, Delivery, DeliveryId,
     Event, Exporter, ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId,
-    Permissions, Project, ProjectId, Quota, Server, ServerFigures, ServerId, ServerName, Severity,
-    StepRecord, StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
+    Permissions, Project, ProjectId, Quota, RunId, RunItem, RunItemId, Schedule, ScheduleId,
+    ScheduleRun, Server, ServerFigures, ServerId, ServerName, Severity, StepRecord, StorageView,
+    Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
 };
 use tpm_store::{
     ApiKey, AuditHead, AuditRow, Changed, LogLine, Process, Publication, Remembered, Result,
@@ -161,6 +162,11 @@ pub(crate) struct Tables {
     /// By mount, key and version.
     pub(crate) secrets: Table<(String, String, u64), SecretVersion>,
     pub(crate) backups: Table<BackupId, Backup>,
+    pub(crate) schedules: Table<ScheduleId, Schedule>,
+    /// Their tally is counted when asked for.
+    pub(crate) runs: Table<RunId, ScheduleRun>,
+    /// Their node is looked up when asked for.
+    pub(crate) run_items: Table<RunItemId, RunItem>,
     pub(crate) exporters: Table<ServerId, Exporter>,
     pub(crate) channels: Table<ChannelId, Channel>,
     pub(crate) deliveries: Table<DeliveryId, Delivery>,

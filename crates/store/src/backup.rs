@@ -2,10 +2,10 @@
 
 use crate::{Page, Result};
 use async_trait::async_trait;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tpm_domain::{
-    Backup, BackupId, BackupMode, BackupOrigin, BackupState, BackupToken, Compression, ProjectId,
-    ServerId, Vmid,
+    Backup, BackupId, BackupMode, BackupOrigin, BackupState, BackupToken, Compression, Freshness,
+    ProjectId, ScheduleId, ServerId, Vmid,
 };
 
 /// Which backups, newest first.
@@ -17,6 +17,8 @@ pub struct BackupQuery {
     pub state: Option<BackupState>,
     /// Only on this storage.
     pub storage: Option<String>,
+    /// Only those that retention says go.
+    pub condemned: bool,
     /// Only of servers of these projects.
     pub within: Option<BTreeSet<ProjectId>>,
     /// Most rows; all when `None`.
@@ -40,6 +42,8 @@ pub struct NewBackup {
     pub storage: String,
     /// Where it comes from.
     pub origin: BackupOrigin,
+    /// The schedule that makes it.
+    pub schedule: Option<ScheduleId>,
     /// How the guest is treated.
     pub mode: Option<BackupMode>,
     /// How it is packed.
@@ -57,6 +61,8 @@ pub trait BackupReads: Send + Sync {
     async fn backup(&self, id: BackupId) -> Result<Option<Backup>>;
     /// One backup, by its public name.
     async fn backup_named(&self, token: &BackupToken) -> Result<Option<Backup>>;
+    /// How new what can be restored of each server is; servers without are not in it.
+    async fn freshness(&self) -> Result<BTreeMap<ServerId, Freshness>>;
     /// A page of backups.
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>>;
 }

@@ -20,6 +20,7 @@ mod process;
 mod project;
 pub mod queue;
 mod reservation;
+mod schedule;
 mod secret;
 mod server;
 mod task;
@@ -43,6 +44,7 @@ pub use process::{Alive, LogLevel, LogLine, LogQuery, Process, ProcessReads, Pro
 pub use project::{ProjectReads, ProjectWrites};
 pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, SlotNeed};
 pub use reservation::{ReservationWrites, VmidRange};
+pub use schedule::{NewRun, ScheduleReads, ScheduleWrites};
 pub use secret::{SecretKey, SecretName, SecretReads, SecretRow, SecretVersion, SecretWrites};
 pub use server::{NewServer, ServerOrder, ServerQuery, ServerReads, ServerWrites};
 pub use task::{NewTask, TaskQuery, TaskReads, TaskWrites};
@@ -77,6 +79,7 @@ pub trait Reads:
     + MonitoringReads
     + FigureReads
     + BackupReads
+    + ScheduleReads
 {
 }
 
@@ -96,6 +99,7 @@ impl<T> Reads for T where
         + MonitoringReads
         + FigureReads
         + BackupReads
+        + ScheduleReads
 {
 }
 
@@ -119,6 +123,7 @@ pub trait UnitOfWork:
     + ClusterWrites
     + MonitoringWrites
     + BackupWrites
+    + ScheduleWrites
     + IdempotencyWrites
     + StateWrites
 {

@@ -55,6 +55,7 @@ impl HostResources for NoHost {
 
 fn policy() -> Policy {
     let role = RoleProfile {
+        tags: Vec::new(),
         min_disk_gb: 10,
         spread: Spread::Off,
     };

@@ -156,6 +156,7 @@ impl Things<'_> {
         for (name, value) in [
             ("{project_id}", "1"),
             ("{serial}", "1"),
+            ("{schedule_id}", "1"),
             ("{key_id}", "999"),
             ("{session_id}", "0123456789abcdef"),
             ("{file}", "swagger-ui.css"),
@@ -180,6 +181,7 @@ impl Things<'_> {
             vmid: Vmid(10_000),
             storage: "local".into(),
             origin: BackupOrigin::Asked,
+            schedule: None,
             mode: None,
             compression: None,
             notes: String::new(),

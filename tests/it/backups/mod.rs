@@ -1,8 +1,12 @@
 //! Backups: made, seen, restored and deleted, and what others do to them.
 
+mod aging;
 mod making;
+mod pruning;
 mod restoring;
+mod scheduled;
 mod storages;
+mod turns;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

@@ -131,6 +131,7 @@ impl Bench {
                 report: None,
                 backup: None,
                 safety: None,
+                bounds: None,
                 earlier: &[],
             };
             let looked = StepCall {

@@ -182,6 +182,53 @@ async fn backups(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Schedules, on the examples.
+async fn schedules(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
+    let list = "/api/backups/schedules";
+    let made = checked.example(Method::POST, list).await?;
+    // Its name is taken.
+    checked.post(list, &json!({ "name": "nightly", "calendar": "0 2 * * *", "time_zone": "Asia/Seoul", "target": { "role": "web" } }))
+        .await?;
+    checked
+        .post(list, &json!({ "name": 1, "colour": "red" }))
+        .await?;
+    let one = format!("{list}/{}", made["schedule_id"]);
+    let run = format!("{one}/run");
+    checked.send(Method::POST, &run, None).await?;
+    checked.send(Method::POST, &run, None).await?;
+    for path in [list, one.as_str(), "/api/backups/schedules/999"] {
+        checked.get(path).await?;
+    }
+    let prune = "/api/backups/prune";
+    for query in ["", "?dry_run=true", "?dry_run=perhaps"] {
+        let path = format!("{prune}{query}");
+        for body in [
+            json!({ "keep_last": 1 }),
+            json!({}),
+            json!({ "schedule_id": 999 }),
+        ] {
+            checked.post(&path, &body).await?;
+        }
+    }
+    hand(stack)?.follow_schedules().await?;
+    hand(stack)?.drain().await?;
+    hand(stack)?.follow_schedules().await?;
+    checked.get(&one).await?;
+    checked.example(Method::PATCH, &one).await?;
+    checked
+        .send(
+            Method::PATCH,
+            &one,
+            Some(&json!({ "time_zone": "Nowhere" })),
+        )
+        .await?;
+    checked.send(Method::DELETE, &one, None).await?;
+    checked.send(Method::DELETE, &one, None).await?;
+    checked.send(Method::PATCH, &one, None).await?;
+    checked.send(Method::POST, &run, None).await?;
+    Ok(())
+}
+
 /// A create that fails, one that is cancelled, and trying them again.
 async fn failures(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
     let body =
@@ -451,6 +498,7 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
     checked.example(Method::POST, "/api/auth/login").await?;
     servers(&stack, &checked).await?;
     backups(&stack, &checked).await?;
+    schedules(&stack, &checked).await?;
     others(&stack, &checked).await?;
     failures(&stack, &checked).await?;
     projects_and_networks(&checked).await?;

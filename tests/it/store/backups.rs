@@ -16,6 +16,7 @@ fn new(token: &str, server: ServerId) -> NewBackup {
         vmid: Vmid(1000),
         storage: "local".into(),
         origin: BackupOrigin::Asked,
+        schedule: None,
         mode: Some(BackupMode::Stop),
         compression: Some(Compression::Plain),
         notes: "why not".into(),

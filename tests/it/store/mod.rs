@@ -6,6 +6,7 @@ mod feed;
 mod fleet;
 mod monitoring;
 mod queue;
+mod schedules;
 mod terraform;
 
 use anyhow::{Context, ensure};

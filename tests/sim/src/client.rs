@@ -33,6 +33,7 @@ impl HostResources for NoHost {
 pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids: VmidRange) -> App {
     let random = Arc::new(dice.split());
     let role = RoleProfile {
+        tags: Vec::new(),
         min_disk_gb: 10,
         spread: Spread::Off,
     };

@@ -21,7 +21,8 @@ use tpm_domain::{
     Assignment, DEFAULT_NETWORK, Ipv4Range, NetworkSpec, Role, ServerName, TaskToken, UserId, Vmid,
 };
 use tpm_jobs::{
-    ExporterSettings, Heartbeat, NoFaults, Rounds, Worker, WorkerParts, WorkerSettings,
+    ExporterSettings, Heartbeat, NoFaults, Rounds, ScheduleSettings, Worker, WorkerParts,
+    WorkerSettings,
 };
 use tpm_provisioner::Provisioner;
 use tpm_store::{Result, Store, VmidRange};
@@ -257,6 +258,7 @@ impl Simulation {
                     ..Rounds::default()
                 },
                 exporters: ExporterSettings::default(),
+                schedules: ScheduleSettings::default(),
             },
             owner: owner.clone(),
             heartbeat: Arc::clone(&heartbeat),

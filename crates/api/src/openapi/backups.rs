@@ -86,6 +86,10 @@ struct Backup {
     notes: String,
     /// Whether it is kept from deletion.
     protected: bool,
+    /// The schedule that made it; `null` for others, and when that schedule is gone.
+    schedule_id: Option<i64>,
+    /// Whether retention says that it goes: it is deleted once nothing else is at work on its server.
+    condemned: bool,
     /// What Proxmox VE warned of while it was made, in its own words.
     warnings: Vec<String>,
     /// Why it could not be made; `null` when it was.
@@ -227,6 +231,8 @@ fn example() -> Value {
         "compress": "zstd",
         "notes": "before the upgrade",
         "protected": false,
+        "schedule_id": null,
+        "condemned": false,
         "warnings": [],
         "error": null,
         "verified_at": null,
@@ -248,6 +254,12 @@ fn accepted(said: Answer, safety: Option<&str>) -> Value {
 }
 
 pub(super) fn operations() -> Vec<Op> {
+    let mut all = about_backups();
+    all.extend(super::schedules::operations());
+    all
+}
+
+fn about_backups() -> Vec<Op> {
     vec![
         Op::get("/api/backups", "listBackups", "List backups")
             .about(

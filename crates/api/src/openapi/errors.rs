@@ -277,6 +277,7 @@ fn of_conflicts() -> Vec<Known> {
             "The server's status does not allow it.",
             Conflict::WrongState { state: "creating" },
         ),
+        conflict("A run of the schedule is not over.", Conflict::ScheduleRuns),
         conflict("The backup is protected.", Conflict::BackupProtected),
         conflict(
             "It is the only backup of its server that can be restored.",
@@ -321,7 +322,7 @@ pub(super) fn by_status(codes: &[&str]) -> BTreeMap<u16, Vec<Known>> {
 }
 
 /// What may be wrong with a field.
-pub(super) const FIELD_CODES: [&str; 28] = [
+pub(super) const FIELD_CODES: [&str; 29] = [
     "REQUIRED",
     "UNKNOWN_FIELD",
     "WRONG_TYPE",
@@ -347,6 +348,7 @@ pub(super) const FIELD_CODES: [&str; 28] = [
     "WRONG_PASSWORD",
     "NO_SUCH",
     "NOT_ONE_LINE",
+    "INVALID_CALENDAR",
     "NOT_ITS_NAME",
     "SHRINKS",
     "EXCLUDES",

@@ -19,6 +19,7 @@ mod nodes;
 mod notifications;
 mod operation;
 mod projects;
+mod schedules;
 mod secrets;
 mod servers;
 mod shapes;

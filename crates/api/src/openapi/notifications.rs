@@ -77,6 +77,7 @@ events! {
     BackupDeleted "backup_deleted",
     BackupDeleteFailed "backup_delete_failed",
     BackupMissing "backup_missing",
+    RunMissed "run_missed",
     NeedsOperator "needs_operator",
     AlertRaised "alert_raised",
     AlertResolved "alert_resolved",

@@ -390,7 +390,7 @@ pub(super) fn task_id() -> Parameter {
 }
 
 /// The form of a task's name.
-pub(super) const TASK_ID: &str = "^task_[0-9a-f]{20}$";
+pub(super) const TASK_ID: &str = "^task_[0-9a-z_]{1,59}$";
 
 /// A text in the query.
 pub(super) fn query_text(name: &str, text: &str, example: &str) -> Parameter {

@@ -48,7 +48,7 @@ words!(
 #[derive(ToSchema)]
 struct TaskInList {
     /// Its name.
-    #[schema(pattern = "^task_[0-9a-f]{20}$")]
+    #[schema(pattern = "^task_[0-9a-z_]{1,59}$")]
     task_id: String,
     /// What it does.
     kind: TaskKindWord,

@@ -38,6 +38,8 @@ fn backup(lang: Lang, backup: &Backup) -> Value {
         "compress": backup.compression.map(Compression::as_str),
         "notes": backup.notes,
         "protected": backup.protected,
+        "schedule_id": backup.schedule,
+        "condemned": backup.condemned_by.is_some(),
         "warnings": backup.warnings,
         "error": backup.failure.as_ref().map(|why| failure(lang, why)),
         "verified_at": verified.map(|proof| time::text(proof.at)),

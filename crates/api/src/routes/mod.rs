@@ -14,6 +14,7 @@ pub(crate) mod nodes;
 pub(crate) mod notifications;
 pub(crate) mod page;
 pub(crate) mod projects;
+pub(crate) mod schedules;
 pub(crate) mod secrets;
 pub(crate) mod servers;
 pub(crate) mod system;

@@ -6,8 +6,7 @@ use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
 use tpm_domain::{
     BackupMode, BackupNote, BackupOrigin, BackupPayload, BackupToken, Compression, Conflict, Error,
-    Event, EventKind, FieldErrors, Permission, Reason, Server, ServerId, ServerState, TaskKind,
-    TaskToken,
+    Event, EventKind, FieldErrors, Permission, Reason, Server, ServerId, TaskKind, TaskToken,
 };
 use tpm_store::{NewBackup, NewTask, UnitOfWork};
 
@@ -54,7 +53,7 @@ struct Understood {
 }
 
 /// The name of a storage, as Proxmox VE has them.
-fn is_storage(text: &str) -> bool {
+pub(super) fn is_storage(text: &str) -> bool {
     let mut letters = text.chars();
     letters.next().is_some_and(|c| c.is_ascii_alphabetic())
         && text.len() <= 100
@@ -62,7 +61,7 @@ fn is_storage(text: &str) -> bool {
 }
 
 /// One of several words; the default when nothing was said.
-fn word<T: Copy>(
+pub(super) fn word<T: Copy>(
     text: Option<&String>,
     field: &str,
     default: T,
@@ -81,6 +80,18 @@ fn word<T: Copy>(
             default
         }
     }
+}
+
+/// What people say about a backup: one line.
+pub(super) fn said(notes: &str, errors: &mut FieldErrors) -> String {
+    let notes = notes.trim().to_owned();
+    if notes.chars().count() > BackupNote::MAX {
+        let max = BackupNote::MAX;
+        errors.add("notes", Reason::TooLong { max });
+    } else if !BackupNote::may_say(&notes) {
+        errors.add("notes", Reason::OneLine);
+    }
+    notes
 }
 
 impl App {
@@ -117,10 +128,7 @@ impl App {
             ..self.new_backup(&server, BackupOrigin::Asked)
         };
         let backup = tx.insert_backup(&new).await?;
-        let payload = BackupPayload {
-            backup,
-            safety: None,
-        };
+        let payload = BackupPayload::of(backup);
         let event = EventKind::BackupRequested;
         let task = self
             .enqueue_backup(ctx, &*tx, &server, TaskKind::CreateBackup, payload, event)
@@ -155,14 +163,7 @@ impl App {
         if !is_storage(&storage) {
             errors.add("storage", Reason::NoSuch);
         }
-        let notes = draft.notes.clone().unwrap_or_default();
-        let notes = notes.trim().to_owned();
-        if notes.chars().count() > BackupNote::MAX {
-            let max = BackupNote::MAX;
-            errors.add("notes", Reason::TooLong { max });
-        } else if !BackupNote::may_say(&notes) {
-            errors.add("notes", Reason::OneLine);
-        }
+        let notes = said(draft.notes.as_deref().unwrap_or_default(), errors);
         Understood {
             mode,
             compression,
@@ -182,6 +183,7 @@ impl App {
             vmid: server.vmid,
             storage: policy.storage.clone(),
             origin,
+            schedule: None,
             mode: Some(policy.mode),
             compression: Some(policy.compression),
             notes: String::new(),
@@ -220,16 +222,7 @@ impl App {
 
 /// A server without a guest of its own cannot be backed up.
 fn has_guest(server: &Server) -> Result<()> {
-    let there = match server.state {
-        ServerState::Running | ServerState::Stopped => true,
-        ServerState::Error | ServerState::Unknown => server.identity.is_some(),
-        ServerState::Missing
-        | ServerState::IdentityConflict
-        | ServerState::Creating
-        | ServerState::Restarting
-        | ServerState::Deleting => false,
-    };
-    if there {
+    if server.can_be_backed_up() {
         return Ok(());
     }
     let state = server.state.as_str();

@@ -69,10 +69,7 @@ impl App {
         let done = if there {
             backup.state = BackupState::Deleting;
             tx.save_backup(&backup).await?;
-            let payload = BackupPayload {
-                backup: backup.id,
-                safety: None,
-            };
+            let payload = BackupPayload::of(backup.id);
             let event = EventKind::BackupDeleteRequested {
                 backup: backup.token.0.clone(),
             };

@@ -2,11 +2,15 @@
 
 mod create;
 mod delete;
+mod prune;
 mod restore;
+mod schedule;
 
 pub use create::{BackupAccepted, BackupDraft};
 pub use delete::BackupDeletion;
+pub use prune::PruneDraft;
 pub use restore::{RestoreDraft, RestoreTarget};
+pub use schedule::{RetentionDraft, RunAccepted, ScheduleDraft, ScheduleView, TargetDraft};
 
 use crate::{App, AppError, Ctx, Result};
 use tpm_domain::{AuditTarget, Backup, BackupToken, Error, Permission, ResourceKind, Server};

@@ -102,8 +102,8 @@ impl App {
             }
         };
         let payload = BackupPayload {
-            backup: backup.id,
             safety: safety.as_ref().map(|(id, _)| *id),
+            ..BackupPayload::of(backup.id)
         };
         let event = EventKind::RestoreRequested {
             backup: token.0.clone(),

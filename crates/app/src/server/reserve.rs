@@ -230,8 +230,7 @@ fn made_by(archive: Option<BackupId>) -> Result<(TaskKind, Option<String>), Refu
     let Some(backup) = archive else {
         return Ok((TaskKind::CreateServer, None));
     };
-    let safety = None;
-    let payload = serde_json::to_string(&BackupPayload { backup, safety });
+    let payload = serde_json::to_string(&BackupPayload::of(backup));
     let payload = payload.map_err(|error| AppError::Fault(error.into()))?;
     Ok((TaskKind::RestoreNew, Some(payload)))
 }

@@ -176,6 +176,10 @@ pub(super) fn notification(event: &Event) -> String {
         EventKind::BackupMissing { backup } => {
             format!("the archive of backup {backup} of server {name} is no longer on its storage")
         }
+        EventKind::RunMissed { due_at, servers } => format!(
+            "schedule {name}: {servers} servers were not backed up within the window that was due at {}",
+            moment(*due_at)
+        ),
         EventKind::AlertRaised { rule, detail, .. } => {
             let what = match rule {
                 AlertRule::ServerDown => format!("server {name} does not run"),
@@ -188,6 +192,9 @@ pub(super) fn notification(event: &Event) -> String {
                 AlertRule::NodeOffline => format!("node {name} is offline"),
                 AlertRule::CertificateEnds => {
                     format!("the certificate of {name} is near its end")
+                }
+                AlertRule::BackupOld => {
+                    format!("server {name} has no backup as its schedule asks for")
                 }
                 AlertRule::External => format!("alert {name}"),
             };
@@ -202,6 +209,9 @@ pub(super) fn notification(event: &Event) -> String {
             AlertRule::NodeOffline => format!("node {name} is online again"),
             AlertRule::CertificateEnds => {
                 format!("the certificate of {name} was renewed")
+            }
+            AlertRule::BackupOld => {
+                format!("server {name} has a backup as its schedule asks for again")
             }
             AlertRule::External => format!("alert {name} is over"),
         },

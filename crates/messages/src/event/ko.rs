@@ -178,6 +178,10 @@ pub(super) fn notification(event: &Event) -> String {
         EventKind::BackupMissing { backup } => {
             format!("서버 {name}의 백업 {backup} 파일이 스토리지에서 사라졌습니다")
         }
+        EventKind::RunMissed { due_at, servers } => format!(
+            "예약 {name}: {} 예정 백업이 시간대 안에 시작되지 못한 서버가 {servers}대 있습니다",
+            moment(*due_at)
+        ),
         EventKind::AlertRaised { rule, detail, .. } => {
             let what = match rule {
                 AlertRule::ServerDown => format!("서버 {name}이(가) 실행되고 있지 않습니다"),
@@ -190,6 +194,9 @@ pub(super) fn notification(event: &Event) -> String {
                 AlertRule::NodeOffline => format!("노드 {name}이(가) 오프라인입니다"),
                 AlertRule::CertificateEnds => {
                     format!("{name}의 인증서 만료가 가깝습니다")
+                }
+                AlertRule::BackupOld => {
+                    format!("서버 {name}에 예약 정책을 충족하는 백업이 없습니다")
                 }
                 AlertRule::External => format!("경보 {name}"),
             };
@@ -204,6 +211,9 @@ pub(super) fn notification(event: &Event) -> String {
             AlertRule::NodeOffline => format!("노드 {name}이(가) 다시 온라인입니다"),
             AlertRule::CertificateEnds => {
                 format!("{name}의 인증서가 갱신되었습니다")
+            }
+            AlertRule::BackupOld => {
+                format!("서버 {name}에 예약 정책을 충족하는 백업이 다시 있습니다")
             }
             AlertRule::External => format!("경보 {name}이(가) 해소되었습니다"),
         },

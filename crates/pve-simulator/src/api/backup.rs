@@ -152,9 +152,28 @@ fn vzdump(c: &Context) -> Handled {
         &c.node,
         "vzdump",
         &id,
-        move |task| async move { run(&task, &job).await },
+        move |task| async move {
+            let places = places(&task, &job);
+            task.sim.ledger.backup_began(&places);
+            let outcome = run(&task, &job).await;
+            task.sim.ledger.backup_ended(&places);
+            outcome
+        },
     );
     Ok(json!(upid).into())
+}
+
+/// What a backup is counted under.
+fn places(task: &Task, job: &Job) -> Vec<String> {
+    let world = task.sim.world();
+    let shared = world
+        .storage(&job.storage)
+        .is_ok_and(|storage| storage.shared);
+    let storage = match shared {
+        true => job.storage.clone(),
+        false => format!("{}/{}", job.node, job.storage),
+    };
+    vec![job.node.clone(), storage]
 }
 
 async fn run(task: &Task, job: &Job) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! Pruning backups: what would be kept, and doing it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,16 @@ use crate::dispatch::Context;
 use crate::model::Volume;
 use crate::pace::Work;
 use crate::tasks::spawn;
+
+/// The rules in the order in which they are taken, and how each writes the slot of a moment.
+const RULES: [(&str, &str); 6] = [
+    ("keep-last", ""),
+    ("keep-hourly", "%Y-%m-%d %H"),
+    ("keep-daily", "%Y-%m-%d"),
+    ("keep-weekly", "%G-%V"),
+    ("keep-monthly", "%Y-%m"),
+    ("keep-yearly", "%Y"),
+];
 
 pub(super) fn list(c: &Context) -> Reply {
     marks(c)
@@ -39,42 +49,61 @@ fn marks(c: &Context) -> Vec<(String, Value)> {
         .collect();
     backups.reverse();
     backups.sort_by_key(|volume| std::cmp::Reverse(volume.ctime));
-    let mut kept: BTreeMap<(u32, &str), Vec<String>> = BTreeMap::new();
-    let mut items = Vec::new();
-    for volume in backups {
-        let owner = volume.vmid.unwrap_or_default();
-        let mut mark = if keep.is_empty() || keep.get("keep-all") == Some(&1) {
-            "keep"
-        } else {
-            "remove"
-        };
-        for (rule, format) in [
-            ("keep-last", "%s"),
-            ("keep-hourly", "%Y-%m-%d %H"),
-            ("keep-daily", "%Y-%m-%d"),
-            ("keep-weekly", "%G-%V"),
-            ("keep-monthly", "%Y-%m"),
-            ("keep-yearly", "%Y"),
-        ] {
+    let keeps_all = keep.is_empty() || keep.get("keep-all") == Some(&1);
+    let mut marks: Vec<Option<&str>> = backups
+        .iter()
+        .map(|volume| match volume.protected {
+            true => Some("protected"),
+            false if keeps_all => Some("keep"),
+            false => None,
+        })
+        .collect();
+    let owners: BTreeSet<Option<u32>> = backups.iter().map(|volume| volume.vmid).collect();
+    for owner in owners {
+        for (rule, format) in RULES {
             let limit = keep.get(rule).copied().unwrap_or_default();
-            let mut slot = crate::clock::local(volume.ctime).format(format).to_string();
-            if rule == "keep-last" {
-                slot.clone_from(&volume.volid);
-            }
-            let slots = kept.entry((owner, rule)).or_default();
-            if mark != "keep" && slots.len() < limit && !slots.contains(&slot) {
-                slots.push(slot);
-                mark = "keep";
+            let slot = |volume: &Volume| match format {
+                "" => volume.volid.clone(),
+                format => crate::clock::local(volume.ctime).format(format).to_string(),
+            };
+            // What a rule before keeps one of is not this rule's; the first of each slot is, as long as there is room.
+            let its = || {
+                backups
+                    .iter()
+                    .zip(0..)
+                    .filter(|(volume, _)| volume.vmid == owner)
+            };
+            let before: BTreeSet<String> = its()
+                .filter(|(_, n)| marks[*n] == Some("keep"))
+                .map(|(volume, _)| slot(volume))
+                .collect();
+            let mut taken: BTreeSet<String> = BTreeSet::new();
+            let mut rest = its().filter(|_| limit > 0);
+            for (volume, n) in &mut rest {
+                let slot = slot(volume);
+                if marks[n].is_some() || before.contains(&slot) {
+                    continue;
+                }
+                if taken.contains(&slot) {
+                    marks[n] = Some("remove");
+                } else if taken.len() < limit {
+                    taken.insert(slot);
+                    marks[n] = Some("keep");
+                } else {
+                    break;
+                }
             }
         }
-        if volume.protected {
-            mark = "protected";
-        }
-        items.push((
-            volume.volid.clone(),
-            json!({"volid": volume.volid, "ctime": volume.ctime, "type": "qemu", "vmid": owner, "mark": mark}),
-        ));
     }
+    let marked = backups.into_iter().zip(marks);
+    let mut items: Vec<(String, Value)> = marked
+        .map(|(volume, mark)| {
+            let owner = volume.vmid.unwrap_or_default();
+            let mark = mark.unwrap_or("remove");
+            let item = json!({"volid": volume.volid, "ctime": volume.ctime, "type": "qemu", "vmid": owner, "mark": mark});
+            (volume.volid.clone(), item)
+        })
+        .collect();
     items.sort_by_key(|(_, mark)| mark["ctime"].as_i64());
     items
 }

@@ -4,7 +4,8 @@ use super::page;
 use crate::rows::{Tables, constraint};
 use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
-use tpm_domain::{Backup, BackupId, BackupState, BackupToken};
+use std::collections::BTreeMap;
+use tpm_domain::{Backup, BackupId, BackupState, BackupToken, Freshness, ServerId};
 use tpm_store::{BackupQuery, BackupReads, BackupWrites, NewBackup, Page, Result};
 
 fn check(tables: &Tables, backup: &Backup) -> Result<()> {
@@ -30,6 +31,18 @@ impl<S: Source> BackupReads for Session<S> {
         Ok(all.find(|backup| backup.token == *token).cloned())
     }
 
+    async fn freshness(&self) -> Result<BTreeMap<ServerId, Freshness>> {
+        let tables = self.0.look().await?;
+        let mut all: BTreeMap<ServerId, Freshness> = BTreeMap::new();
+        for backup in tables.backups.values().filter(|one| one.is_good()) {
+            let fresh = all.entry(backup.server).or_default();
+            fresh.made_at = fresh.made_at.max(Some(backup.created_at));
+            let verified = backup.verified.as_ref().map(|proof| proof.at);
+            fresh.verified_at = fresh.verified_at.max(verified);
+        }
+        Ok(all)
+    }
+
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>> {
         let tables = self.0.look().await?;
         let within = |backup: &Backup| match &query.within {
@@ -42,6 +55,7 @@ impl<S: Source> BackupReads for Session<S> {
             query.server.is_none_or(|id| backup.server == id)
                 && query.state.is_none_or(|state| backup.state == state)
                 && query.storage.as_ref().is_none_or(|s| backup.storage == *s)
+                && (!query.condemned || backup.condemned_by.is_some())
                 && within(backup)
         };
         let mut found: Vec<Backup> = tables.backups.values().filter(fits).cloned().collect();
@@ -76,6 +90,8 @@ impl BackupWrites for Session<Transaction> {
                 size_bytes: None,
                 warnings: Vec::new(),
                 failure: None,
+                schedule: new.schedule,
+                condemned_by: None,
                 verified: None,
                 created_at: now,
                 finished_at: None,

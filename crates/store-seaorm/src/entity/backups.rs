@@ -26,6 +26,8 @@ pub struct Model {
     pub verified: Option<String>,
     pub created_ms: i64,
     pub finished_ms: Option<i64>,
+    pub schedule_id: Option<i64>,
+    pub condemned_by: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

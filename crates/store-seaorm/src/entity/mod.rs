@@ -19,6 +19,7 @@ pub(crate) mod notifications;
 pub(crate) mod projects;
 pub(crate) mod reservations;
 pub(crate) mod roles;
+pub(crate) mod schedules;
 pub(crate) mod server_figures;
 pub(crate) mod servers;
 pub(crate) mod sessions;

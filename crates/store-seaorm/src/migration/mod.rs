@@ -11,6 +11,7 @@ mod m0008_secrets;
 mod m0009_backups;
 mod m0010_channels;
 mod m0011_exporters;
+mod m0012_schedules;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_backups::Migration),
             Box::new(m0010_channels::Migration),
             Box::new(m0011_exporters::Migration),
+            Box::new(m0012_schedules::Migration),
         ]
     }
 }

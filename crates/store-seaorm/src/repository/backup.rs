@@ -11,9 +11,10 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
 };
+use std::collections::BTreeMap;
 use tpm_domain::{
-    Backup, BackupId, BackupMode, BackupOrigin, BackupState, BackupToken, Compression, NodeName,
-    ServerId, Timestamp, Vmid,
+    Backup, BackupId, BackupMode, BackupOrigin, BackupState, BackupToken, Compression, Freshness,
+    NodeName, ScheduleId, ServerId, Timestamp, UserId, Verified, Vmid,
 };
 use tpm_store::{BackupQuery, BackupReads, BackupWrites, NewBackup, Page, Result};
 
@@ -51,6 +52,8 @@ fn backup(row: backups::Model) -> Result<Backup> {
         verified: verified
             .map(|text| from_json("backups.verified", text))
             .transpose()?,
+        schedule: row.schedule_id.map(ScheduleId),
+        condemned_by: row.condemned_by.map(UserId),
         created_at: Timestamp(row.created_ms),
         finished_at: row.finished_ms.map(Timestamp),
     })
@@ -71,6 +74,27 @@ impl<C: ConnectionTrait + Send + Sync> BackupReads for Session<C> {
         row.map_err(store_error)?.map(backup).transpose()
     }
 
+    async fn freshness(&self) -> Result<BTreeMap<ServerId, Freshness>> {
+        let sql = "SELECT server_id, MAX(created_ms) AS made_ms FROM backups
+                   WHERE state = 'completed' AND volume IS NOT NULL GROUP BY server_id";
+        let mut all: BTreeMap<ServerId, Freshness> = BTreeMap::new();
+        for row in self.listed(sql).await? {
+            let server = row.try_get("", "server_id").map_err(store_error)?;
+            let made = row.try_get("", "made_ms").map_err(store_error)?;
+            all.entry(ServerId(server)).or_default().made_at = Some(Timestamp(made));
+        }
+        let sql = "SELECT server_id, verified FROM backups
+                   WHERE state = 'completed' AND volume IS NOT NULL AND verified IS NOT NULL";
+        for row in self.listed(sql).await? {
+            let server = row.try_get("", "server_id").map_err(store_error)?;
+            let proof: String = row.try_get("", "verified").map_err(store_error)?;
+            let proof: Verified = from_json("backups.verified", &proof)?;
+            let fresh = all.entry(ServerId(server)).or_default();
+            fresh.verified_at = fresh.verified_at.max(Some(proof.at));
+        }
+        Ok(all)
+    }
+
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>> {
         use backups::Column;
         let mut select = backups::Entity::find();
@@ -82,6 +106,9 @@ impl<C: ConnectionTrait + Send + Sync> BackupReads for Session<C> {
         }
         if let Some(storage) = &query.storage {
             select = select.filter(Column::Storage.eq(storage.as_str()));
+        }
+        if query.condemned {
+            select = select.filter(Column::CondemnedBy.is_not_null());
         }
         if let Some(projects) = &query.within {
             select = select.filter(Column::ServerId.in_subquery(servers_of(projects)));
@@ -124,6 +151,8 @@ impl BackupWrites for Session<DatabaseTransaction> {
             verified: Set(None),
             created_ms: Set(self.now_ms),
             finished_ms: Set(None),
+            schedule_id: Set(new.schedule.map(|id| id.0)),
+            condemned_by: Set(None),
         };
         let done = backups::Entity::insert(row).exec(&self.db).await;
         Ok(BackupId(done.map_err(store_error)?.last_insert_id))
@@ -154,6 +183,8 @@ impl BackupWrites for Session<DatabaseTransaction> {
             verified: Set(verified),
             created_ms: Set(backup.created_at.0),
             finished_ms: Set(backup.finished_at.map(|at| at.0)),
+            schedule_id: NotSet,
+            condemned_by: Set(backup.condemned_by.map(|by| by.0)),
         };
         let done = backups::Entity::update(row).exec(&self.db).await;
         done.map(|_| ()).map_err(store_error)

@@ -15,6 +15,7 @@ mod network;
 mod process;
 mod project;
 mod reservation;
+mod schedule;
 mod secret;
 mod server;
 pub(crate) mod task;

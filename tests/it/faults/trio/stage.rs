@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tpm_domain::{
-    ArchiveSurvey, Backup, FailureCode, GuestEntry, GuestView, Server, StepRecord, Survey,
-    TaskToken,
+    ArchiveSurvey, Backup, BackupBounds, FailureCode, GuestEntry, GuestView, Server, StepRecord,
+    Survey, TaskToken,
 };
 use tpm_jobs::{Point, PointHook, Verdict};
 use tpm_provisioner::{
@@ -59,6 +59,7 @@ pub(super) struct Call {
     elapsed: Duration,
     backup: Option<Backup>,
     safety: Option<Backup>,
+    bounds: Option<BackupBounds>,
     earlier: Vec<StepRecord>,
 }
 
@@ -76,6 +77,7 @@ impl Call {
             elapsed: call.elapsed,
             backup: call.backup.cloned(),
             safety: call.safety.cloned(),
+            bounds: call.bounds,
             earlier: call.earlier.to_vec(),
         }
     }
@@ -102,6 +104,7 @@ impl Call {
             report: None,
             backup: self.backup.as_ref(),
             safety: self.safety.as_ref(),
+            bounds: self.bounds,
             earlier: &self.earlier,
         }
     }

@@ -274,7 +274,7 @@ pub(crate) struct Accepted {
     /// The same in words, in the language asked for.
     message: String,
     /// The task that does it.
-    #[schema(pattern = "^task_[0-9a-f]{20}$")]
+    #[schema(pattern = "^task_[0-9a-z_]{1,59}$")]
     task_id: String,
     /// The server.
     server_id: i64,

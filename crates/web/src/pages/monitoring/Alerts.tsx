@@ -14,7 +14,8 @@ import { Status } from '../../ui/Status';
 
 const STATES: readonly Schemas['AlertStateWord'][] = ['firing', 'pending', 'resolved'];
 const RULES: readonly Schemas['AlertRuleWord'][] = [
-  'server_down', 'exporter_down', 'memory_high', 'disk_nearly_full', 'drift', 'node_offline', 'certificate_ends', 'external',
+  'server_down', 'exporter_down', 'memory_high', 'disk_nearly_full', 'drift', 'node_offline', 'certificate_ends',
+  'backup_old', 'external',
 ];
 const SIZE = 50;
 
