@@ -54,6 +54,7 @@ fn drawn() -> f64 {
 fn worker(store: Arc<dyn Store>) -> Worker {
     let lease = Duration::from_secs(30);
     Worker::new(WorkerParts {
+        certificates: Vec::new(),
         store,
         engines: tpm_jobs::Engines::new(),
         metrics: None,
