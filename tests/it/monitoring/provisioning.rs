@@ -2,7 +2,11 @@
 
 /// The Grafana that `tpm-monitoring` is tried with.
 #[path = "../../../crates/monitoring/tests/it/fake.rs"]
-#[expect(dead_code, reason = "not everything is asked of it here")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a file of other tests, and not everything is asked of it here"
+)]
 mod grafana;
 
 use crate::system::until;
