@@ -15,6 +15,7 @@ mod fleet;
 mod hostile;
 mod hygiene;
 mod jobs;
+mod leaks;
 mod main_job;
 mod monitoring;
 mod openapi;

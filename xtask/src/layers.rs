@@ -84,8 +84,8 @@ pub(crate) const ROOMS: &[Room] = &[
         &["chrono", "chrono-tz", "croner"],
     ),
     pure(room("web", 1, &[]), &["rust-embed", "hex"]),
-    // It writes what people read, so it stands above the sentences.
-    room("notify", 2, &["domain", "messages"]),
+    // It writes what people read, so it stands above the sentences; URLs are sealed.
+    room("notify", 2, &["domain", "messages", "secrets"]),
     room("store-seaorm", 2, &["domain", "store"]),
     room("store-memory", 2, &["domain", "store"]),
     room("secrets-embedded", 2, &["store", "secrets"]),

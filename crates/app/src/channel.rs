@@ -175,11 +175,13 @@ impl App {
         let reads = self.store().reads();
         let backlogs: BTreeMap<ChannelId, Backlog> = reads.backlogs().await?;
         let all = reads.channels().await?;
-        let view = |channel: Channel| ChannelView {
-            backlog: backlogs.get(&channel.id).copied().unwrap_or_default(),
-            channel,
+        let view = |channel: Channel| {
+            Ok(ChannelView {
+                backlog: backlogs.get(&channel.id).copied().unwrap_or_default(),
+                channel: self.opened(channel)?,
+            })
         };
-        Ok(all.into_iter().map(view).collect())
+        all.into_iter().map(view).collect()
     }
 
     async fn channel_of(
@@ -187,7 +189,29 @@ impl App {
         reads: &(dyn Reads + Send + Sync),
         id: ChannelId,
     ) -> Result<Channel> {
-        reads.channel(id).await?.ok_or_else(|| missing(id))
+        let stored = reads.channel(id).await?;
+        self.opened(stored.ok_or_else(|| missing(id))?)
+    }
+
+    fn opened(&self, stored: Channel) -> Result<Channel> {
+        let opened = self.hooks().keys.opened(stored);
+        opened.map_err(|error| AppError::Fault(error.into()))
+    }
+
+    /// As it is stored: its URL may be a secret.
+    fn sealed(&self, salt: &str, spec: &ChannelSpec) -> Result<ChannelSpec> {
+        let url = self.hooks().keys.sealed(salt, &spec.url);
+        Ok(ChannelSpec {
+            url: url.map_err(|error| AppError::Fault(error.into()))?,
+            ..spec.clone()
+        })
+    }
+
+    fn stored(&self, channel: &Channel) -> Result<Channel> {
+        Ok(Channel {
+            spec: self.sealed(&channel.salt, &channel.spec)?,
+            ..channel.clone()
+        })
     }
 
     /// One channel.
@@ -230,7 +254,8 @@ impl App {
             Some(done) => return self.shown(self.channel_of(&*tx, done).await?),
             None => {
                 let salt = self.random_hex(SALT);
-                match tx.insert_channel(&spec, &salt).await {
+                let sealed = self.sealed(&salt, &spec)?;
+                match tx.insert_channel(&sealed, &salt).await {
                     Err(StoreError::Constraint(_)) => return Err(label_taken(&spec.name)),
                     done => done?,
                 }
@@ -267,7 +292,7 @@ impl App {
         channel.spec = errors
             .into_result(spec)?
             .ok_or_else(crate::server::incomplete)?;
-        match tx.save_channel(&channel).await {
+        match tx.save_channel(&self.stored(&channel)?).await {
             Err(StoreError::Constraint(_)) => return Err(label_taken(&channel.spec.name)),
             done => done?,
         }
@@ -284,7 +309,7 @@ impl App {
         let mut channel = self.channel_of(&*tx, id).await?;
         channel.generation += 1;
         channel.rotated_at = Some(tx.now());
-        tx.save_channel(&channel).await?;
+        tx.save_channel(&self.stored(&channel)?).await?;
         self.commit(ctx, tx, target(id)).await?;
         self.shown(channel)
     }

@@ -157,10 +157,15 @@ impl Worker {
     ) -> Result<(), StoreError> {
         let stamp = delivery.stamp.unwrap_or(delivery.created_at);
         let message = tpm_notify::message(&courier.keys, channel, delivery, body, stamp);
-        let sent = courier
-            .outgoing
-            .post(channel.spec.url.expose(), &message)
-            .await;
+        let sent = match courier.keys.opened(channel.clone()) {
+            Ok(opened) => {
+                let url = opened.spec.url.expose();
+                courier.outgoing.post(url, &message).await
+            }
+            Err(error) => Err(SendError::Failed(format!(
+                "the URL of the channel: {error}"
+            ))),
+        };
         let tx = self.store().begin().await?;
         let outcome = outcome(tx.now(), delivery, &sent, self.random());
         if outcome.state == DeliveryState::Dead {

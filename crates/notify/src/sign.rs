@@ -7,12 +7,15 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
 use std::fmt;
-use tpm_domain::{Channel, Timestamp};
+use tpm_domain::{Channel, HookUrl, Timestamp};
+use tpm_secrets::{Seal, SealError};
 
 /// What a signing key begins with when it is shown.
 const PREFIX: &str = "whsec_";
+/// What a URL begins with that is sealed. No URL does that may be called.
+const SEALED: &str = "sealed:";
 
-/// The keys of all channels. None is stored: each is made from the installation's key and what the channel's row
+/// The keys of all channels, and the one that their URLs are sealed with. None is stored: each is made from the installation's key and what the channel's row
 /// says.
 pub struct ChannelKeys(SecretSlice<u8>);
 
@@ -37,6 +40,34 @@ impl ChannelKeys {
     #[must_use]
     pub fn new(key: SecretSlice<u8>) -> Self {
         Self(key)
+    }
+
+    fn seal(&self) -> Result<Seal, SealError> {
+        Seal::new(&mac(self.0.expose_secret(), &[b"urls of channels"]))
+    }
+
+    /// A URL as it is stored, with the channel's salt: whoever has it may write there.
+    ///
+    /// # Errors
+    /// When the library refuses.
+    pub fn sealed(&self, salt: &str, url: &HookUrl) -> Result<HookUrl, SealError> {
+        let sealed = self.seal()?.seal(&of(salt), url.expose().as_bytes())?;
+        Ok(HookUrl::new(format!("{SEALED}{}", STANDARD.encode(sealed))))
+    }
+
+    /// A stored channel with its URL. One of before URLs were sealed is as it was.
+    ///
+    /// # Errors
+    /// When it was sealed with another key or for another channel, or was altered.
+    pub fn opened(&self, mut channel: Channel) -> Result<Channel, SealError> {
+        let Some(text) = channel.spec.url.expose().strip_prefix(SEALED) else {
+            return Ok(channel);
+        };
+        let sealed = STANDARD.decode(text).map_err(|_| SealError::Opaque)?;
+        let url = self.seal()?.open(&of(&channel.salt), &sealed)?;
+        let url = String::from_utf8(url).map_err(|_| SealError::Opaque)?;
+        channel.spec.url = HookUrl::new(url);
+        Ok(channel)
     }
 
     fn key(&self, channel: &Channel, generation: i64) -> SecretSlice<u8> {
@@ -65,6 +96,11 @@ impl ChannelKeys {
         let all: Vec<String> = channel.signing(at).into_iter().map(sign).collect();
         all.join(" ")
     }
+}
+
+/// What a sealed URL is bound to.
+fn of(salt: &str) -> String {
+    format!("channel/{salt}")
 }
 
 /// The value of `webhook-timestamp`.
@@ -137,5 +173,24 @@ mod tests {
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[1], old);
         assert_ne!(parts[0], old);
+    }
+
+    #[test]
+    fn a_url_is_opened_for_its_channel_alone() -> Result<(), SealError> {
+        let keys = ChannelKeys::new(vec![7; 32].into());
+        let plain = channel(1, "one", 0);
+        assert_eq!(keys.opened(plain.clone())?, plain);
+        let mut stored = plain.clone();
+        stored.spec.url = keys.sealed("one", &plain.spec.url)?;
+        assert!(!stored.spec.url.expose().contains("example"));
+        assert_eq!(keys.opened(stored.clone())?, plain);
+        let mut moved = stored.clone();
+        moved.salt = "two".into();
+        assert!(keys.opened(moved).is_err());
+        let others = ChannelKeys::new(vec![8; 32].into());
+        assert!(others.opened(stored.clone()).is_err());
+        stored.spec.url = HookUrl::new("sealed:AAAA".into());
+        assert!(keys.opened(stored).is_err());
+        Ok(())
     }
 }
