@@ -13,6 +13,7 @@ const BACKUP: Backup = {
   size: '1B', size_bytes: 1,
   vmid: 10000, node: 'pve1', storage: 'backup', volume: 'v', mode: 'snapshot', compress: 'zstd', notes: '', protected: false,
   warnings: [], error: null, verified_at: null, verified_by: null, created_at: '2026-01-01T00:00:00Z', finished_at: null,
+  schedule_id: null, condemned: false,
 };
 const LISTS = {
   'GET /api/nodes': { body: { nodes: [], total: 0, seen_at: null } },
