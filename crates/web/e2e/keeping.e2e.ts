@@ -1,4 +1,4 @@
-/** What is kept and told elsewhere: backups and their restore, channels, secrets. */
+/** What is kept and told elsewhere: backups, their schedules and their restore, channels, secrets. */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_DOOR, fresh, launch, login, Program, text, visit } from './stack';
@@ -63,6 +63,93 @@ describe('backups', () => {
     await dialog.getByRole('button', { name: text('action.delete'), exact: true }).click();
     await dialog.waitFor({ state: 'hidden' });
     await first.waitFor({ state: 'detached' });
+    expect(one.faults).toEqual([]);
+    await one.context.close();
+  });
+});
+
+describe('schedules', () => {
+  it('one is made, run, its retention previewed and applied, and deleted', async () => {
+    const one = await visit(browser);
+    const { page } = one;
+    const name = fresh('planned');
+    const { id } = await program.server(name);
+    await login(one, '/backups?tab=schedules');
+    await page.getByRole('button', { name: text('schedule.new') }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(text('column.name')).fill(name);
+    // The service reads what the page does not: the fifty-first of a month never comes.
+    const calendar = dialog.getByLabel(text('schedule.calendar'));
+    await calendar.fill('0 2 51 * *');
+    await dialog.getByRole('combobox', { name: text('schedule.time_zone') }).fill('Asia/Seoul');
+    await page.keyboard.press('Tab');
+    await dialog.getByLabel(text('schedule.way_server_ids')).check();
+    await dialog.getByRole('combobox', { name: text('nav.servers'), exact: true }).fill(name);
+    await page.getByRole('option', { name }).click();
+    await page.keyboard.press('Tab');
+    const save = dialog.getByRole('button', { name: text('action.save') });
+    await save.click();
+    await expect.poll(() => calendar.getAttribute('aria-invalid')).toBe('true');
+    await calendar.fill('0 2 1 1 *');
+    await save.click();
+    await dialog.waitFor({ state: 'hidden' });
+
+    const row = page.getByRole('row').filter({ hasText: '0 2 1 1 *' }).filter({ hasText: name });
+    await row.getByText(text('schedule.notYet')).waitFor();
+    const { schedules } = await program.ask<{ schedules: { id: number; name: string; next_runs: string[] }[] }>('GET', '/api/backups/schedules');
+    const made = schedules.find((schedule) => schedule.name === name);
+    expect(made?.next_runs[0]).toMatch(/-12-31T17:00:00Z$/);
+    await row.locator(`time[datetime="${made?.next_runs[0] ?? ''}"]`).waitFor();
+
+    const run = async (): Promise<void> => {
+      const answer = page.waitForResponse((response) => response.url().endsWith('/run'));
+      await row.getByRole('button', { name: text('schedule.run') }).click();
+      const { run_id } = (await (await answer).json()) as { run_id: number };
+      await program.until('GET', `/api/backups/schedules/${String(made?.id)}`, ({ last_run }: { last_run: { id: number; status: string } }) =>
+        last_run.id === run_id && last_run.status === 'done');
+    };
+    await run();
+    await row.getByText(text('schedule.askedFor')).waitFor();
+    await row.getByText(text('schedule.run_done'), { exact: true }).waitFor();
+    await row.getByText(text('schedule.servers_completed', { number: 1 })).waitFor();
+    await run();
+    await page.getByRole('tab', { name: text('nav.backups') }).click();
+    const backups = page.getByRole('row').filter({ has: page.getByRole('link', { name }) }).filter({ hasText: text('backup.origin_schedule') });
+    await backups.getByText(text('status.backup.completed')).nth(1).waitFor();
+
+    await page.getByRole('tab', { name: text('schedule.title') }).click();
+    const preview = row.getByRole('button', { name: text('schedule.preview') });
+    await preview.click();
+    await dialog.getByRole('cell', { name: `${text('schedule.rule_keep_all')} 2` }).waitFor();
+    // Nothing goes, so that nothing is offered.
+    expect(await dialog.getByRole('button', { name: text('schedule.prune') }).count()).toBe(0);
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+
+    await row.getByRole('button', { name: text('action.edit') }).click();
+    await dialog.getByLabel(text('schedule.rule_keep_last')).fill('1');
+    await save.click();
+    await dialog.waitFor({ state: 'hidden' });
+    await row.getByText(`${text('schedule.rule_keep_last')} 1`).waitFor();
+    await preview.click();
+    await dialog.getByRole('listitem').getByText(text('schedule.by', { rule: text('schedule.rule_keep_last') })).waitFor();
+    await dialog.getByRole('listitem').getByText(text('schedule.goes')).waitFor();
+    await dialog.getByRole('button', { name: text('schedule.prune') }).click();
+    await dialog.getByRole('textbox').fill(name);
+    await dialog.getByRole('button', { name: text('schedule.prune') }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    const kept = `/api/backups?server_id=${String(id)}`;
+    await program.until('GET', kept, ({ total }: { total: number }) => total === 1);
+
+    await row.getByRole('button', { name: text('schedule.disable') }).click();
+    await row.getByText(text('schedule.notFollowed')).waitFor();
+    await row.getByRole('button', { name: text('action.delete') }).click();
+    await dialog.getByRole('textbox').fill(name);
+    await dialog.getByRole('button', { name: text('action.delete'), exact: true }).click();
+    await row.waitFor({ state: 'detached' });
+    // What it made stays.
+    const { total } = await program.ask<{ total: number }>('GET', kept);
+    expect(total).toBe(1);
     expect(one.faults).toEqual([]);
     await one.context.close();
   });

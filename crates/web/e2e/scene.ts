@@ -29,6 +29,10 @@ export async function scene(program: Program): Promise<void> {
     await program.ask<{ task_id: string }>('PUT', `/api/servers/${String(of('web-server-03').id)}/status`, { status: 'stopped' }),
   ];
   for (const { task_id } of tasks) await program.ended(task_id);
+  await program.ask('POST', '/api/backups/schedules', {
+    name: 'nightly', calendar: '0 2 * * *', time_zone: 'Asia/Seoul', target: { role: 'db' }, jitter_seconds: 600,
+    window_minutes: 240, retention: { keep_last: 3, keep_daily: 7, keep_weekly: 4 }, max_age_hours: 26,
+  });
   await program.ask('POST', '/api/notifications/channels', {
     name: 'team-chat', url: `${API_DOOR ?? ''}/hook`, types: ['error', 'warning'], format: 'text', language: 'ko', enabled: true,
   });

@@ -26,5 +26,8 @@ export const keys = {
   logs: ['logs'] as const,
   config: ['config'] as const,
   backups: ['backups'] as const,
+  /** Whatever is told of backups is told of these, too. */
+  schedules: ['backups', 'schedules'] as const,
+  prunePreview: (id: number) => ['backups', 'schedules', id, 'preview'] as const,
   secrets: ['secrets'] as const,
 };

@@ -9,6 +9,10 @@ export function makeFormat(language: string) {
   const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
   const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' });
   const day = new Intl.DateTimeFormat(locale, { dateStyle: 'medium' });
+  // Dates without a moment are those of no time zone.
+  const date = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeZone: 'UTC' });
+  const month = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'long', timeZone: 'UTC' });
+  const weekday = new Intl.DateTimeFormat(locale, { weekday: 'short', timeZone: 'UTC' });
   const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
   const tenth = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
   const ago = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
@@ -25,6 +29,17 @@ export function makeFormat(language: string) {
     moment: (text: string | null | undefined) => (text ? moment.format(new Date(text)) : '–'),
     clock: (at: string | Date) => clock.format(typeof at === 'string' ? new Date(at) : at),
     day: (text: string) => day.format(new Date(text)),
+    /** A moment as clocks of that time zone show it; empty when the browser does not know the zone. */
+    momentIn: (text: string, timeZone: string): string => {
+      try {
+        return new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone }).format(new Date(text));
+      } catch {
+        return '';
+      }
+    },
+    date: (yearMonthDay: string) => date.format(new Date(yearMonthDay)),
+    month: (yearMonth: string) => month.format(new Date(`${yearMonth}-01`)),
+    weekday: (yearMonthDay: string) => weekday.format(new Date(yearMonthDay)),
     number: (value: number) => whole.format(value),
     percent: (value: number) => `${tenth.format(value)} %`,
     bytes,

@@ -12,13 +12,14 @@ interface Props {
   error: unknown;
   rest: readonly string[];
   action: string;
+  size?: 'md' | 'lg';
   children: ReactNode;
 }
 
-export function FormModal({ title, onClose, onSubmit, pending, error, rest, action, children }: Props) {
+export function FormModal({ title, onClose, onSubmit, pending, error, rest, action, size = 'md', children }: Props) {
   const { t } = useTranslation();
   return (
-    <Modal opened onClose={onClose} title={title} closeButtonProps={{ 'aria-label': t('action.close') }}>
+    <Modal opened onClose={onClose} title={title} size={size} closeButtonProps={{ 'aria-label': t('action.close') }}>
       <form noValidate onSubmit={onSubmit}>
         <Stack gap="sm">
           {children}

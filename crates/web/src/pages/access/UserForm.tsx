@@ -127,7 +127,13 @@ export function UserForm({ user, onClose }: { user: Schemas['User'] | null; onCl
         )}
       />
       {user ? (
-        <Switch label={t('access.disable')} error={errors.disabled?.message} {...form.register('disabled')} />
+        <Controller
+          control={form.control}
+          name="disabled"
+          render={({ field: { ref, value, onChange } }) => (
+            <Switch ref={ref} label={t('access.disable')} checked={value} onChange={onChange} error={errors.disabled?.message} />
+          )}
+        />
       ) : null}
     </FormModal>
   );

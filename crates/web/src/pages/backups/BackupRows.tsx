@@ -86,6 +86,7 @@ function Outcome({ backup }: { backup: Backup }) {
   return (
     <>
       <Status kind="backup" value={backup.status} />
+      {backup.condemned && backup.status === 'completed' ? <Text size="xs">{t('backup.condemned')}</Text> : null}
       {backup.error ? <Text size="xs">{backup.error}</Text> : null}
       {backup.warnings.length > 0 ? (
         <Text size="xs" c="var(--tpm-warn)" title={backup.warnings.join('\n')}>

@@ -1,67 +1,29 @@
-/** All backups. */
-import { Button, Group, Select } from '@mantine/core';
-import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+/** Backups, and by which schedules they are made. */
+import { Tabs } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
-import { BACKUP_STATES, listBackups } from '../../api/backups';
-import { keys } from '../../api/keys';
-import { useCan } from '../../session/context';
-import { Card, Page } from '../../ui/Page';
-import { Pager, usePage } from '../../ui/Pager';
-import { QueryView } from '../../ui/states';
-import { BackupForm } from './BackupForm';
-import { BackupRows } from './BackupRows';
-
-const SIZE = 50;
+import { Page } from '../../ui/Page';
+import { BackupList } from './BackupList';
+import { Schedules } from './Schedules';
 
 export default function BackupsPage() {
   const { t } = useTranslation();
-  const writes = useCan('backups:write');
-  const [making, setMaking] = useState(false);
   const [params, setParams] = useSearchParams();
-  const place = usePage(SIZE);
-  const status = BACKUP_STATES.find((one) => one === params.get('status'));
-  const query = useQuery({
-    queryKey: [...keys.backups, status, place.page],
-    queryFn: ({ signal }) => listBackups({ limit: SIZE, offset: place.offset, ...(status ? { status } : {}) }, signal),
-    placeholderData: keepPreviousData,
-    refetchInterval: 15_000,
-  });
+  const tab = params.get('tab') === 'schedules' ? 'schedules' : 'backups';
   return (
-    <Page
-      title={t('nav.backups')}
-      actions={
-        writes ? (
-          <Button size="compact-sm" onClick={() => setMaking(true)}>
-            {t('backup.new')}
-          </Button>
-        ) : null
-      }
-    >
-      <Group>
-        <Select
-          size="xs"
-          clearable
-          w={150}
-          aria-label={t('column.status')}
-          placeholder={t('column.status')}
-          data={BACKUP_STATES.map((value) => ({ value, label: t(`status.backup.${value}`) }))}
-          value={status ?? null}
-          onChange={(value) => setParams(value ? { status: value } : {})}
-        />
-      </Group>
-      <Card>
-        <QueryView query={query} rows={10}>
-          {({ backups, total }) => (
-            <>
-              <BackupRows backups={backups} />
-              <Pager total={total} size={SIZE} page={place.page} go={place.go} />
-            </>
-          )}
-        </QueryView>
-      </Card>
-      {making ? <BackupForm onClose={() => setMaking(false)} /> : null}
+    <Page title={t('nav.backups')}>
+      <Tabs value={tab} keepMounted={false} onChange={(next) => setParams(next === 'schedules' ? { tab: next } : {})}>
+        <Tabs.List mb="md">
+          <Tabs.Tab value="backups">{t('nav.backups')}</Tabs.Tab>
+          <Tabs.Tab value="schedules">{t('schedule.title')}</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="backups">
+          <BackupList />
+        </Tabs.Panel>
+        <Tabs.Panel value="schedules">
+          <Schedules />
+        </Tabs.Panel>
+      </Tabs>
     </Page>
   );
 }

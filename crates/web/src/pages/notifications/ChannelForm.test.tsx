@@ -12,6 +12,7 @@ describe('ChannelForm', () => {
     const asked = service({});
     draw(<ChannelForm channel={null} onClose={vi.fn()} onMade={vi.fn()} />);
     await screen.findByLabelText(/^이름/);
+    expect(screen.getByRole('switch')).toHaveProperty('checked', true);
     await save();
     expect(await screen.findByText('https:// 로 시작하는 URL이어야 합니다')).toBeTruthy();
     expect(faultOfField(screen.getByLabelText(/^이름/))).toContain('입력해야 합니다');

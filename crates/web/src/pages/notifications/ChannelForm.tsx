@@ -147,7 +147,13 @@ export function ChannelForm({ channel, onClose, onMade }: Props) {
           />
         )}
       />
-      <Switch label={t('channel.enabled')} error={errors.enabled?.message} {...form.register('enabled')} />
+      <Controller
+        control={form.control}
+        name="enabled"
+        render={({ field: { ref, value, onChange } }) => (
+          <Switch ref={ref} label={t('channel.enabled')} checked={value} onChange={onChange} error={errors.enabled?.message} />
+        )}
+      />
     </FormModal>
   );
 }
