@@ -342,6 +342,8 @@ async fn everybody_is_answered_as_the_table_says() -> anyhow::Result<()> {
     let mut table = String::from(ABOUT);
     let mut open = Vec::new();
     for operation in operations(&stack.client).await? {
+        // It takes longer than a look at the cluster is good for.
+        hand(&stack)?.look().await?;
         write!(table, "\n{} {}\n ", operation.method, operation.path)?;
         for principal in &mut people {
             let path = things.path(&operation.path).await?;
