@@ -6,8 +6,8 @@ use tpm_domain::Timestamp;
 use tpm_provisioner::{Certificate, Certificates, CertificatesUnknown};
 use x509_parser::pem::Pem;
 
-/// The place that is ourselves.
-const API: &str = "api";
+/// The place that is ourselves: the setting, which is no node's name.
+const API: &str = "api.tls_certificate";
 
 /// The certificate in a file. A worker on another machine than the API may not have it, and says so.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Certificates for OwnCertificate {
 
 #[cfg(test)]
 mod tests {
-    use super::{OwnCertificate, end};
+    use super::{API, OwnCertificate, end};
     use tpm_domain::Timestamp;
     use tpm_provisioner::Certificates;
 
@@ -60,8 +60,8 @@ mod tests {
         let chain = [of(2027)?.pem(), of(2040)?.pem()].concat();
         std::fs::write(&path, chain)?;
         let own = OwnCertificate(path.clone());
-        let told = own.of("api").await?;
-        assert_eq!(own.places(&["pve".into()]), ["api"]);
+        let told = own.of(API).await?;
+        assert_eq!(own.places(&["pve".into()]), [API]);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].name, "api.pem");
         assert_eq!(told[0].ends, Timestamp(1_803_859_200_000));
@@ -73,7 +73,7 @@ mod tests {
         std::fs::write(&path, "")?;
         assert!(end(&path).is_err());
         std::fs::remove_file(&path)?;
-        let why = own.of("api").await.map_err(|why| why.to_string());
+        let why = own.of(API).await.map_err(|why| why.to_string());
         assert!(why.is_err_and(|why| why.contains("api.pem")));
         Ok(())
     }
