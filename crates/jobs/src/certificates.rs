@@ -1,6 +1,7 @@
 //! When certificates end, as it is remembered: nobody asks for them at every look.
 
 use crate::worker::Worker;
+use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
@@ -42,15 +43,20 @@ impl Worker {
         };
         let mut heard = self.heard_of_certificates().0.lock().await;
         for source in self.certificate_sources() {
-            for place in source.places(&online) {
-                let fresh = heard.get(&place).is_some_and(|(at, told)| {
+            let places = source.places(&online);
+            let is_fresh = |place: &&String| {
+                heard.get(*place).is_some_and(|(at, told)| {
                     let kept = if told.is_some() { REMEMBER } else { AGAIN };
                     at.elapsed() < kept
-                });
-                if !fresh {
-                    let told = ask(source, &place).await;
-                    heard.insert(place.clone(), (Instant::now(), told));
-                }
+                })
+            };
+            // All at once: one that does not answer holds up none of the others.
+            let old = places.iter().filter(|place| !is_fresh(place));
+            let asked = old.map(|place| async { (place.clone(), ask(source, place).await) });
+            for (place, told) in join_all(asked).await {
+                heard.insert(place, (Instant::now(), told));
+            }
+            for place in places {
                 match heard.get(&place).and_then(|(_, told)| told.as_ref()) {
                     Some(told) => {
                         let told = told.iter().map(|one| (place.clone(), one.clone()));
