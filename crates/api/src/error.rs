@@ -137,6 +137,7 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::ScheduleRuns => "SCHEDULE_RUNS",
         Conflict::BackupProtected => "BACKUP_PROTECTED",
         Conflict::OnlyBackup => "ONLY_BACKUP",
+        Conflict::NoDrillNetwork { .. } => "NO_DRILL_NETWORK",
         Conflict::BackupState { .. } => "BACKUP_STATE",
         Conflict::WouldOverwrite { .. } => "WOULD_OVERWRITE",
         Conflict::TaskEnded => "TASK_ENDED",
@@ -266,6 +267,7 @@ fn details(lang: Lang, error: &Error) -> Value {
             Conflict::ServerBusy { task } => json!({ "task_id": task }),
             Conflict::WrongState { state } => json!({ "status": state }),
             Conflict::BackupState { state } => json!({ "backup_status": state }),
+            Conflict::NoDrillNetwork { network } => json!({ "network": network }),
             Conflict::WouldOverwrite { server } => {
                 json!({ "field": "overwrite", "server": server })
             }

@@ -5,12 +5,12 @@ use crate::time;
 use serde_json::json;
 use std::collections::BTreeMap;
 use tpm_app::{
-    AlertQuery, AuditQuery, BackupQuery, Deletion, DeliveryQuery, LogLevel, LogQuery,
+    AlertQuery, AuditQuery, BackupQuery, Deletion, DeliveryQuery, DrillQuery, LogLevel, LogQuery,
     NotificationQuery, ServerOrder, ServerQuery, Span, TaskQuery,
 };
 use tpm_domain::{
-    AlertRule, AlertState, BackupState, ChannelId, DeliveryState, FieldErrors, Reason, ServerId,
-    ServerState, Severity, TaskKind, TaskState, Timestamp, UserId,
+    AlertRule, AlertState, BackupState, BackupToken, ChannelId, DeliveryState, DrillState,
+    FieldErrors, Reason, ServerId, ServerState, Severity, TaskKind, TaskState, Timestamp, UserId,
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -186,6 +186,22 @@ pub(crate) fn backups(text: Option<&str>) -> Result<BackupQuery, Fault> {
         state: query.one_of("status", BackupState::ALL, BackupState::as_str),
         storage: query.take("storage"),
         condemned: false,
+        within: None,
+        limit: query.limit(),
+        offset: query.offset(),
+    };
+    query.finish(found)
+}
+
+/// `server_id`, `backup_id`, `status`, `limit`, `offset`.
+pub(crate) fn drills(text: Option<&str>) -> Result<DrillQuery, Fault> {
+    let mut query = Query::new(text);
+    let server = query.server();
+    let found = DrillQuery {
+        server,
+        backup: query.take("backup_id").map(BackupToken),
+        state: query.one_of("status", &DrillState::ALL, DrillState::as_str),
+        item: None,
         within: None,
         limit: query.limit(),
         offset: query.offset(),

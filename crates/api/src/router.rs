@@ -233,11 +233,14 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
             "/api/backups/schedules/{schedule_id}/run",
             post(schedules::run_now),
         ),
+        ("/api/backups/drills", get(backups::drills)),
+        ("/api/backups/drills/{drill_id}", get(backups::one_drill)),
         (
             "/api/backups/{backup_id}",
             get(backups::one).delete(backups::delete_one),
         ),
         ("/api/backups/{backup_id}/restore", post(backups::restore)),
+        ("/api/backups/{backup_id}/drill", post(backups::start_drill)),
         ("/api/monitoring/status", get(monitoring::status)),
         ("/api/monitoring/metrics", get(monitoring::fleet)),
         (

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
 use tpm_domain::{Assignment, AuditTarget, Error, Role, Timestamp, UserId};
-use tpm_store::{NewSession, Throttle};
+use tpm_store::{NewSession, StoreError, Throttle};
 
 /// A session ends this long after it was used last.
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
@@ -261,9 +261,12 @@ impl App {
     pub async fn authenticate(&self, token: &SessionToken, origin: Origin) -> Result<Ctx> {
         let (ctx, seen) = self.session_holds(token, origin).await?;
         if self.now().since(seen) > TOUCH_EVERY {
-            let tx = self.store().begin().await?;
-            tx.touch_session(&digest(&token.0)).await?;
-            tx.commit().await?;
+            let touched = async {
+                let tx = self.store().begin().await?;
+                tx.touch_session(&digest(&token.0)).await?;
+                tx.commit().await
+            };
+            tell_untouched(touched.await);
         }
         Ok(ctx)
     }
@@ -372,6 +375,15 @@ impl App {
         drop(place);
         done.map_err(|error| AppError::Fault(error.into()))?
             .map_err(AppError::Fault)
+    }
+}
+
+/// That somebody was here could not be written down. It ends a session sooner than it would, which is no reason to
+/// turn people away who only read while the disk is full.
+pub(crate) fn tell_untouched(touched: std::result::Result<(), StoreError>) {
+    if let Err(error) = touched {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the last use is not written down");
     }
 }
 

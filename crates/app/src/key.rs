@@ -1,7 +1,7 @@
 //! Keys for programs: `tpm_` and 43 letters and digits (256 bits), and six more that check them. Shown once;
 //! what is stored is a digest.
 
-use crate::account::digest;
+use crate::account::{digest, tell_untouched};
 use crate::{App, AppError, Ctx, Origin, Result};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -195,9 +195,12 @@ impl App {
         let now = self.now();
         let fresh = |at: Timestamp| now.since(at) <= TOUCH_EVERY;
         if !key.last_used_at.is_some_and(fresh) {
-            let tx = self.store().begin().await?;
-            tx.touch_api_key(key.id, &ctx.origin.address).await?;
-            tx.commit().await?;
+            let touched = async {
+                let tx = self.store().begin().await?;
+                tx.touch_api_key(key.id, &ctx.origin.address).await?;
+                tx.commit().await
+            };
+            tell_untouched(touched.await);
         }
         Ok(ctx)
     }

@@ -31,8 +31,9 @@ pub use account::{
 };
 pub use audit::AuditCheck;
 pub use backup::{
-    BackupAccepted, BackupDeletion, BackupDraft, PruneDraft, RestoreDraft, RestoreTarget,
-    RetentionDraft, RunAccepted, ScheduleDraft, ScheduleView, TargetDraft,
+    BackupAccepted, BackupDeletion, BackupDraft, Booked, Booking, DrillAccepted, DrillDraft,
+    NotBooked, PruneDraft, RestoreDraft, RestoreTarget, RetentionDraft, RunAccepted, ScheduleDraft,
+    ScheduleView, TargetDraft, book_drill,
 };
 pub use channel::{ChannelDraft, ChannelKey, ChannelView, Channels};
 pub use cluster::ClusterView;
@@ -47,7 +48,7 @@ pub use monitoring::{
     Source,
 };
 pub use network::{NetworkChange, NetworkView};
-pub use policy::{BackupPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
+pub use policy::{BackupPolicy, DrillPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
 pub use project::{Bound, ProjectChange, QuotaChange};
 pub use secret::{MAX_SECRET, Secrets};
 pub use server::{
@@ -70,8 +71,8 @@ pub use tpm_provisioner::{CodeFile, PlanView, RunLine, StateChange, StateVersion
 pub use tpm_secrets::{Deletion, SecretData, StoreStatus, VersionInfo};
 /// How lists are asked for; re-exported so that callers need not know the store.
 pub use tpm_store::{
-    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, BackupQuery, DeliveryQuery, FeedPlace,
-    KeyId, LogLevel, LogLine, LogQuery, NotificationQuery, NotificationView, Page, ServerOrder,
-    ServerQuery, Session, Supplies, TaskFigure, TaskQuery,
+    AlertQuery, AlertRow, ApiKey, AuditQuery, AuditRow, BackupQuery, DeliveryQuery, DrillQuery,
+    FeedPlace, KeyId, LogLevel, LogLine, LogQuery, NotificationQuery, NotificationView, Page,
+    ServerOrder, ServerQuery, Session, Supplies, TaskFigure, TaskQuery,
 };
 pub use user::{AssignmentDraft, UserDraft, UserView, session_id};

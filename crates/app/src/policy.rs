@@ -52,6 +52,26 @@ pub struct BackupPolicy {
     pub compression: Compression,
     /// Whether a server is backed up before a backup is restored over it.
     pub safety: bool,
+    /// How backups are tried.
+    pub drill: DrillPolicy,
+}
+
+/// Where the guests of drills are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrillPolicy {
+    /// The name of the network that they are on: its bridge leads nowhere.
+    pub network: String,
+    /// The engine that makes them.
+    pub engine: String,
+}
+
+impl Default for DrillPolicy {
+    fn default() -> Self {
+        Self {
+            network: "drill".into(),
+            engine: "direct".into(),
+        }
+    }
 }
 
 impl Default for BackupPolicy {
@@ -61,6 +81,7 @@ impl Default for BackupPolicy {
             mode: BackupMode::Snapshot,
             compression: Compression::Zstd,
             safety: true,
+            drill: DrillPolicy::default(),
         }
     }
 }

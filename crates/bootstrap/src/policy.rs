@@ -5,7 +5,7 @@ use anyhow::Context;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use tpm_app::{BackupPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
+use tpm_app::{BackupPolicy, DrillPolicy, Limits, NetworkDefaults, Policy, RoleProfile};
 use tpm_domain::{
     BackupMode, Compression, ExporterCare, NetworkSpec, PlacementPolicy, PlacementRules,
     ServerSpec, Vmid, Ways,
@@ -112,6 +112,7 @@ pub(crate) fn schedules(settings: &Settings) -> ScheduleSettings {
         role_tags: tags
             .map(|(name, role)| (name.clone(), canonical(&role.tags)))
             .collect(),
+        drill: drill(settings),
     }
 }
 
@@ -176,6 +177,13 @@ pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Resul
     })
 }
 
+fn drill(settings: &Settings) -> DrillPolicy {
+    DrillPolicy {
+        network: settings.backups.drill_network.clone(),
+        engine: ENGINE.to_owned(),
+    }
+}
+
 fn backup(settings: &Settings) -> BackupPolicy {
     let backups = &settings.backups;
     BackupPolicy {
@@ -192,6 +200,7 @@ fn backup(settings: &Settings) -> BackupPolicy {
             tpm_settings::Compression::None => Compression::Plain,
         },
         safety: backups.safety,
+        drill: drill(settings),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A backup: an archive of a server's guest on a storage of the cluster, and how we know that it is ours.
 
-use crate::{Failure, NodeName, Prunable, ScheduleId, ServerId, Timestamp, UserId, Vmid};
+use crate::{DrillId, Failure, NodeName, Prunable, ScheduleId, ServerId, Timestamp, UserId, Vmid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -153,7 +153,7 @@ pub struct Backup {
     pub schedule: Option<ScheduleId>,
     /// Who had it condemned: no rule keeps it, and it is deleted once nothing else is at work on its server.
     pub condemned_by: Option<UserId>,
-    /// When it was proved that it restores, and how: `restore` by us, `pbs` by the backup server.
+    /// When it was proved that it restores, and how.
     pub verified: Option<Verified>,
     /// When it was asked for; of one that was found, when it was made.
     pub created_at: Timestamp,
@@ -166,7 +166,7 @@ pub struct Backup {
 pub struct Verified {
     /// When.
     pub at: Timestamp,
-    /// How: `restore` when it was restored, `pbs` when the backup server checked it.
+    /// How: `restore` when it was restored, `drill` when it was tried, `pbs` when the backup server checked it.
     pub how: String,
 }
 
@@ -308,6 +308,9 @@ pub struct BackupPayload {
     /// What its schedule says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<BackupBounds>,
+    /// The drill that it is tried by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillId>,
 }
 
 impl BackupPayload {
@@ -318,6 +321,7 @@ impl BackupPayload {
             backup,
             safety: None,
             bounds: None,
+            drill: None,
         }
     }
 }

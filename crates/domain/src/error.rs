@@ -198,6 +198,8 @@ pub enum ResourceKind {
     Session,
     /// A backup.
     Backup,
+    /// A restore drill.
+    Drill,
     /// A schedule.
     Schedule,
 }
@@ -318,6 +320,11 @@ pub enum Conflict {
     BackupState {
         /// The state it is in, as on the wire.
         state: &'static str,
+    },
+    /// There is no network of the name that drills are made on, or it is the one that servers are on.
+    NoDrillNetwork {
+        /// That name.
+        network: String,
     },
     /// A run of the schedule is not over.
     ScheduleRuns,

@@ -244,6 +244,23 @@ pub enum EventKind {
         /// Why.
         failure: Failure,
     },
+    /// A backup is to be tried.
+    DrillRequested {
+        /// Its token.
+        backup: String,
+    },
+    /// A backup was tried, and does restore.
+    Drilled {
+        /// Its token.
+        backup: String,
+    },
+    /// A backup was tried, and it is not proved to restore.
+    DrillFailed {
+        /// Its token.
+        backup: String,
+        /// Why.
+        failure: Failure,
+    },
     /// A backup's archive is gone, and nobody asked us for that.
     BackupMissing {
         /// Its token.
@@ -302,9 +319,11 @@ impl EventKind {
             | Self::RecreateRequested
             | Self::BackupRequested
             | Self::RestoreRequested { .. }
+            | Self::DrillRequested { .. }
             | Self::BackupDeleteRequested { .. } => None,
             Self::BackedUp { warnings: 0, .. }
             | Self::Restored { .. }
+            | Self::Drilled { .. }
             | Self::BackupDeleted { .. } => Some(Severity::Success),
             Self::Imported {
                 other_engine: false,
@@ -343,6 +362,7 @@ impl EventKind {
             | Self::OrphanLeft { .. }
             | Self::BackupFailed { .. }
             | Self::RestoreFailed { .. }
+            | Self::DrillFailed { .. }
             | Self::BackupDeleteFailed { .. }
             | Self::NeedsOperator { .. } => Some(Severity::Error),
             Self::AlertRaised { severity, .. } => Some(*severity),

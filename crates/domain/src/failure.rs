@@ -44,6 +44,12 @@ pub enum FailureCode {
     BackupFailed,
     /// The backup was not restored; the detail says what is left.
     RestoreFailed,
+    /// The bridge that a restored guest was to be alone on leads elsewhere, or cannot be looked at.
+    NotIsolated,
+    /// The command in the guest did not end with 0.
+    CommandFailed,
+    /// There was no room for what had to be made: no network, address, quota or node.
+    NoRoom,
     /// The archive of the backup is gone.
     ArchiveMissing,
     /// It was not begun within the window of its schedule.
@@ -56,7 +62,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// Every code, in the order above.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::ProxmoxRefused,
         Self::ProxmoxUnreachable,
         Self::ProxmoxBusy,
@@ -76,6 +82,9 @@ impl FailureCode {
         Self::NotImportable,
         Self::BackupFailed,
         Self::RestoreFailed,
+        Self::NotIsolated,
+        Self::CommandFailed,
+        Self::NoRoom,
         Self::ArchiveMissing,
         Self::WindowMissed,
         Self::Forbidden,
@@ -105,6 +114,9 @@ impl FailureCode {
             Self::NotImportable => "NOT_IMPORTABLE",
             Self::BackupFailed => "BACKUP_FAILED",
             Self::RestoreFailed => "RESTORE_FAILED",
+            Self::NotIsolated => "NOT_ISOLATED",
+            Self::CommandFailed => "COMMAND_FAILED",
+            Self::NoRoom => "NO_ROOM",
             Self::ArchiveMissing => "ARCHIVE_MISSING",
             Self::WindowMissed => "WINDOW_MISSED",
             Self::Forbidden => "FORBIDDEN",

@@ -12,6 +12,7 @@ mod backup;
 mod channel;
 mod clock;
 mod cluster;
+mod drill;
 mod error;
 mod event;
 mod exporter;
@@ -46,6 +47,7 @@ pub use clock::{Clock, Timestamp};
 pub use cluster::{
     ClusterPicture, ForeignAddress, GuestEntry, NodeView, StorageView, Survey, TemplateView,
 };
+pub use drill::{Drill, DrillGoal, DrillId, DrillSpec, DrillState, DrillToken, DrillWish};
 pub use error::{Conflict, Error, FieldError, FieldErrors, Reason, ResourceKind, Shortage};
 pub use event::{Event, EventKind, Notification, NotificationId, Severity};
 pub use exporter::{Exporter, ExporterCare, ExporterState};

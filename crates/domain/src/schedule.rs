@@ -3,7 +3,7 @@
 //! What a calendar expression means is not known here; moments are given.
 
 use crate::{
-    BackupId, BackupMode, Compression, NodeName, ProjectId, Retention, Server, ServerId,
+    BackupId, BackupMode, Compression, DrillWish, NodeName, ProjectId, Retention, Server, ServerId,
     ServerName, ServerState, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,9 @@ pub struct ScheduleSpec {
     pub time_zone: String,
     /// Which servers.
     pub selector: ServerSelector,
+    /// When it is about trying: the newest backup of each server is restored and looked at; none is made.
+    #[serde(default)]
+    pub drill: Option<DrillWish>,
     /// How running guests are treated.
     pub mode: BackupMode,
     /// Where backups go.
@@ -407,6 +410,7 @@ mod tests {
             calendar: "0 2 * * *".into(),
             time_zone: "Asia/Seoul".into(),
             selector: ServerSelector::All,
+            drill: None,
             mode: BackupMode::Snapshot,
             storage: "local".into(),
             compression: Compression::Zstd,

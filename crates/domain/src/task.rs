@@ -29,6 +29,8 @@ pub enum TaskKind {
     RestoreBackup,
     /// Makes a new server of a backup.
     RestoreNew,
+    /// Tries a backup in a guest of its own, which is destroyed after it.
+    DrillBackup,
     /// Deletes one backup.
     DeleteBackup,
     /// Summarizes the creation of several servers.
@@ -41,7 +43,7 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// Every kind, in the order above.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CreateServer,
         Self::DeleteServer,
         Self::StartServer,
@@ -53,6 +55,7 @@ impl TaskKind {
         Self::CreateBackup,
         Self::RestoreBackup,
         Self::RestoreNew,
+        Self::DrillBackup,
         Self::DeleteBackup,
         Self::BulkCreate,
         Self::BulkDelete,
@@ -74,6 +77,7 @@ impl TaskKind {
             Self::CreateBackup => "create_backup",
             Self::RestoreBackup => "restore_backup",
             Self::RestoreNew => "restore_new",
+            Self::DrillBackup => "drill_backup",
             Self::DeleteBackup => "delete_backup",
             Self::BulkCreate => "bulk_create",
             Self::BulkDelete => "bulk_delete",
@@ -108,6 +112,7 @@ impl TaskKind {
             | Self::CreateBackup
             | Self::RestoreBackup
             | Self::RestoreNew
+            | Self::DrillBackup
             | Self::DeleteBackup
             | Self::BulkCreate
             | Self::BulkDelete
@@ -118,7 +123,10 @@ impl TaskKind {
     /// Whether it makes a server that is not there before, and is undone when it fails.
     #[must_use]
     pub fn makes(self) -> bool {
-        matches!(self, Self::CreateServer | Self::RestoreNew)
+        matches!(
+            self,
+            Self::CreateServer | Self::RestoreNew | Self::DrillBackup
+        )
     }
 
     /// Whether it is about a backup, which its payload names.
@@ -126,7 +134,11 @@ impl TaskKind {
     pub fn is_of_backups(self) -> bool {
         matches!(
             self,
-            Self::CreateBackup | Self::RestoreBackup | Self::RestoreNew | Self::DeleteBackup
+            Self::CreateBackup
+                | Self::RestoreBackup
+                | Self::RestoreNew
+                | Self::DrillBackup
+                | Self::DeleteBackup
         )
     }
 

@@ -24,7 +24,7 @@ impl Run<'_> {
         let actor = Actor::new(user.id, user.username, &user.assignments, &roles);
         let needed: &[Permission] = match self.operation {
             Operation::Backup | Operation::EraseBackup => &[Permission::WriteBackups],
-            Operation::Restore | Operation::RestoreNew => {
+            Operation::Restore | Operation::RestoreNew | Operation::Drill => {
                 &[Permission::WriteBackups, Permission::WriteServers]
             }
             _ => &[Permission::WriteServers],

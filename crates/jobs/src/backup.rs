@@ -3,8 +3,8 @@
 
 use crate::run::{Run, Stop, Tx};
 use tpm_domain::{
-    Backup, BackupBounds, BackupId, BackupPayload, BackupState, EventKind, Failure, FailureCode,
-    Server, ServerState, StepState, Task, TaskState, Verified,
+    Backup, BackupBounds, BackupId, BackupPayload, BackupState, Drill, EventKind, Failure,
+    FailureCode, Server, ServerState, StepState, Task, TaskKind, TaskState, Verified,
 };
 use tpm_provisioner::{Learned, Operation};
 use tpm_store::Reads;
@@ -21,6 +21,8 @@ pub(crate) struct Backups {
     pub(crate) safety: Option<Backup>,
     /// What a schedule says of it.
     pub(crate) bounds: Option<BackupBounds>,
+    /// The drill that it is tried by.
+    pub(crate) drill: Option<Drill>,
 }
 
 impl Backups {
@@ -33,15 +35,27 @@ impl Backups {
         let payload: BackupPayload = serde_json::from_str(payload)
             .map_err(|error| Stop::Broken(format!("its payload: {error}")))?;
         let gone = |id: BackupId| Stop::Broken(format!("backup {id} is gone"));
+        let drill = match payload.drill {
+            Some(id) => reads.drill(id).await?,
+            None => None,
+        };
+        if task.kind == TaskKind::DrillBackup && drill.is_none() {
+            return Err(Stop::Broken("its drill is gone".into()));
+        }
         let subject = reads.backup(payload.backup).await?;
         let safety = match payload.safety {
             Some(id) => Some(reads.backup(id).await?.ok_or_else(|| gone(id))?),
             None => None,
         };
+        // One that is tried may be deleted meanwhile: the archive is gone then, and what was made of it goes too.
+        if subject.is_none() && drill.is_none() {
+            return Err(gone(payload.backup));
+        }
         Ok(Self {
-            subject: Some(subject.ok_or_else(|| gone(payload.backup))?),
+            subject,
             safety,
             bounds: payload.bounds,
+            drill,
         })
     }
 }

@@ -41,6 +41,8 @@ impl Run<'_> {
             Operation::Backup | Operation::EraseBackup => self.finish_backup().await,
             Operation::Restore => self.finish_restored().await,
             Operation::RestoreNew => self.finish_restored_new().await,
+            // What was made for it goes again, and with it the task.
+            Operation::Drill => self.turn_round(None).await,
         }
     }
 
@@ -126,6 +128,9 @@ impl Run<'_> {
 
     /// Nothing is left of a create that failed or was cancelled.
     async fn finish_undone(&mut self) -> Result<(), Stop> {
+        if self.operation == Operation::Drill {
+            return self.finish_drill().await;
+        }
         let tx = self.fenced().await?;
         tx.release(self.server.id).await?;
         match self.claim.task.failure.clone() {

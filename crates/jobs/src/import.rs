@@ -261,6 +261,7 @@ impl<'w> Import<'w> {
             backup: None,
             safety: None,
             bounds: None,
+            drill: None,
             earlier: &[],
         };
         Ok(wanted.adopt(&call).await?)

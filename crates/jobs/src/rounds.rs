@@ -107,6 +107,7 @@ impl Worker {
             self.tell("expire", self.expire().await);
             self.tell("forget", self.forget().await);
             self.tell("runs", self.trim_runs().await);
+            self.tell("drills", self.trim_drills().await);
             self.tell("deliveries", self.trim_deliveries().await);
         }
     }

@@ -61,6 +61,7 @@ pub(crate) fn operation(kind: TaskKind) -> Option<Operation> {
         TaskKind::CreateBackup => Some(Operation::Backup),
         TaskKind::RestoreBackup => Some(Operation::Restore),
         TaskKind::RestoreNew => Some(Operation::RestoreNew),
+        TaskKind::DrillBackup => Some(Operation::Drill),
         TaskKind::DeleteBackup => Some(Operation::EraseBackup),
         // An import has no steps: it changes nothing.
         TaskKind::ImportServer
@@ -216,6 +217,7 @@ impl<'w> Run<'w> {
     /// From here on the task undoes.
     pub(crate) async fn turn_round(&mut self, failure: Option<Failure>) -> Result<(), Stop> {
         let tx = self.fenced().await?;
+        self.decide_drill(&tx, failure.as_ref()).await?;
         tx.begin_undo(self.claim.task.id, failure.as_ref()).await?;
         for record in &self.claim.steps {
             tx.free_slots(self.claim.task.id, record.seq).await?;
@@ -395,6 +397,7 @@ impl<'w> Run<'w> {
             backup: self.backups.subject.as_ref(),
             safety: self.backups.safety.as_ref(),
             bounds: self.backups.bounds,
+            drill: self.backups.drill.as_ref().map(|drill| &drill.spec),
             earlier: &self.claim.steps,
         }
     }

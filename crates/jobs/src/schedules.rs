@@ -6,14 +6,16 @@
 //!
 //! Everything is found again from the rows alone: killed anywhere, the next turn goes on.
 
+use crate::scheduled_drills::drill_over;
 use crate::worker::Worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tpm_app::DrillPolicy;
 use tpm_calendar::{Calendar, Zone};
 use tpm_domain::{
-    Backup, BackupBounds, BackupOrigin, BackupPayload, BackupState, Event, EventKind, FailureCode,
-    PruneMark, RunItem, RunItemState, RunState, Schedule, ScheduleId, ScheduleSpec, Server,
-    ServerId, TaskKind, TaskToken, Timestamp, UserId, Ways, next_to_begin,
+    Backup, BackupBounds, BackupId, BackupOrigin, BackupPayload, BackupState, Event, EventKind,
+    FailureCode, PruneMark, RunItem, RunItemId, RunItemState, RunState, Schedule, ScheduleId,
+    ScheduleSpec, Server, ServerId, TaskKind, TaskToken, Timestamp, UserId, Ways, next_to_begin,
 };
 use tpm_store::{BackupQuery, NewBackup, NewRun, NewTask, ServerQuery, StoreError, UnitOfWork};
 
@@ -29,6 +31,8 @@ pub struct ScheduleSettings {
     pub ways: Ways,
     /// Tags of roles by name.
     pub role_tags: BTreeMap<String, Vec<String>>,
+    /// Where backups are tried.
+    pub drill: DrillPolicy,
 }
 
 impl Default for ScheduleSettings {
@@ -39,6 +43,7 @@ impl Default for ScheduleSettings {
                 per_storage: 4,
             },
             role_tags: BTreeMap::new(),
+            drill: DrillPolicy::default(),
         }
     }
 }
@@ -61,7 +66,7 @@ pub struct Scheduled {
 }
 
 /// What became of a part that was to begin.
-enum Begun {
+pub(crate) enum Begun {
     Yes,
     NotNow,
     Never,
@@ -94,6 +99,7 @@ impl Worker {
                 Ok(()) => self.delete_condemned(&mut done).await,
                 failed => failed,
             },
+            TaskKind::DrillBackup => self.tend_runs(&mut done).await,
             TaskKind::DeleteBackup => self.delete_condemned(&mut done).await,
             _ => return,
         };
@@ -292,14 +298,12 @@ impl Worker {
                 Some(before) if now > before => RunItemState::Missed,
                 _ => return Ok(None),
             },
-            (RunItemState::Started, Some(backup)) => match tx.backup(backup).await? {
-                Some(backup) => match over(&backup) {
+            (RunItemState::Started, Some(backup)) => {
+                match part_over(&*tx, item.id, backup).await? {
                     Some(state) => state,
                     None => return Ok(None),
-                },
-                // Its task was cancelled, or it is deleted already.
-                None => RunItemState::Skipped,
-            },
+                }
+            }
             _ => return Ok(None),
         };
         if !tx.move_item(item.id, item.state, state, None).await? {
@@ -323,6 +327,9 @@ impl Worker {
             None if tx.server(item.server).await?.is_some() => return Ok(Begun::NotNow),
             None => None,
         };
+        if let (Some(wish), Some(server)) = (&spec.drill, &server) {
+            return self.begin_drill(tx, item, schedule, wish, server).await;
+        }
         let Some(server) = server.filter(Server::can_be_backed_up) else {
             let (from, to) = (RunItemState::Waiting, RunItemState::Skipped);
             if tx.move_item(item.id, from, to, None).await? {
@@ -465,6 +472,20 @@ impl Worker {
 /// The calendar of a schedule; `None` when it cannot be read, which was checked when it was made.
 fn calendar(spec: &ScheduleSpec) -> Option<Calendar> {
     Calendar::parse(&spec.calendar, Zone::parse(&spec.time_zone)?)
+}
+
+/// What a part is over with; `None` while it is not.
+async fn part_over(
+    tx: &Tx,
+    item: RunItemId,
+    backup: BackupId,
+) -> Result<Option<RunItemState>, StoreError> {
+    if let Some(state) = drill_over(tx, item).await? {
+        return Ok(state);
+    }
+    // Without a backup its task was cancelled, or it is deleted already.
+    let backup = tx.backup(backup).await?;
+    Ok(backup.map_or(Some(RunItemState::Skipped), |backup| over(&backup)))
 }
 
 /// What a part is over with, by its backup.

@@ -158,6 +158,7 @@ fn resource(lang: Lang, kind: ResourceKind) -> &'static str {
         ResourceKind::Key => lang.pick("API 키", "API key"),
         ResourceKind::Schedule => lang.pick("예약", "schedule"),
         ResourceKind::Backup => lang.pick("백업", "backup"),
+        ResourceKind::Drill => lang.pick("복원 훈련", "restore drill"),
         ResourceKind::Session => lang.pick("세션", "session"),
         ResourceKind::Code => lang.pick("Terraform 코드가 있는 서버", "Terraform code of server"),
     }
@@ -350,6 +351,12 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         }
         (Lang::En, Conflict::OnlyBackup) => {
             "it is the only backup of its server that can be restored; send its id as confirm to delete it all the same".into()
+        }
+        (Lang::Ko, Conflict::NoDrillNetwork { network }) => {
+            format!("복원 훈련에는 서버와 다른 브리지에 있는 네트워크 {network}이 필요합니다. POST /api/networks로 먼저 만드십시오")
+        }
+        (Lang::En, Conflict::NoDrillNetwork { network }) => {
+            format!("drills need a network called {network} on a bridge of its own; make it by POST /api/networks first")
         }
         (Lang::Ko, Conflict::BackupState { state }) => {
             format!("백업이 {state} 상태이므로 요청을 수행할 수 없습니다")

@@ -60,6 +60,8 @@ pub enum Answer {
     BackupStarted,
     /// A backup is being restored.
     RestoreStarted,
+    /// A backup is being tried.
+    DrillStarted,
     /// A backup is being deleted.
     BackupDeleteStarted,
     /// A schedule was made.
@@ -154,6 +156,8 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
         (Lang::En, Answer::BackupStarted) => "the backup has begun".into(),
         (Lang::Ko, Answer::RestoreStarted) => "백업 복원이 시작되었습니다".into(),
         (Lang::En, Answer::RestoreStarted) => "the restore has begun".into(),
+        (Lang::Ko, Answer::DrillStarted) => "복원 훈련이 시작되었습니다".into(),
+        (Lang::En, Answer::DrillStarted) => "the restore drill has begun".into(),
         (Lang::Ko, Answer::BackupDeleteStarted) => "백업 삭제가 시작되었습니다".into(),
         (Lang::En, Answer::BackupDeleteStarted) => "the deletion of the backup has begun".into(),
         (Lang::Ko, Answer::ScheduleCreated) => "백업 예약이 생성되었습니다".into(),
@@ -209,6 +213,8 @@ pub fn step_name(lang: Lang, step: &str) -> String {
         "dump" => lang.pick("백업 생성", "writing the archive"),
         "safety" => lang.pick("복원 전 안전 백업", "backing up what there is"),
         "restore" => lang.pick("백업 복원", "restoring the archive"),
+        "isolate" => lang.pick("격리된 브리지 확인", "checking that the bridge is isolated"),
+        "command" => lang.pick("게스트에서 명령 실행", "running the command in the guest"),
         "settle" => lang.pick("Terraform 상태 정리", "settling the state of Terraform"),
         "erase" => lang.pick("백업 파일 삭제", "deleting the archive"),
         "verify" => lang.pick("구성 확인", "checking what was made"),
@@ -307,6 +313,18 @@ fn code(lang: Lang, code: FailureCode) -> &'static str {
         FailureCode::RestoreFailed => {
             lang.pick("백업을 복원하지 못했습니다", "the backup could not be restored")
         }
+        FailureCode::NotIsolated => lang.pick(
+            "복원 훈련용 브리지가 격리되어 있지 않습니다",
+            "the bridge of drills is not isolated",
+        ),
+        FailureCode::CommandFailed => lang.pick(
+            "게스트에서 명령이 성공하지 못했습니다",
+            "the command in the guest did not succeed",
+        ),
+        FailureCode::NoRoom => lang.pick(
+            "복원 훈련에 필요한 자원이 없습니다",
+            "there is no room for the drill",
+        ),
         FailureCode::WindowMissed => lang.pick(
             "예약 시간대 안에 시작되지 못했습니다",
             "it did not begin within the window of its schedule",
@@ -363,6 +381,7 @@ fn verb(lang: Lang, kind: TaskKind) -> &'static str {
         TaskKind::CreateBackup => lang.pick("백업 생성", "backing up the server"),
         TaskKind::RestoreBackup => lang.pick("백업 복원", "restoring the backup"),
         TaskKind::RestoreNew => lang.pick("백업에서 새 서버 생성", "making a server of the backup"),
+        TaskKind::DrillBackup => lang.pick("복원 훈련", "trying the backup"),
         TaskKind::DeleteBackup => lang.pick("백업 삭제", "deleting the backup"),
         TaskKind::BulkPower => lang.pick("서버 대량 상태 변경", "switching servers"),
         TaskKind::BulkCreate => lang.pick("서버 대량 생성", "creating servers"),

@@ -231,7 +231,7 @@ impl ProxmoxProvisioner {
 
 /// Interfaces as asked for: what the template has is kept where it does not contradict, what it has
 /// beyond is removed.
-fn networks(
+pub(crate) fn networks(
     mut update: ConfigUpdate,
     server: &Server,
     found: &Found,

@@ -10,6 +10,7 @@ mod clone;
 mod configure;
 mod describe;
 mod destroy;
+mod drill;
 mod dump;
 mod error;
 mod guest;
@@ -27,6 +28,7 @@ mod watch;
 
 pub use settings::{BackupWidths, EngineRole, EngineSettings};
 
+use crate::drill::beyond;
 use crate::guest::Owner;
 use crate::history::Histories;
 use crate::template::Templates;
@@ -34,7 +36,8 @@ use crate::watch::Watch;
 use async_trait::async_trait;
 use serde_json::Value;
 use tpm_domain::{
-    ArchiveSurvey, FailureCode, GuestEntry, GuestView, NodeName, PowerState, Server, Survey,
+    ArchiveSurvey, DrillGoal, FailureCode, GuestEntry, GuestView, NodeName, PowerState, Server,
+    Survey,
 };
 use tpm_provisioner::{
     Acted, Fate, Inspection, MarkSigner, Observed, Operation, ProvisionError, Provisioner, Slot,
@@ -105,19 +108,31 @@ impl Provisioner for ProxmoxProvisioner {
                 Operation::Create | Operation::Change | Operation::Restore | Operation::RestoreNew,
                 "resize",
             ) => self.observe_resize(call).await,
-            (Operation::Create | Operation::Start | Operation::RestoreNew, "start") => {
-                self.observe_start(call).await
+            (
+                Operation::Create | Operation::Start | Operation::RestoreNew | Operation::Drill,
+                "start",
+            ) => self.observe_start(call).await,
+            (Operation::Create | Operation::RestoreNew | Operation::Drill, "agent") => {
+                match beyond(call, DrillGoal::Agent) {
+                    Some(seen) => Ok(seen),
+                    None => self.observe_agent(call).await,
+                }
             }
-            (Operation::Create | Operation::RestoreNew, "agent") => self.observe_agent(call).await,
-            (Operation::Create | Operation::RestoreNew, "address") => {
-                self.observe_address(call).await
+            (Operation::Create | Operation::RestoreNew | Operation::Drill, "address") => {
+                match beyond(call, DrillGoal::Address) {
+                    Some(seen) => Ok(seen),
+                    None => self.observe_address(call).await,
+                }
             }
+            (Operation::Drill, "isolate") => self.observe_isolate(call).await,
+            (Operation::Drill, "configure") => self.observe_apart(call).await,
+            (Operation::Drill, "command") => self.observe_command(call).await,
             (Operation::Backup, "dump") | (Operation::Restore, "safety") => {
                 self.observe_dump(call).await
             }
             (Operation::Restore, "prepare") => self.observe_prepare(call).await,
             (Operation::Restore, "shutdown") => self.observe_off(call).await,
-            (Operation::Restore | Operation::RestoreNew, "restore") => {
+            (Operation::Restore | Operation::RestoreNew | Operation::Drill, "restore") => {
                 self.observe_restore(call).await
             }
             (Operation::Restore, "start") => self.observe_on(call).await,
@@ -143,7 +158,11 @@ impl Provisioner for ProxmoxProvisioner {
                 "resize",
             ) => self.act_resize(call).await,
             (
-                Operation::Create | Operation::Start | Operation::Restore | Operation::RestoreNew,
+                Operation::Create
+                | Operation::Start
+                | Operation::Restore
+                | Operation::RestoreNew
+                | Operation::Drill,
                 "start",
             ) => self.act_start(call).await,
             (Operation::Stop | Operation::Restore, "shutdown") => {
@@ -152,9 +171,11 @@ impl Provisioner for ProxmoxProvisioner {
             (Operation::Backup, "dump") | (Operation::Restore, "safety") => {
                 self.act_dump(call, intent).await
             }
-            (Operation::Restore | Operation::RestoreNew, "restore") => {
+            (Operation::Restore | Operation::RestoreNew | Operation::Drill, "restore") => {
                 self.act_restore(call, intent).await
             }
+            (Operation::Drill, "configure") => self.act_apart(call).await,
+            (Operation::Drill, "command") => self.act_command(call).await,
             (Operation::EraseBackup, "erase") => self.act_erase(call, intent).await,
             (Operation::Restart, "reboot") => self.act_reboot(call, intent).await,
             (Operation::Destroy, "stop") => self.act_stop(call).await,

@@ -24,7 +24,7 @@ const LEAST: Duration = Duration::from_millis(100);
 
 /// An agent that does not answer, or is not there, is waited for until the deadline; the deadline's
 /// policy decides what that means.
-fn not_yet(error: &Error, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
+pub(crate) fn not_yet(error: &Error, call: &StepCall<'_>) -> Result<Observed, ProvisionError> {
     match error.class() {
         ErrorClass::Busy | ErrorClass::Ambiguous | ErrorClass::Rejected => Ok(patience(call)),
         _ => Err(of_read(error)),

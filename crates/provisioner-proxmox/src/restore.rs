@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tpm_domain::{Backup, Failure, FailureCode, Identity, NodeName, PowerState, Server};
 use tpm_provisioner::{Acted, Fate, Learned, Observed, Operation, ProvisionError, StepCall};
-use tpm_pve_client::{ErrorClass, RestoreRequest, TaskStatus, Upid};
+use tpm_pve_client::{ErrorClass, LogLine, RestoreRequest, TaskStatus, Upid};
 
 /// What is about to be restored, written down before it is asked for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ struct RestoreIntent {
     /// Restores under the number that were begun before.
     known: Vec<String>,
 }
+
+/// So many of the last lines of a log are kept.
+const KEPT_LINES: usize = 40;
 
 /// Options of a guest that stay its own, whatever is restored over it.
 fn is_its_own(option: &str) -> bool {
@@ -176,7 +179,11 @@ impl ProxmoxProvisioner {
         let found = self.find(call.server, Some(&intent.node)).await?;
         match (found, failed) {
             (Some(found), None) if self.is_restored(call, &intent, &found, ended) => {
-                Ok(restored(&found))
+                let log = match &upid {
+                    Some(upid) if call.operation == Operation::Drill => self.log_of(upid).await?,
+                    _ => Vec::new(),
+                };
+                Ok(restored(&found, upid.as_ref(), &log))
             }
             (found, Some(error)) if error.fate == Fate::Busy => {
                 // It did nothing, so it is begun again.
@@ -232,6 +239,13 @@ impl ProxmoxProvisioner {
         }
         self.must_read(&node, backup).await?;
         let known = self.restores(&node, call).await?;
+        if call.operation == Operation::Drill {
+            // Nothing of it starts by itself, or stays when it is to go.
+            options.extend([
+                ("onboot".into(), "0".into()),
+                ("protection".into(), "0".into()),
+            ]);
+        }
         let own_place = call.server.id == backup.server;
         let intent = RestoreIntent {
             vmid: call.server.vmid.0,
@@ -253,7 +267,7 @@ impl ProxmoxProvisioner {
 
     /// Only what is ours is replaced; a number that is a stranger's is given up by who makes a new server.
     fn may_be_replaced(&self, call: &StepCall<'_>, found: &Found) -> Result<(), ProvisionError> {
-        if call.operation == Operation::RestoreNew {
+        if call.operation.makes() {
             let text = format!("VM {} is there already", call.server.vmid);
             let code = FailureCode::IdentityConflict;
             return Err(ProvisionError::new(Fate::VmidTaken, code, text));
@@ -304,7 +318,7 @@ impl ProxmoxProvisioner {
             archive: intent.archive,
             storage: intent.storage,
             force: found.is_some(),
-            unique: call.operation == Operation::RestoreNew,
+            unique: call.operation.makes(),
             options: intent.options,
             ..RestoreRequest::default()
         };
@@ -418,11 +432,18 @@ fn seen(evidence: Value) -> Observed {
     }
 }
 
-fn restored(found: &Found) -> Observed {
+fn restored(found: &Found, upid: Option<&Upid>, log: &[LogLine]) -> Observed {
     let identity = identity_of(&found.config);
-    let evidence = json!({
+    let mut evidence = json!({
         "node": found.node, "smbios_uuid": identity.smbios_uuid, "vmgenid": identity.vmgenid,
     });
+    if let Some(upid) = upid {
+        evidence["upid"] = json!(upid.as_str());
+    }
+    if !log.is_empty() {
+        let last = log.iter().skip(log.len().saturating_sub(KEPT_LINES));
+        evidence["log"] = last.map(|line| json!(line.t)).collect();
+    }
     let learned = Learned {
         node: Some(NodeName(found.node.clone())),
         identity: Some(identity),

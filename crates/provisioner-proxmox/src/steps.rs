@@ -8,6 +8,9 @@ use tpm_provisioner::{OnFailure, StepSpec, Steps, WhenLate};
 /// How long the address may come after the agent.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the command of a drill may take.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
 /// What the engine is made of, with these time limits.
 pub(crate) fn steps(settings: &EngineSettings) -> Steps {
     let step = |name: &'static str, weight: u32| StepSpec {
@@ -42,6 +45,10 @@ pub(crate) fn steps(settings: &EngineSettings) -> Steps {
     };
     let long = |name: &'static str, weight: u32| StepSpec {
         deadline: settings.backup.timeout,
+        ..step(name, weight)
+    };
+    let in_time = |name: &'static str, weight: u32, deadline: Duration| StepSpec {
+        deadline,
         ..step(name, weight)
     };
     let slow = settings.shutdown_timeout.saturating_mul(2) + settings.step_timeout;
@@ -84,7 +91,16 @@ pub(crate) fn steps(settings: &EngineSettings) -> Steps {
             rung(step("resize", 8), Rung::Configured),
             rung(start, Rung::Started),
             rung(agent, Rung::Agent),
-            rung(address, Rung::Address),
+            rung(address.clone(), Rung::Address),
+        ],
+        drill: vec![
+            step("isolate", 1),
+            rung(long("restore", 50), Rung::Created),
+            rung(step("configure", 8), Rung::Configured),
+            rung(step("start", 8), Rung::Started),
+            rung(in_time("agent", 20, settings.agent_timeout), Rung::Agent),
+            rung(in_time("address", 5, address.deadline), Rung::Address),
+            in_time("command", 8, COMMAND_PATIENCE),
         ],
         erase: vec![step("erase", 100)],
     }

@@ -46,6 +46,7 @@ pub(crate) fn steps(direct: &dyn Provisioner, deadline: Duration) -> Steps {
         restore: settled(Operation::Restore),
         restore_new: settled(Operation::RestoreNew),
         backup: of_direct(Operation::Backup).collect(),
+        drill: of_direct(Operation::Drill).collect(),
         erase: of_direct(Operation::EraseBackup).collect(),
         create,
         destroy: of_direct(Operation::Destroy).collect(),

@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 use tpm_domain::{
-    Archive, Backup, BackupBounds, Identity, NodeName, PowerState, Rung, Server, StepRecord,
-    StepState, TaskToken,
+    Archive, Backup, BackupBounds, DrillSpec, Identity, NodeName, PowerState, Rung, Server,
+    StepRecord, StepState, TaskToken,
 };
 
 /// What is to be done to a server.
@@ -30,13 +30,15 @@ pub enum Operation {
     Restore,
     /// Make it of a backup of another server.
     RestoreNew,
+    /// Make a guest of a backup that nobody else can reach, and see whether it comes up. It is destroyed after that.
+    Drill,
     /// Delete the archive of a backup.
     EraseBackup,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Create,
         Self::Destroy,
         Self::Start,
@@ -46,13 +48,14 @@ impl Operation {
         Self::Backup,
         Self::Restore,
         Self::RestoreNew,
+        Self::Drill,
         Self::EraseBackup,
     ];
 
     /// Whether it makes a guest that is not there before, and is undone when it fails.
     #[must_use]
     pub fn makes(self) -> bool {
-        matches!(self, Self::Create | Self::RestoreNew)
+        matches!(self, Self::Create | Self::RestoreNew | Self::Drill)
     }
 }
 
@@ -112,6 +115,8 @@ pub struct Steps {
     pub restore: Vec<StepSpec>,
     /// Of [`Operation::RestoreNew`].
     pub restore_new: Vec<StepSpec>,
+    /// Of [`Operation::Drill`].
+    pub drill: Vec<StepSpec>,
     /// Of [`Operation::EraseBackup`].
     pub erase: Vec<StepSpec>,
 }
@@ -130,6 +135,7 @@ impl Steps {
             Operation::Backup => &self.backup,
             Operation::Restore => &self.restore,
             Operation::RestoreNew => &self.restore_new,
+            Operation::Drill => &self.drill,
             Operation::EraseBackup => &self.erase,
         }
     }
@@ -198,6 +204,8 @@ pub struct StepCall<'a> {
     pub safety: Option<&'a Backup>,
     /// What its schedule says of the backup that is made.
     pub bounds: Option<BackupBounds>,
+    /// What a drill is to prove.
+    pub drill: Option<&'a DrillSpec>,
     /// The records of the task's steps so far.
     pub earlier: &'a [StepRecord],
 }

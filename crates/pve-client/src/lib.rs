@@ -70,7 +70,7 @@ pub use guest::{
     RrdPoint, Timeframe,
 };
 pub use guest_config::GuestConfig;
-pub use node::{Certificate, Node, NodeStatus};
+pub use node::{Bridge, Certificate, Node, NodeStatus};
 pub use params::{ApiPath, Method, Params};
 pub use property::{AgentOption, Disk, IpConfig, MacAddr, Net, PropertyError};
 pub use storage::{Storage, StorageStatus, Verification, Volume, VolumeUpdate};

@@ -117,7 +117,45 @@ impl From<Value> for NodeStatus {
     }
 }
 
+/// A network interface of a node that guests can be connected to, from `GET /nodes/{node}/network`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Bridge {
+    /// Its name, such as `vmbr0`.
+    pub iface: String,
+    /// `bridge`, `OVSBridge`, or `vnet`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What else is connected to a `bridge`, names with blanks between.
+    #[serde(default)]
+    pub bridge_ports: Option<String>,
+    /// The same of an `OVSBridge`.
+    #[serde(default)]
+    pub ovs_ports: Option<String>,
+    /// The address that the node itself has on it.
+    #[serde(default)]
+    pub cidr: Option<String>,
+}
+
+impl Bridge {
+    /// What else is connected to it.
+    pub fn ports(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.bridge_ports, &self.ovs_ports];
+        all.into_iter()
+            .flatten()
+            .flat_map(|ports| ports.split_whitespace())
+    }
+}
+
 impl Client {
+    /// What guests can be connected to on a node; those that the account may see.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn bridges(&self, node: &str) -> Result<Vec<Bridge>, Error> {
+        let params = Params::new().with("type", "any_bridge");
+        self.get(node_path(node, &["network"])?, params).await
+    }
+
     /// The certificates that a node has. Whoever is logged in may ask.
     ///
     /// # Errors

@@ -261,6 +261,11 @@ impl BehindTheBack<'_> {
         Ok(())
     }
 
+    /// From now on commands in whatever guest come out so, unless a rule of the guest's own says otherwise.
+    pub fn script_all(&self, script: GuestScript) {
+        self.0.world().scripts.insert(0, script);
+    }
+
     /// The commands that were begun in the guest, in order.
     ///
     /// # Errors
@@ -303,6 +308,14 @@ impl BehindTheBack<'_> {
     pub fn set_certificate_end(&self, node: &str, ends: i64) {
         let mut world = self.0.world();
         world.certificate_ends.insert(node.to_owned(), ends);
+    }
+
+    /// Connects a bridge to something, on all nodes.
+    pub fn connect_bridge(&self, bridge: &str, ports: &str) {
+        let mut world = self.0.world();
+        world
+            .bridge_ports
+            .insert(bridge.to_owned(), ports.to_owned());
     }
 
     /// Kills the worker of a running task (-9): its exit becomes `unexpected status`, and what it was in

@@ -27,6 +27,10 @@ pub(crate) struct World {
     /// When the certificate of a node ends, where that is not far away.
     #[serde(default)]
     pub(crate) certificate_ends: BTreeMap<String, i64>,
+    /// How commands come out in any guest.
+    pub(crate) scripts: Vec<GuestScript>,
+    /// What bridges are connected to on all nodes, where that is something.
+    pub(crate) bridge_ports: BTreeMap<String, String>,
     /// Address suffix by MAC, what the DHCP server remembers.
     pub(crate) leases: BTreeMap<String, u8>,
     /// The status daemon has run at least once.

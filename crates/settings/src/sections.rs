@@ -254,6 +254,8 @@ pub struct Backups {
     pub compress: Compression,
     /// Whether a server is backed up before a backup is restored over it.
     pub safety: bool,
+    /// The network that backups are tried on.
+    pub drill_network: String,
     /// Most at once on one node.
     pub max_per_node: u32,
     /// Most at once to one storage.

@@ -228,6 +228,11 @@ fn backups(backups: &Backups, problems: &mut Problems) {
         "backups.storage",
         "must name a storage",
     );
+    problems.unless(
+        !backups.drill_network.is_empty(),
+        "backups.drill_network",
+        "must name a network",
+    );
     problems.within(1..=64, &backups.max_per_node, "backups.max_per_node");
     problems.within(1..=256, &backups.max_per_storage, "backups.max_per_storage");
     problems.within(

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use tpm_domain::job::Width;
 use tpm_domain::{
     Alert, AlertId, Backup, BackupId, Channel, ChannelId, DEFAULT_PROJECT, Delivery, DeliveryId,
-    Event, Exporter, ForeignAddress, Network, NetworkId, NodeName, NodeView, NotificationId,
-    Permissions, Project, ProjectId, Quota, RunId, RunItem, RunItemId, Schedule, ScheduleId,
-    ScheduleRun, Server, ServerFigures, ServerId, ServerName, Severity, StepRecord, StorageView,
-    Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
+    Drill, DrillId, Event, Exporter, ForeignAddress, Network, NetworkId, NodeName, NodeView,
+    NotificationId, Permissions, Project, ProjectId, Quota, RunId, RunItem, RunItemId, Schedule,
+    ScheduleId, ScheduleRun, Server, ServerFigures, ServerId, ServerName, Severity, StepRecord,
+    StorageView, Task, TaskId, TemplateView, Timestamp, Usage, UserId, Vmid,
 };
 use tpm_store::{
     ApiKey, AuditHead, AuditRow, Changed, LogLine, Process, Publication, Remembered, Result,
@@ -162,6 +162,7 @@ pub(crate) struct Tables {
     /// By mount, key and version.
     pub(crate) secrets: Table<(String, String, u64), SecretVersion>,
     pub(crate) backups: Table<BackupId, Backup>,
+    pub(crate) drills: Table<DrillId, Drill>,
     pub(crate) schedules: Table<ScheduleId, Schedule>,
     /// Their tally is counted when asked for.
     pub(crate) runs: Table<RunId, ScheduleRun>,

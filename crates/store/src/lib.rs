@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod channel;
 mod cluster;
+mod drill;
 mod error;
 mod event;
 mod feed;
@@ -33,6 +34,7 @@ pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
 pub use backup::{BackupQuery, BackupReads, BackupWrites, NewBackup};
 pub use channel::{ChannelReads, ChannelWrites, DeliveryQuery};
 pub use cluster::{ClusterReads, ClusterWrites, NodeLimit};
+pub use drill::{DrillQuery, DrillReads, DrillWrites, NewDrill};
 pub use error::{Result, StoreError};
 pub use event::{EventWrites, NotificationQuery, NotificationReads, NotificationView};
 pub use feed::{Changed, FeedPlace, FeedReads, FeedRow, FeedWrites};
@@ -79,6 +81,7 @@ pub trait Reads:
     + MonitoringReads
     + FigureReads
     + BackupReads
+    + DrillReads
     + ScheduleReads
 {
 }
@@ -99,6 +102,7 @@ impl<T> Reads for T where
         + MonitoringReads
         + FigureReads
         + BackupReads
+        + DrillReads
         + ScheduleReads
 {
 }
@@ -123,6 +127,7 @@ pub trait UnitOfWork:
     + ClusterWrites
     + MonitoringWrites
     + BackupWrites
+    + DrillWrites
     + ScheduleWrites
     + IdempotencyWrites
     + StateWrites

@@ -1,6 +1,7 @@
 //! Backups: made, seen, restored and deleted, and what others do to them.
 
 mod aging;
+mod drills;
 mod making;
 mod pruning;
 mod restoring;
@@ -75,6 +76,16 @@ async fn restore(stack: &Stack, backup: &Value, body: Value) -> anyhow::Result<R
 async fn restored(stack: &Stack, backup: &Value, body: Value) -> anyhow::Result<Value> {
     let reply = restore(stack, backup, body).await?;
     stack.client.ended(&stack.client.task_of(&reply)?).await
+}
+
+/// The network that backups are tried on.
+pub(crate) async fn make_drill_network(stack: &Stack) -> anyhow::Result<()> {
+    let body = json!({
+        "name": "drill", "range": "198.18.0.10-198.18.1.250", "prefix": 16, "bridge": "vmbr1",
+    });
+    let reply = stack.client.post("/api/networks", &body).await?;
+    ensure!(reply.status == 201, "{} {}", reply.status, reply.body);
+    Ok(())
 }
 
 fn refused(reply: &Reply, status: u16, code: &str) -> anyhow::Result<()> {

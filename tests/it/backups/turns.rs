@@ -90,6 +90,7 @@ fn nightly(calendar: &str, zone: &str) -> ScheduleSpec {
         calendar: calendar.into(),
         time_zone: zone.into(),
         selector: ServerSelector::All,
+        drill: None,
         mode: BackupMode::Snapshot,
         storage: "local".into(),
         compression: Compression::Zstd,

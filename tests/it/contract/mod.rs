@@ -132,6 +132,7 @@ impl Bench {
                 backup: None,
                 safety: None,
                 bounds: None,
+                drill: None,
                 earlier: &[],
             };
             let looked = StepCall {

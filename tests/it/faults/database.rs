@@ -4,6 +4,7 @@ use super::world::{as_asked, ask, ask_create, is_whole, kind, operations, prepar
 use super::{ACTS, Act};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tpm_jobs::{Point, PointHook, PointKind, Verdict};
 use tpm_provisioner::Operation;
 use tpm_pve_simulator::{Fault, FaultKind, HoldAt};
 use tpm_store::Store;
-use tpm_test_support::{Database, Postgres, Stack};
+use tpm_test_support::{Client, Database, PASSWORD, Postgres, Stack};
 
 /// Cuts every connection to the database, once, at a moment of a step.
 struct CutAt {
@@ -265,8 +266,16 @@ async fn a_full_disk_refuses_writes_and_heals() -> anyhow::Result<()> {
         return Ok(());
     };
     let url = format!("sqlite://{}", disk.path().join("m.db").display());
-    let mut stack = quick().database(Database::Url(url)).start().await?;
+    let mut stack = quick().database(Database::Url(url.clone())).start().await?;
     stack.start_worker()?;
+    // Who was here two minutes ago: that it is here again would be written down with the next request.
+    let reader = Client::new(stack.client.base())?;
+    reader.login(PASSWORD).await?;
+    let db = sea_orm::Database::connect(&url).await?;
+    let sql = "UPDATE sessions SET last_seen_ms = last_seen_ms - 120000
+               WHERE last_seen_ms = (SELECT MAX(last_seen_ms) FROM sessions)";
+    db.execute_unprepared(sql).await?;
+    db.close().await?;
     // In the middle of its clone when the disk fills up.
     let hold = FaultKind::Hold {
         at: HoldAt::TaskEffect,
@@ -297,6 +306,8 @@ async fn a_full_disk_refuses_writes_and_heals() -> anyhow::Result<()> {
         );
     }
     ensure!(refused > 0, "the disk never filled up");
+    let read = reader.get("/api/servers").await?;
+    ensure!(read.status == 200, "{} {}", read.status, read.body);
     disk.clear()?;
     let task = stack.client.ended(&first).await?;
     ensure!(task["status"] == "completed", "{task:#}");

@@ -92,10 +92,11 @@ pub(crate) const ACTS: [Act; 11] = [
 ];
 
 /// Steps of backups act too; what goes wrong with them is in `backups`.
-const OF_BACKUPS: [Operation; 4] = [
+const OF_BACKUPS: [Operation; 5] = [
     Operation::Backup,
     Operation::Restore,
     Operation::RestoreNew,
+    Operation::Drill,
     Operation::EraseBackup,
 ];
 

@@ -39,6 +39,7 @@ pub(crate) fn kind(operation: Operation) -> &'static str {
         Operation::Backup => "create_backup",
         Operation::Restore => "restore_backup",
         Operation::RestoreNew => "restore_new",
+        Operation::Drill => "drill_backup",
         Operation::EraseBackup => "delete_backup",
     }
 }
@@ -82,10 +83,10 @@ pub(crate) async fn prepare(stack: &Stack, operation: Operation) -> anyhow::Resu
     Ok(subject)
 }
 
-/// What is done to one server alone. A new one beside it, made of a backup, has its scenes in [`super::trio`].
+/// What is done to one server alone. One beside it that is made of a backup has its scenes in [`super::trio`].
 pub(crate) fn operations() -> impl Iterator<Item = Operation> {
     let all = Operation::ALL.into_iter();
-    all.filter(|operation| *operation != Operation::RestoreNew)
+    all.filter(|operation| !matches!(operation, Operation::RestoreNew | Operation::Drill))
 }
 
 /// The same in a stack without a worker: one is there only as long as it takes.
@@ -109,7 +110,11 @@ pub(crate) async fn ask(
     let path = format!("/api/servers/{id}/status");
     let reply = match operation {
         Operation::Create => anyhow::bail!("it is there already"),
-        Operation::Backup | Operation::Restore | Operation::RestoreNew | Operation::EraseBackup => {
+        Operation::Backup
+        | Operation::Restore
+        | Operation::RestoreNew
+        | Operation::Drill
+        | Operation::EraseBackup => {
             return ask_about_backup(stack, operation, subject).await;
         }
         Operation::Destroy => stack.client.delete(&format!("/api/servers/{id}")).await?,
@@ -288,6 +293,7 @@ pub(crate) async fn as_asked(
         | Operation::Backup
         | Operation::Restore
         | Operation::RestoreNew
+        | Operation::Drill
         | Operation::EraseBackup => is_whole(stack, subject, "running").await.map(|_| ()),
         Operation::Stop => is_whole(stack, subject, "stopped").await.map(|_| ()),
         Operation::Change => {

@@ -17,6 +17,7 @@ fn spec(name: &str) -> ScheduleSpec {
         calendar: "0 2 * * *".into(),
         time_zone: "Asia/Seoul".into(),
         selector: ServerSelector::All,
+        drill: None,
         mode: BackupMode::Snapshot,
         storage: "local".into(),
         compression: Compression::Zstd,

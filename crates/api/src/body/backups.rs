@@ -2,7 +2,7 @@
 
 use crate::fields::Fields;
 use serde_json::{Map, Value};
-use tpm_app::{BackupDraft, RestoreDraft, RestoreTarget};
+use tpm_app::{BackupDraft, DrillDraft, RestoreDraft, RestoreTarget};
 use tpm_domain::{FieldErrors, Reason, ServerId};
 
 /// A backup that is asked for.
@@ -42,6 +42,24 @@ fn target(fields: &mut Fields<'_>) -> RestoreTarget {
             RestoreTarget::Origin
         }
     }
+}
+
+/// A drill, by itself or in a schedule.
+pub(super) fn drill(map: Map<String, Value>, at: String, errors: &mut FieldErrors) -> DrillDraft {
+    let mut fields = Fields::new(map, at, errors);
+    let draft = DrillDraft {
+        goal: fields.text("goal"),
+        command: fields.texts("command"),
+    };
+    fields.finish();
+    draft
+}
+
+/// A drill that is asked for.
+pub(crate) fn asked_drill(body: Map<String, Value>) -> (DrillDraft, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let draft = drill(body, String::new(), &mut errors);
+    (draft, errors)
 }
 
 /// A restore that is asked for.

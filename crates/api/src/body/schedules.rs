@@ -53,6 +53,10 @@ pub(crate) fn schedule(body: Map<String, Value>) -> (ScheduleDraft, FieldErrors)
     let retention = fields
         .object("retention")
         .map(|map| retention(map, "retention.".into(), fields.errors()));
+    let drill = fields.nullable("drill", |it| it.object("drill"));
+    let drill = drill.map(|wanted| {
+        wanted.map(|map| super::backups::drill(map, "drill.".into(), fields.errors()))
+    });
     let draft = ScheduleDraft {
         name: fields.text("name"),
         project: number(&mut fields, "project_id"),
@@ -60,6 +64,7 @@ pub(crate) fn schedule(body: Map<String, Value>) -> (ScheduleDraft, FieldErrors)
         calendar: fields.text("calendar"),
         time_zone: fields.text("time_zone"),
         target,
+        drill,
         mode: fields.text("mode"),
         storage: fields.text("storage"),
         compress: fields.text("compress"),

@@ -5,7 +5,7 @@
 use super::operation::{Op, paging, query_number, query_text, query_word, word};
 use super::words::words;
 use serde_json::{Value, json};
-use tpm_domain::{BackupMode, BackupOrigin, BackupState, Compression};
+use tpm_domain::{BackupMode, BackupOrigin, BackupState, Compression, DrillGoal, DrillState};
 use tpm_messages::{Answer, Lang, answer};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Parameter;
@@ -37,6 +37,19 @@ words!(
     "How the archive is packed. A Proxmox Backup Server packs in its own way.",
     Compression::ALL.iter().copied(),
     Compression::as_str
+);
+words!(
+    DrillStateWord,
+    "`running`; `passed`: the guest did what was asked of it; `failed`: it did not, or could not be made; `cancelled`.",
+    DrillState::ALL.iter().copied(),
+    DrillState::as_str
+);
+words!(
+    DrillGoalWord,
+    "`started`: it is switched on, which says nothing of its disks; `agent`: its guest agent answers; `address`: it has \
+     its address too, which cloud-init gives it.",
+    DrillGoal::ALL.iter().copied(),
+    DrillGoal::as_str
 );
 words!(
     BackupType,
@@ -97,7 +110,7 @@ struct Backup {
     /// When it was proved that it restores, RFC 3339, UTC; `null` when it was not so far.
     #[schema(format = "date-time")]
     verified_at: Option<String>,
-    /// How: `restore`, it was restored; `pbs`, a Proxmox Backup Server checked it.
+    /// How: `restore`, it was restored; `drill`, it was tried; `pbs`, a Proxmox Backup Server checked it.
     #[schema(example = "restore")]
     verified_by: Option<String>,
     /// When it was asked for, RFC 3339, UTC, to the second.
@@ -203,6 +216,190 @@ struct BackupRemoval {
     backup_id: String,
 }
 
+/// What a drill is to prove.
+#[derive(ToSchema)]
+pub(super) struct DrillRequest {
+    /// How far the guest has to come: `address` when not said, `agent` for servers that were imported.
+    goal: Option<DrillGoalWord>,
+    /// A command that has to end with 0 in the guest, each word an argument, run by the guest agent with all its
+    /// rights. It may be run twice when a worker dies, and has 15 minutes. Its output is not kept, but its length and
+    /// digest are.
+    #[schema(max_items = 32, example = json!(["/usr/bin/pg_isready"]))]
+    command: Option<Vec<String>>,
+}
+
+/// A restore drill.
+#[derive(ToSchema)]
+struct Drill {
+    /// Its number.
+    id: i64,
+    /// Its name, for paths.
+    #[schema(example = "drill_12345")]
+    drill_id: String,
+    /// The backup that is tried; it may be deleted by now.
+    backup_id: String,
+    /// Whose backup it is.
+    server_id: i64,
+    /// That server's name then.
+    server_name: String,
+    /// How far it is.
+    status: DrillStateWord,
+    /// How far the guest has to come.
+    goal: DrillGoalWord,
+    /// The command that has to succeed in it; none when empty.
+    command: Vec<String>,
+    /// The schedule that it is of; `null` for one that a person asked for.
+    schedule_id: Option<i64>,
+    /// The task that carries it out; `null` when there was no room for it.
+    task_id: Option<String>,
+    /// Why it failed; `null` when it did not.
+    error: Option<String>,
+    /// SHA-256 of the evidence, in hexadecimal; `null` before it is known how it came out.
+    digest: Option<String>,
+    /// When it was asked for, RFC 3339, UTC.
+    #[schema(format = "date-time")]
+    created_at: String,
+    /// When it was known how it came out.
+    #[schema(format = "date-time")]
+    decided_at: Option<String>,
+    /// When nothing was left of its guest.
+    #[schema(format = "date-time")]
+    cleared_at: Option<String>,
+}
+
+/// A restore drill with what was seen.
+#[derive(ToSchema)]
+struct DrillWithEvidence {
+    /// The drill.
+    #[serde(flatten)]
+    drill: Drill,
+    /// What was seen at each step, and when; `null` before it is known how it came out.
+    #[schema(value_type = Option<Object>)]
+    evidence: Option<Value>,
+    /// The same as it was written down: the digest is of these bytes.
+    evidence_text: Option<String>,
+}
+
+/// A page of drills.
+#[derive(ToSchema)]
+struct DrillList {
+    /// The drills.
+    drills: Vec<Drill>,
+    /// How many there are in all.
+    total: u64,
+}
+
+/// A drill that was accepted.
+#[derive(ToSchema)]
+struct DrillAccepted {
+    /// Always `true`.
+    success: bool,
+    /// The same in words, in the language asked for.
+    message: String,
+    /// The task that does it.
+    task_id: String,
+    /// The drill.
+    drill_id: String,
+    /// The backup that is tried.
+    backup_id: String,
+    /// The server that is made for it, and deleted again.
+    server_id: i64,
+}
+
+fn drill_id() -> Parameter {
+    word(
+        "drill_id",
+        "The drill's name.",
+        "^drill_[A-Za-z0-9_]{1,58}$",
+        "drill_12345",
+    )
+}
+
+fn drill_example() -> Value {
+    json!({
+        "id": 1,
+        "drill_id": "drill_12345",
+        "backup_id": "backup_12345",
+        "server_id": 1,
+        "server_name": "web-server-01",
+        "status": "passed",
+        "goal": "address",
+        "command": [],
+        "schedule_id": null,
+        "task_id": "task_12345",
+        "error": null,
+        "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "created_at": "2024-01-15T03:00:00Z",
+        "decided_at": "2024-01-15T03:04:10Z",
+        "cleared_at": "2024-01-15T03:04:20Z",
+    })
+}
+
+fn about_drills() -> Vec<Op> {
+    let mut whole = drill_example();
+    let seen = json!({ "backup": "backup_12345", "vmid": 10007, "steps": [] });
+    whole["evidence_text"] = json!(seen.to_string());
+    whole["evidence"] = seen;
+    vec![
+        Op::post("/api/backups/{backup_id}/drill", "drillBackup", "Try a backup")
+            .about(
+                "A restore drill: a guest is made of the backup on the network for drills, whose bridge must lead \
+                 nowhere, with new hardware addresses, an address of that network and nothing of the host's. It is \
+                 started, waited for, and destroyed, whatever comes of it. A backup that has passed is \
+                 `verified_by` `drill`.",
+            )
+            .takes(backup_id())
+            .keyed()
+            .asks_maybe::<DrillRequest>(json!({ "goal": "agent" }))
+            .answers::<DrillAccepted>(
+                201,
+                "Accepted.",
+                json!({
+                    "success": true,
+                    "message": answer(Lang::Ko, Answer::DrillStarted),
+                    "task_id": "task_12345",
+                    "drill_id": "drill_12345",
+                    "backup_id": "backup_12345",
+                    "server_id": 7,
+                }),
+            )
+            .refuses(&[
+                "NOT_FOUND",
+                "BACKUP_STATE",
+                "NO_DRILL_NETWORK",
+                "ADDRESSES_EXHAUSTED",
+                "VMIDS_EXHAUSTED",
+                "NO_CAPACITY",
+                "QUOTA_EXCEEDED",
+                "CLUSTER_UNSEEN",
+                "OVERLOADED",
+            ]),
+        Op::get("/api/backups/drills", "listDrills", "List restore drills")
+            .about("The newest first. Kept for a year, the latest of each server for ever.")
+            .queries([
+                query_number("server_id", "Only of backups of this server.", (i64::MIN, i64::MAX), None, 1),
+                query_text("backup_id", "Only of this backup.", "backup_12345"),
+                query_word(
+                    "status",
+                    "Only in this state.",
+                    DrillState::ALL.iter().map(|state| state.as_str()),
+                    None,
+                ),
+            ])
+            .queries(paging("drills"))
+            .answers::<DrillList>(
+                200,
+                "A page of drills.",
+                json!({ "drills": [drill_example()], "total": 1 }),
+            ),
+        Op::get("/api/backups/drills/{drill_id}", "getDrill", "A restore drill")
+            .about("With what was seen of its guest, step by step.")
+            .takes(drill_id())
+            .answers::<DrillWithEvidence>(200, "The drill.", whole)
+            .refuses(&["NOT_FOUND"]),
+    ]
+}
+
 fn backup_id() -> Parameter {
     word(
         "backup_id",
@@ -255,6 +452,7 @@ fn accepted(said: Answer, safety: Option<&str>) -> Value {
 
 pub(super) fn operations() -> Vec<Op> {
     let mut all = about_backups();
+    all.extend(about_drills());
     all.extend(super::schedules::operations());
     all
 }

@@ -97,7 +97,7 @@ struct ErrorDetails {
     /// `QUOTA_EXCEEDED`: every bound that would be passed.
     #[schema(nullable = false)]
     bounds: Option<Vec<PassedBound>>,
-    /// `NETWORK_OVERLAPS`: the name of the other network.
+    /// `NETWORK_OVERLAPS`: the name of the other network; `NO_DRILL_NETWORK`: of the one that is needed.
     #[schema(nullable = false)]
     network: Option<String>,
     /// `NETWORK_IN_USE`: how many addresses servers hold.

@@ -288,6 +288,12 @@ fn of_conflicts() -> Vec<Known> {
             Conflict::BackupState { state: "missing" },
         ),
         conflict(
+            "There is no network for drills, or its bridge is one that servers are on.",
+            Conflict::NoDrillNetwork {
+                network: "drill".into(),
+            },
+        ),
+        conflict(
             "The server has a guest, which would be lost.",
             Conflict::WouldOverwrite {
                 server: "web-server-01".into(),

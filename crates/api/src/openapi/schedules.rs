@@ -2,7 +2,7 @@
 
 #![expect(dead_code, reason = "these types only describe the wire")]
 
-use super::backups::{BackupModeWord, CompressionWord};
+use super::backups::{BackupModeWord, CompressionWord, DrillGoalWord, DrillRequest};
 use super::operation::{Op, id, query_word};
 use super::servers::Done;
 use super::words::words;
@@ -58,6 +58,15 @@ pub(super) struct RetentionRules {
     /// One of each of so many years.
     #[schema(minimum = 0, maximum = 10000)]
     keep_yearly: Option<u32>,
+}
+
+/// What is tried of each server's newest backup.
+#[derive(ToSchema)]
+struct ScheduledDrill {
+    /// How far the guest has to come; `null`: as far as is usual for the server.
+    goal: Option<DrillGoalWord>,
+    /// The command that has to succeed in it; none when empty.
+    command: Vec<String>,
 }
 
 /// Which servers: one of these.
@@ -155,6 +164,8 @@ struct Schedule {
     time_zone: String,
     /// Which servers.
     target: ScheduleServers,
+    /// What is tried of each server's newest backup; `null` when backups are made.
+    drill: Option<ScheduledDrill>,
     /// How running guests are treated.
     mode: BackupModeWord,
     /// Where backups go.
@@ -222,6 +233,8 @@ struct CreateSchedule {
     time_zone: String,
     /// Which servers.
     target: ScheduleTarget,
+    /// Try the newest backup of each server instead of making one: restore drills by the calendar.
+    drill: Option<DrillRequest>,
     /// That of the settings when not said.
     mode: Option<BackupModeWord>,
     /// A storage of the cluster that takes backups; that of the settings when not said.
@@ -276,6 +289,8 @@ struct ChangeSchedule {
     time_zone: Option<String>,
     /// Which servers.
     target: Option<ScheduleTarget>,
+    /// What is tried; `null`: backups are made.
+    drill: Option<DrillRequest>,
     /// How running guests are treated.
     mode: Option<BackupModeWord>,
     /// Where backups go.
@@ -480,6 +495,7 @@ fn example() -> Value {
         "calendar": "0 2 * * *",
         "time_zone": "Asia/Seoul",
         "target": { "role": "web" },
+        "drill": null,
         "mode": "snapshot",
         "storage": "local",
         "compress": "zstd",

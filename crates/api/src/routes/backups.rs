@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tpm_app::{BackupAccepted, BackupDeletion};
-use tpm_domain::{Backup, BackupMode, BackupToken, Compression, SizeText};
+use tpm_domain::{Backup, BackupMode, BackupToken, Compression, Drill, DrillToken, SizeText};
 use tpm_messages::{Answer, Lang, answer, failure};
 
 /// A name that is far too long belongs to no backup.
@@ -46,6 +46,26 @@ fn backup(lang: Lang, backup: &Backup) -> Value {
         "verified_by": verified.map(|proof| &proof.how),
         "created_at": time::text(backup.created_at),
         "finished_at": backup.finished_at.map(time::text),
+    })
+}
+
+fn drill(lang: Lang, drill: &Drill) -> Value {
+    json!({
+        "id": drill.id,
+        "drill_id": drill.token,
+        "backup_id": drill.backup_token,
+        "server_id": drill.server,
+        "server_name": drill.server_name,
+        "status": drill.state.as_str(),
+        "goal": drill.spec.goal.as_str(),
+        "command": drill.spec.command,
+        "schedule_id": drill.schedule,
+        "task_id": drill.task,
+        "error": drill.failure.as_ref().map(|why| failure(lang, why)),
+        "digest": drill.digest,
+        "created_at": time::text(drill.created_at),
+        "decided_at": drill.decided_at.map(time::text),
+        "cleared_at": drill.cleared_at.map(time::text),
     })
 }
 
@@ -116,6 +136,65 @@ pub(crate) async fn restore(
             .await?;
         let body = accepted(lang, &done, Answer::RestoreStarted);
         Ok((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn start_drill(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Path(text): Path<String>,
+    Asked(ctx, asked): Asked,
+) -> Response {
+    let result = async {
+        let (draft, errors) = body::backups::asked_drill(asked);
+        let done = state
+            .app
+            .drill_backup(&ctx, &token(text), &draft, errors)
+            .await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::DrillStarted),
+            "task_id": done.task,
+            "drill_id": done.drill,
+            "backup_id": done.backup,
+            "server_id": done.server,
+        });
+        Ok((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn drills(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    RawQuery(text): RawQuery,
+) -> Response {
+    let result = async {
+        let query = query::drills(text.as_deref())?;
+        let page = state.app.drills(&ctx, &query).await?;
+        let all: Vec<Value> = page.items.iter().map(|one| drill(lang, one)).collect();
+        Ok(Json(json!({ "drills": all, "total": page.total })).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn one_drill(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Person(ctx): Person,
+    Path(text): Path<String>,
+) -> Response {
+    let result = async {
+        let name = DrillToken(text.chars().take(64).collect());
+        let found = state.app.drill(&ctx, &name).await?;
+        let text = found.evidence.as_deref();
+        let evidence: Option<Value> = text.and_then(|text| serde_json::from_str(text).ok());
+        let mut body = drill(lang, &found);
+        body["evidence"] = json!(evidence);
+        body["evidence_text"] = json!(text);
+        Ok(Json(body).into_response())
     };
     answered(lang, result.await)
 }

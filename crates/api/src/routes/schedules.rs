@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use tpm_app::{RetentionDraft, ScheduleView};
 use tpm_domain::{
-    Backup, Error, PruneMark, ResourceKind, Retention, RunItemState, ScheduleId, ScheduleRun,
-    ServerSelector, Timestamp,
+    Backup, DrillGoal, DrillWish, Error, PruneMark, ResourceKind, Retention, RunItemState,
+    ScheduleId, ScheduleRun, ServerSelector, Timestamp,
 };
 use tpm_messages::{Answer, answer};
 
@@ -31,6 +31,11 @@ fn target(selector: &ServerSelector) -> Value {
         ServerSelector::Role(role) => json!({ "role": role }),
         ServerSelector::Tag(tag) => json!({ "tag": tag }),
     }
+}
+
+/// What is tried, as it is asked for.
+fn drill(wish: &DrillWish) -> Value {
+    json!({ "goal": wish.goal.map(DrillGoal::as_str), "command": wish.command })
 }
 
 /// What is kept, as it is asked for.
@@ -80,6 +85,7 @@ fn schedule(view: &ScheduleView) -> Value {
         "calendar": spec.calendar,
         "time_zone": spec.time_zone,
         "target": target(&spec.selector),
+        "drill": spec.drill.as_ref().map(drill),
         "mode": spec.mode.as_str(),
         "storage": spec.storage,
         "compress": spec.compression.as_str(),

@@ -6,10 +6,10 @@ use crate::server::busy;
 use crate::{App, AppError, Ctx, Result};
 use serde::{Deserialize, Serialize};
 use tpm_domain::{
-    Backup, BackupPayload, BackupState, BackupToken, Conflict, Error, EventKind, Permission,
-    TaskKind,
+    Backup, BackupPayload, BackupState, BackupToken, Conflict, DrillState, Error, EventKind,
+    Permission, TaskKind, TaskToken,
 };
-use tpm_store::{BackupQuery, UnitOfWork};
+use tpm_store::{BackupQuery, DrillQuery, UnitOfWork};
 
 /// What became of a wish to delete a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ impl App {
             (_, Some(task)) => return Err(busy(task.token)),
             (_, None) => {}
         }
+        if let Some(task) = tried_by(&*tx, &backup).await? {
+            return Err(busy(task));
+        }
         if backup.protected && backup.state == BackupState::Completed {
             return Err(refused(Conflict::BackupProtected));
         }
@@ -96,6 +99,21 @@ impl App {
 
 fn tx_reads(tx: &(dyn UnitOfWork + Send + Sync)) -> &(dyn tpm_store::Reads + Send + Sync) {
     tx
+}
+
+/// The task of a drill that reads its archive.
+async fn tried_by(
+    tx: &(dyn UnitOfWork + Send + Sync),
+    backup: &Backup,
+) -> Result<Option<TaskToken>> {
+    let query = DrillQuery {
+        backup: Some(backup.token.clone()),
+        state: Some(DrillState::Running),
+        limit: Some(1),
+        ..DrillQuery::default()
+    };
+    let mut found = tx.drills(&query).await?.items.into_iter();
+    Ok(found.find_map(|drill| drill.task))
 }
 
 /// Whether its server has no other backup that can be restored.

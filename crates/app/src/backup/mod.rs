@@ -2,12 +2,14 @@
 
 mod create;
 mod delete;
+mod drill;
 mod prune;
 mod restore;
 mod schedule;
 
 pub use create::{BackupAccepted, BackupDraft};
 pub use delete::BackupDeletion;
+pub use drill::{Booked, Booking, DrillAccepted, DrillDraft, NotBooked, book_drill};
 pub use prune::PruneDraft;
 pub use restore::{RestoreDraft, RestoreTarget};
 pub use schedule::{RetentionDraft, RunAccepted, ScheduleDraft, ScheduleView, TargetDraft};

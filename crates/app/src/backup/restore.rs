@@ -155,7 +155,7 @@ impl App {
     }
 
     /// A backup that can be restored, and its server.
-    async fn good_backup(
+    pub(super) async fn good_backup(
         &self,
         ctx: &Ctx,
         tx: &(dyn tpm_store::UnitOfWork + Send + Sync),

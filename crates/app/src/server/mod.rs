@@ -22,5 +22,6 @@ pub use draft::{ExpiryDraft, NetworkDraft, PlacementDraft, ServerDraft, SharedNe
 pub use drift::DriftChoice;
 pub use import::ImportDraft;
 pub use power::{BulkPowerOutcome, PowerOutcome};
-pub(crate) use reserve::{Crossings, Refusal};
+pub(crate) use reserve::{Crossings, Gate, Origin as MadeOf, Refusal, Wanted};
+pub(crate) use revive::only_node;
 pub use view::ServerView;

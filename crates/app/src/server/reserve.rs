@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tpm_domain::{
-    AddressPlan, BackupId, BackupPayload, ClusterPicture, Conflict, DEFAULT_NETWORK, Error, Event,
-    EventKind, Expiry, FieldErrors, Kept, Network, Nic, NodeName, Placement, PlacementWish,
-    ProjectId, Reason, Server, ServerId, ServerName, ServerSpec, ServerState, Shortage,
-    StaticAddress, TaskId, TaskKind, Unfit, Usage, in_subnet,
+    AddressPlan, BackupId, BackupPayload, ClusterPicture, Conflict, DEFAULT_NETWORK, DrillId,
+    Error, Event, EventKind, Expiry, FieldErrors, Kept, Network, Nic, NodeName, Placement,
+    PlacementPolicy, PlacementWish, ProjectId, Reason, Server, ServerId, ServerName, ServerSpec,
+    ServerState, Shortage, StaticAddress, TaskId, TaskKind, TaskToken, Unfit, Usage, UserId,
+    in_subnet,
 };
-use tpm_store::{NewServer, NewTask, StoreError, UnitOfWork};
+use tpm_store::{NewServer, NewTask, StoreError, UnitOfWork, VmidRange};
 
 type Tx = dyn UnitOfWork + Send + Sync;
 
@@ -94,7 +95,28 @@ pub(crate) struct Wanted {
     /// The path of its fields in the request.
     pub(crate) at: String,
     /// The backup it is made of; `None`: of its role's template.
-    pub(crate) archive: Option<BackupId>,
+    pub(crate) archive: Option<Origin>,
+}
+
+/// What a server is made of that is not made of a template.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// This backup.
+    pub(crate) backup: BackupId,
+    /// Only to try it.
+    pub(crate) drill: Option<DrillId>,
+}
+
+/// On whose behalf room is taken, and where it is.
+pub(crate) struct Gate<'a> {
+    /// How servers are placed, by engine.
+    pub(crate) placement: &'a BTreeMap<String, PlacementPolicy>,
+    /// Numbers for guests.
+    pub(crate) vmids: VmidRange,
+    /// Whose tasks they are.
+    pub(crate) by: UserId,
+    /// Names tasks.
+    pub(crate) name_task: &'a (dyn Fn() -> TaskToken + Send + Sync),
 }
 
 impl App {
@@ -107,6 +129,25 @@ impl App {
         parent: Option<TaskId>,
         event: &EventKind,
     ) -> Result<Vec<Accepted>, Refusal> {
+        let gate = Gate {
+            placement: &self.policy().placement,
+            vmids: self.policy().vmids,
+            by: ctx.actor.id,
+            name_task: &|| self.new_task_token(),
+        };
+        gate.reserve(tx, wanted, parent, event).await
+    }
+}
+
+impl Gate<'_> {
+    /// The same, for whoever it is.
+    pub(crate) async fn reserve(
+        &self,
+        tx: &Tx,
+        wanted: Vec<Wanted>,
+        parent: Option<TaskId>,
+        event: &EventKind,
+    ) -> Result<Vec<Accepted>, Refusal> {
         let names: Vec<_> = wanted.iter().map(|it| it.name.clone()).collect();
         if let Some(name) = tx.names_taken(&names).await?.into_iter().next() {
             let name = name.to_string();
@@ -114,7 +155,7 @@ impl App {
         }
         check_quota(tx, &wanted).await?;
         let places = self.places(tx, &wanted).await?;
-        let range = self.policy().vmids;
+        let range = self.vmids;
         let vmids = tx.allocate_vmids(range, wanted.len()).await?;
         if vmids.len() < wanted.len() {
             return Err(conflict(Conflict::Shortage(Shortage::Vmids {
@@ -131,7 +172,7 @@ impl App {
                 .iter()
                 .filter_map(|nic| nic.address.map(|address| address.ip))
                 .collect();
-            let token = self.new_task_token();
+            let token = (self.name_task)();
             let name = it.name.clone();
             let server = match it.row {
                 None => {
@@ -172,7 +213,7 @@ impl App {
             let (kind, payload) = made_by(it.archive)?;
             let task = NewTask {
                 payload,
-                ..NewTask::on(kind, token.clone(), on, ctx.actor.id).in_bulk(parent, turn)
+                ..NewTask::on(kind, token.clone(), on, self.by).in_bulk(parent, turn)
             };
             tx.insert_task(&task).await?;
             let event = Event {
@@ -192,7 +233,7 @@ impl App {
 
     /// A node for each, chosen one after the other; engines without nodes need none.
     async fn places(&self, tx: &Tx, wanted: &[Wanted]) -> Result<Vec<Option<Placement>>, Refusal> {
-        let policies = &self.policy().placement;
+        let policies = self.placement;
         if !wanted.iter().any(|it| policies.contains_key(&it.engine)) {
             return Ok(vec![None; wanted.len()]);
         }
@@ -226,13 +267,21 @@ impl App {
 }
 
 /// The task that makes a server, of a template or of a backup.
-fn made_by(archive: Option<BackupId>) -> Result<(TaskKind, Option<String>), Refusal> {
-    let Some(backup) = archive else {
+fn made_by(archive: Option<Origin>) -> Result<(TaskKind, Option<String>), Refusal> {
+    let Some(Origin { backup, drill }) = archive else {
         return Ok((TaskKind::CreateServer, None));
     };
-    let payload = serde_json::to_string(&BackupPayload::of(backup));
+    let payload = BackupPayload {
+        drill,
+        ..BackupPayload::of(backup)
+    };
+    let payload = serde_json::to_string(&payload);
     let payload = payload.map_err(|error| AppError::Fault(error.into()))?;
-    Ok((TaskKind::RestoreNew, Some(payload)))
+    let kind = match drill {
+        Some(_) => TaskKind::DrillBackup,
+        None => TaskKind::RestoreNew,
+    };
+    Ok((kind, Some(payload)))
 }
 
 /// Nodes that are named must be there.

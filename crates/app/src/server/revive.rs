@@ -3,7 +3,7 @@
 use super::Accepted;
 use super::create::incomplete;
 use super::draft::{NetworkDraft, PlacementDraft, ServerDraft};
-use super::reserve::{Refusal, Wanted, addresses};
+use super::reserve::{Origin, Refusal, Wanted, addresses};
 use crate::{App, Ctx};
 use tpm_domain::{
     Backup, EventKind, FieldErrors, Network, NodeName, Server, ServerName, ServerSpec,
@@ -38,7 +38,7 @@ impl App {
             network: nics(origin, &networks),
             project: None,
             placement: PlacementDraft {
-                node: self.only_node(tx, backup).await?.map(|node| node.0),
+                node: only_node(tx, backup).await?.map(|node| node.0),
                 ..PlacementDraft::default()
             },
             ..ServerDraft::default()
@@ -65,7 +65,10 @@ impl App {
             wish: plan.wish,
             expiry: plan.expiry,
             at: plan.at,
-            archive: Some(backup.id),
+            archive: Some(Origin {
+                backup: backup.id,
+                drill: None,
+            }),
         });
         let event = EventKind::RestoreRequested {
             backup: backup.token.0.clone(),
@@ -82,18 +85,17 @@ impl App {
         let start: String = origin.as_str().chars().take(LONGEST - end.len()).collect();
         format!("{}{end}", start.trim_end_matches('-'))
     }
+}
 
-    /// The node that alone can read an archive; `None` when all share its storage.
-    async fn only_node(
-        &self,
-        tx: &Tx,
-        backup: &Backup,
-    ) -> std::result::Result<Option<NodeName>, Refusal> {
-        let picture = tx.picture().await?;
-        let mut storages = picture.storages.iter();
-        let shared = storages.any(|one| one.name == backup.storage && one.shared);
-        Ok(backup.node.clone().filter(|_| !shared))
-    }
+/// The node that alone can read an archive; `None` when all share its storage.
+pub(crate) async fn only_node(
+    tx: &Tx,
+    backup: &Backup,
+) -> std::result::Result<Option<NodeName>, Refusal> {
+    let picture = tx.picture().await?;
+    let mut storages = picture.storages.iter();
+    let shared = storages.any(|one| one.name == backup.storage && one.shared);
+    Ok(backup.node.clone().filter(|_| !shared))
 }
 
 /// The same interfaces, each with an address of its own out of the network that the origin's is of.

@@ -160,6 +160,19 @@ pub(super) fn notification(event: &Event) -> String {
             "backup {backup} could not be restored to server {name}: {}; what was there before is in {safety}",
             failure(Lang::En, why)
         ),
+        EventKind::DrillRequested { backup } => {
+            format!("a restore drill of backup {backup} of server {name} was requested")
+        }
+        EventKind::Drilled { backup } => {
+            format!("backup {backup} of server {name} passed its restore drill")
+        }
+        EventKind::DrillFailed {
+            backup,
+            failure: why,
+        } => format!(
+            "backup {backup} of server {name} did not pass its restore drill: {}",
+            failure(Lang::En, why)
+        ),
         EventKind::BackupDeleteRequested { backup } => {
             format!("the deletion of backup {backup} of server {name} was requested")
         }

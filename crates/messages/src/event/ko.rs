@@ -162,6 +162,19 @@ pub(super) fn notification(event: &Event) -> String {
             "서버 {name}에 백업 {backup}을 복원하지 못했습니다: {}. 이전 내용은 {safety}에 있습니다",
             failure(Lang::Ko, why)
         ),
+        EventKind::DrillRequested { backup } => {
+            format!("서버 {name}의 백업 {backup} 복원 훈련이 요청되었습니다")
+        }
+        EventKind::Drilled { backup } => {
+            format!("서버 {name}의 백업 {backup}이 복원 훈련을 통과했습니다")
+        }
+        EventKind::DrillFailed {
+            backup,
+            failure: why,
+        } => format!(
+            "서버 {name}의 백업 {backup}이 복원 훈련을 통과하지 못했습니다: {}",
+            failure(Lang::Ko, why)
+        ),
         EventKind::BackupDeleteRequested { backup } => {
             format!("서버 {name}의 백업 {backup} 삭제가 요청되었습니다")
         }

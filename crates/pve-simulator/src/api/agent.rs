@@ -70,9 +70,11 @@ fn exec(c: &Context, vmid: u32) -> Handled {
     }
     let now = c.sim.clock.up_millis();
     let mut world = c.sim.world();
+    let everywhere = world.scripts.clone();
     let guest = world.guest_mut(&c.node, vmid)?;
     let text = words.join(" ");
-    let script = guest.scripts.iter().find(|one| text.contains(&one.part));
+    let mut rules = guest.scripts.iter().chain(&everywhere);
+    let script = rules.find(|one| text.contains(&one.part));
     let script = script.cloned().unwrap_or_default();
     let pid = guest
         .commands

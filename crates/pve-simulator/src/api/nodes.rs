@@ -178,12 +178,14 @@ fn status(c: &Context) -> Handled {
 fn networks(c: &Context) -> Reply {
     let wanted = c.params.get("type");
     let mut items = Vec::new();
+    let world = c.sim.world();
     for (at, bridge) in c.sim.config.bridges.iter().enumerate() {
+        let ports = world.bridge_ports.get(bridge);
         let ip = format!("192.0.2.{}", at + 2);
         items.push(json!({
             "iface": bridge, "type": "bridge", "method": "static", "method6": "manual", "families": ["inet"],
             "address": ip, "netmask": "24", "cidr": format!("{ip}/24"), "autostart": 1, "active": 1,
-            "bridge_ports": "", "bridge_stp": "off", "bridge_fd": 0, "priority": at + 4,
+            "bridge_ports": ports.map_or("", String::as_str), "bridge_stp": "off", "bridge_fd": 0, "priority": at + 4,
         }));
     }
     items.push(json!({

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod channel;
 mod cluster;
+mod drill;
 mod event;
 mod feed;
 mod figure;

@@ -5,8 +5,8 @@ use crate::session::{Session, Source, Transaction};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tpm_domain::{
-    BackupId, RunId, RunItem, RunItemId, RunItemState, RunState, Schedule, ScheduleId, ScheduleRun,
-    ScheduleSpec, Timestamp, UserId,
+    BackupId, DrillId, RunId, RunItem, RunItemId, RunItemState, RunState, Schedule, ScheduleId,
+    ScheduleRun, ScheduleSpec, Timestamp, UserId,
 };
 use tpm_store::{NewRun, Result, ScheduleReads, ScheduleWrites};
 
@@ -129,6 +129,14 @@ impl ScheduleWrites for Session<Transaction> {
             let its: Vec<BackupId> = its.map(|(id, _)| *id).collect();
             for backup in its {
                 if let Some(row) = tables.backups.get_mut(&backup) {
+                    row.schedule = None;
+                }
+            }
+            let all = tables.drills.iter();
+            let its = all.filter(|(_, drill)| drill.schedule == Some(id));
+            let its: Vec<DrillId> = its.map(|(id, _)| *id).collect();
+            for drill in its {
+                if let Some(row) = tables.drills.get_mut(&drill) {
                     row.schedule = None;
                 }
             }

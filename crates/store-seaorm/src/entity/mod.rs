@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod backups;
 pub(crate) mod channels;
 pub(crate) mod deliveries;
+pub(crate) mod drills;
 pub(crate) mod events;
 pub(crate) mod exporters;
 pub(crate) mod foreign_addresses;

@@ -12,6 +12,7 @@ mod m0009_backups;
 mod m0010_channels;
 mod m0011_exporters;
 mod m0012_schedules;
+mod m0013_drills;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_channels::Migration),
             Box::new(m0011_exporters::Migration),
             Box::new(m0012_schedules::Migration),
+            Box::new(m0013_drills::Migration),
         ]
     }
 }

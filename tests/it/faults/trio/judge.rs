@@ -43,6 +43,10 @@ impl Play {
             TaskKind::CreateServer | TaskKind::RestoreNew if actor.part.way.undo => {
                 self.nothing_is_left(actor).await
             }
+            TaskKind::DrillBackup => {
+                self.drill_came_out(actor).await?;
+                self.nothing_is_left(actor).await
+            }
             TaskKind::DeleteServer | TaskKind::RemoveOrphan => self.nothing_is_left(actor).await,
             TaskKind::CreateServer
             | TaskKind::StartServer
@@ -66,6 +70,42 @@ impl Play {
             | TaskKind::BulkDelete
             | TaskKind::BulkPower => Ok(()),
         }
+    }
+
+    /// The drill says how it came out, with what was seen, and a backup that passed is proved by it.
+    async fn drill_came_out(&self, actor: &Actor) -> anyhow::Result<()> {
+        let list = self
+            .stack
+            .client
+            .get("/api/backups/drills?limit=500")
+            .await?;
+        let drills = list.body["drills"].as_array().context("drills")?;
+        let token = actor.task.as_ref().map(|task| task.token.0.as_str());
+        let mut its = drills
+            .iter()
+            .filter(|drill| drill["task_id"].as_str() == token);
+        let drill = its.next().context("no drill")?;
+        let wanted = match actor.part.way.undo {
+            true => "cancelled",
+            false => "passed",
+        };
+        ensure!(
+            its.next().is_none() && drill["status"] == wanted,
+            "{drill:#}"
+        );
+        ensure!(
+            drill["cleared_at"].is_string() && drill["digest"].is_string(),
+            "{drill:#}"
+        );
+        let backup = drill["backup_id"].as_str().context("backup_id")?;
+        let backup = self
+            .stack
+            .client
+            .get(&format!("/api/backups/{backup}"))
+            .await?;
+        let proved = backup.body["verified_by"] == "drill";
+        ensure!(proved != actor.part.way.undo, "{}", backup.body);
+        Ok(())
     }
 
     /// The backups of a server are known, and each is one archive in the cluster.

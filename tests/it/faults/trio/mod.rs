@@ -34,7 +34,7 @@ macro_rules! every {
 }
 
 /// Every kind of task.
-fn kinds() -> [TaskKind; 15] {
+fn kinds() -> [TaskKind; 16] {
     every!(TaskKind {
         CreateServer,
         DeleteServer,
@@ -47,6 +47,7 @@ fn kinds() -> [TaskKind; 15] {
         CreateBackup,
         RestoreBackup,
         RestoreNew,
+        DrillBackup,
         DeleteBackup,
         BulkCreate,
         BulkDelete,
@@ -55,7 +56,7 @@ fn kinds() -> [TaskKind; 15] {
 }
 
 /// Every operation.
-fn operations() -> [Operation; 10] {
+fn operations() -> [Operation; 11] {
     every!(Operation {
         Create,
         Destroy,
@@ -66,6 +67,7 @@ fn operations() -> [Operation; 10] {
         Backup,
         Restore,
         RestoreNew,
+        Drill,
         EraseBackup,
     })
 }
@@ -82,6 +84,7 @@ fn operation(kind: TaskKind) -> Option<Operation> {
         TaskKind::CreateBackup => Some(Operation::Backup),
         TaskKind::RestoreBackup => Some(Operation::Restore),
         TaskKind::RestoreNew => Some(Operation::RestoreNew),
+        TaskKind::DrillBackup => Some(Operation::Drill),
         TaskKind::DeleteBackup => Some(Operation::EraseBackup),
         // An import changes nothing: it has no steps.
         TaskKind::ImportServer
@@ -148,7 +151,7 @@ async fn registry() -> anyhow::Result<Arc<dyn Provisioner>> {
 /// Steps that never act.
 fn only_looks(way: Way, step: &str) -> bool {
     let of_new = way.operation().makes() && matches!(step, "agent" | "address");
-    of_new || step == "prepare"
+    of_new || matches!(step, "prepare" | "isolate")
 }
 
 /// The last step of a removal acts only when the guest is there again.

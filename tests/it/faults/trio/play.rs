@@ -2,6 +2,7 @@
 
 use super::Way;
 use super::stage::{Asked, Cue, Stage, Twist};
+use crate::backups::make_drill_network;
 use crate::faults::world::{Subject, ask, mark_of, quick};
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
@@ -117,6 +118,9 @@ impl Play {
                 .set("PROXMOX__MAX_CLONES", 64)
                 .set("PROXMOX__MAX_CLONES_PER_NODE", 64)
                 .simulator(|config| {
+                    for role in &mut config.roles {
+                        role.privs.push_str(",VM.GuestAgent.Unrestricted");
+                    }
                     for node in &mut config.nodes {
                         node.cpus = 512;
                         node.memory = 2 << 40;
@@ -145,6 +149,7 @@ impl Play {
         let other = Service::open(play.stack.settings().clone()).await?;
         let other = other.engine("direct").context("no engine")?;
         play.stage.set_other(other);
+        make_drill_network(&play.stack).await?;
         play.prepare(parts).await.context("preparing")?;
         play.ask().await.context("asking")?;
         play.go().await?;
@@ -218,21 +223,29 @@ impl Play {
         Ok(())
     }
 
-    /// Asks for a server that is made of the actor's backup: from here on it is the actor.
+    /// Asks for a server that is made of the actor's backup, to stay or for a drill: from here on it is the actor.
     async fn revive(&self, actor: &mut Actor) -> anyhow::Result<()> {
         let path = format!("/api/backups?server_id={}", actor.id);
         let list = self.stack.client.get(&path).await?;
         let backup = list.body["backups"][0]["backup_id"].as_str();
-        let path = format!("/api/backups/{}/restore", backup.context("no backup")?);
-        let body = json!({ "target_server_id": "new", "name": actor.name });
-        let reply = self.stack.client.post(&path, &body).await?;
+        let path = format!("/api/backups/{}", backup.context("no backup")?);
+        let reply = if actor.part.way.kind == TaskKind::DrillBackup {
+            let body = json!({ "command": ["/usr/bin/true"] });
+            self.stack
+                .client
+                .post(&format!("{path}/drill"), &body)
+                .await?
+        } else {
+            let body = json!({ "target_server_id": "new", "name": actor.name });
+            self.stack
+                .client
+                .post(&format!("{path}/restore"), &body)
+                .await?
+        };
         actor.token = self.stack.client.task_of(&reply)?;
-        let path = format!("/api/servers?name={}", actor.name);
-        let list = self.stack.client.get(&path).await?;
-        let servers = list.body["servers"].as_array().context("servers")?;
-        let made = servers.iter().find(|server| server["name"] == *actor.name);
-        let made = made.context("no new server")?;
-        actor.id = made["id"].as_i64().context("id")?;
+        actor.id = reply.body["server_id"].as_i64().context("server_id")?;
+        let made = self.stack.client.server(actor.id).await?;
+        actor.name = made["name"].as_str().context("name")?.to_owned();
         actor.vmid = u32::try_from(made["vmid"].as_u64().context("vmid")?)?;
         actor.address = made["ip_address"].as_str().context("address")?.parse()?;
         Ok(())
@@ -243,7 +256,7 @@ impl Play {
         let small = json!({ "cpu": 1, "memory": 512, "disk_size": 12, "network_config": network });
         // Who is made of a backup has its name once it is made.
         let name = match actor.part.way.kind {
-            TaskKind::RestoreNew => actor.name.replace('p', "o"),
+            TaskKind::RestoreNew | TaskKind::DrillBackup => actor.name.replace('p', "o"),
             _ => actor.name.clone(),
         };
         (actor.token, actor.id) = self.stack.client.create(&name, small).await?;
@@ -290,6 +303,11 @@ impl Play {
         let orphans = self.orphans().await?;
         let mut actors = std::mem::take(&mut self.actors);
         for actor in &mut actors {
+            actor.began = self.stack.simulator.effect_count();
+            // Its name is known once it is asked for.
+            if actor.part.way.kind == TaskKind::DrillBackup {
+                self.revive(actor).await?;
+            }
             for (place, cue) in &actor.part.cues {
                 self.stage.cue(&actor.name, place.clone(), *cue);
             }
@@ -298,10 +316,10 @@ impl Play {
                 let twist = (*twist, place.clone());
                 self.stage.twist(&actor.name, undo, step, twist);
             }
-            actor.began = self.stack.simulator.effect_count();
             actor.before = self.stack.simulator.guest(actor.vmid);
             match actor.part.way.kind {
                 TaskKind::CreateServer => self.create(actor).await?,
+                TaskKind::DrillBackup => {}
                 TaskKind::RestoreNew => self.revive(actor).await?,
                 TaskKind::RemoveOrphan => {
                     let task = orphans

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tpm_domain::{
-    ArchiveSurvey, Backup, BackupBounds, FailureCode, GuestEntry, GuestView, Server, StepRecord,
-    Survey, TaskToken,
+    ArchiveSurvey, Backup, BackupBounds, DrillSpec, FailureCode, GuestEntry, GuestView, Server,
+    StepRecord, Survey, TaskToken,
 };
 use tpm_jobs::{Point, PointHook, Verdict};
 use tpm_provisioner::{
@@ -60,6 +60,7 @@ pub(super) struct Call {
     backup: Option<Backup>,
     safety: Option<Backup>,
     bounds: Option<BackupBounds>,
+    drill: Option<DrillSpec>,
     earlier: Vec<StepRecord>,
 }
 
@@ -78,6 +79,7 @@ impl Call {
             backup: call.backup.cloned(),
             safety: call.safety.cloned(),
             bounds: call.bounds,
+            drill: call.drill.cloned(),
             earlier: call.earlier.to_vec(),
         }
     }
@@ -105,6 +107,7 @@ impl Call {
             backup: self.backup.as_ref(),
             safety: self.safety.as_ref(),
             bounds: self.bounds,
+            drill: self.drill.as_ref(),
             earlier: &self.earlier,
         }
     }

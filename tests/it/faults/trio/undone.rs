@@ -39,7 +39,7 @@ fn parts(engine: &dyn Provisioner) -> Vec<Part> {
 /// The way on which a part's guest goes.
 fn removal(way: Way) -> Way {
     match way.operation() {
-        Operation::Create | Operation::RestoreNew => Way { undo: true, ..way },
+        Operation::Create | Operation::RestoreNew | Operation::Drill => Way { undo: true, ..way },
         _ => way,
     }
 }

@@ -225,6 +225,7 @@ impl Provisioner for Engine {
             Operation::Backup
             | Operation::Restore
             | Operation::RestoreNew
+            | Operation::Drill
             | Operation::EraseBackup => &[],
         }
     }

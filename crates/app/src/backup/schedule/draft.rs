@@ -1,6 +1,7 @@
 //! What is said of a schedule before it is believed, and what is wrong with it: all of it at once.
 
 use super::super::create::{is_storage, said, word};
+use super::super::drill::DrillDraft;
 use super::reaches;
 use crate::{App, AppError, Ctx, Result};
 use std::collections::BTreeSet;
@@ -46,6 +47,8 @@ pub struct ScheduleDraft {
     pub time_zone: Option<String>,
     /// Which servers.
     pub target: Option<TargetDraft>,
+    /// Whether backups are tried instead of made, and how.
+    pub drill: Option<Option<DrillDraft>>,
     /// How running guests are treated.
     pub mode: Option<String>,
     /// Where backups go.
@@ -169,6 +172,16 @@ impl App {
                     .await?
             }
         };
+        let drill = match &draft.drill {
+            None => before.and_then(|spec| spec.drill.clone()),
+            Some(wanted) => wanted
+                .as_ref()
+                .map(|wanted| wanted.understand("drill.", errors)),
+        };
+        // What is tried is a server for a while.
+        if drill.is_some() {
+            ctx.reach(Permission::WriteServers)?;
+        }
         let (all, name_of) = (BackupMode::ALL, BackupMode::as_str);
         let mode = before.map_or(policy.mode, |spec| spec.mode);
         let mode = word(draft.mode.as_ref(), "mode", mode, all, name_of, errors);
@@ -257,6 +270,7 @@ impl App {
             calendar,
             time_zone,
             selector,
+            drill,
             mode,
             storage,
             compression,
