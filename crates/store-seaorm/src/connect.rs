@@ -1,6 +1,6 @@
 //! Opening the database and what is set on every connection.
 
-use crate::error::store_error;
+use crate::error::{store_error, was_full};
 use crate::queue::SeaQueue;
 use crate::session::Session;
 use crate::timed::{bounded, in_doubt};
@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection, PgConnection, SqliteConnection};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,6 +69,9 @@ impl SeaStore {
         };
         if migrate {
             migration::run(&write).await.map_err(store_error)?;
+            if sqlite {
+                checkpoint(&write, "TRUNCATE").await;
+            }
             repository::make_instance_id(&write).await?;
         }
         let instance_id = repository::instance_id(&read).await?;
@@ -221,6 +224,8 @@ fn sqlite_options(url: &str, for_what: Use) -> ConnectOptions {
             options
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
+                // The log is taken in after a megabyte, not after four: what is left of a small disk may be less.
+                .pragma("wal_autocheckpoint", "250")
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(PATIENCE)
@@ -248,6 +253,17 @@ async fn is_outside_a_transaction(
     Ok(!open)
 }
 
+/// Takes what the write-ahead log holds into the database's file, so that the log begins anew instead of growing. SQLite
+/// does so by itself when the log has grown to some megabytes, and a disk that is nearly full does not have them.
+async fn checkpoint(db: &DatabaseConnection, how: &str) {
+    let done = db
+        .execute_unprepared(&format!("PRAGMA wal_checkpoint({how})"))
+        .await;
+    if let Err(error) = done {
+        tracing::debug!(%error, "no checkpoint");
+    }
+}
+
 /// Begins a transaction that may write: on SQLite it takes the write lock at once, so that reading
 /// first and writing later cannot fail half way.
 pub(crate) async fn begin(
@@ -258,6 +274,9 @@ pub(crate) async fn begin(
         ..TransactionOptions::default()
     };
     let backend = db.get_database_backend();
+    if backend == DbBackend::Sqlite && was_full() {
+        checkpoint(db, "PASSIVE").await;
+    }
     let transaction = bounded(backend, db.begin_with_options(options)).await;
     Session::in_transaction(transaction.map_err(store_error)?, backend).await
 }

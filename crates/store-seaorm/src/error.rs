@@ -1,7 +1,16 @@
 //! What the database says, sorted into what a caller can do about it.
 
 use sea_orm::{DbErr, RuntimeErr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tpm_store::StoreError;
+
+/// Whether the disk was full the last time that SQLite wrote.
+static WAS_FULL: AtomicBool = AtomicBool::new(false);
+
+/// Whether the disk was full since this was asked last.
+pub(crate) fn was_full() -> bool {
+    WAS_FULL.swap(false, Ordering::Relaxed)
+}
 
 /// `sqlx` error codes: SQLite's extended result codes are decimal, PostgreSQL's SQLSTATE five letters.
 fn code_of(error: &DbErr) -> Option<String> {
@@ -60,7 +69,10 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
         // SQLite: https://www.sqlite.org/rescode.html (19 constraint, 13 full, 5 busy, 6 locked,
         // 10 I/O error, 14 cannot open)
         (Some(c), Some(19)) if c.len() != 5 => StoreError::Constraint(cause),
-        (Some(c), Some(13)) if c.len() != 5 => StoreError::Full(cause),
+        (Some(c), Some(13)) if c.len() != 5 => {
+            WAS_FULL.store(true, Ordering::Relaxed);
+            StoreError::Full(cause)
+        }
         (Some(c), Some(5 | 6 | 10 | 14)) if c.len() != 5 => StoreError::Unavailable(cause),
         _ if connection => StoreError::Unavailable(cause),
         _ => StoreError::Broken(cause),
