@@ -157,6 +157,7 @@ impl Things<'_> {
             ("{project_id}", "1"),
             ("{serial}", "1"),
             ("{schedule_id}", "1"),
+            ("{drill_id}", "drill_none"),
             ("{key_id}", "999"),
             ("{session_id}", "0123456789abcdef"),
             ("{file}", "swagger-ui.css"),

@@ -166,6 +166,26 @@ async fn backups(stack: &Stack, checked: &Checked<'_>) -> anyhow::Result<()> {
     }
     checked.example(Method::POST, &restore).await?;
     work().await?;
+    let drill = format!("{one}/drill");
+    // There is no network for it.
+    checked.example(Method::POST, &drill).await?;
+    let network = json!({ "name": "drill", "range": "198.18.0.10-198.18.0.90", "prefix": 24, "bridge": "vmbr1" });
+    checked.post("/api/networks", &network).await?;
+    let tried = checked.example(Method::POST, &drill).await?;
+    checked
+        .post(&drill, &json!({ "goal": "far", "command": 1 }))
+        .await?;
+    work().await?;
+    let tried = tried["drill_id"].as_str().unwrap_or_default();
+    for path in [
+        "/api/backups/drills",
+        "/api/backups/drills?status=passed&server_id=1&backup_id=backup_none&limit=1",
+        "/api/backups/drills?status=lost",
+        "/api/backups/drills/drill_none",
+        &format!("/api/backups/drills/{tried}"),
+    ] {
+        checked.get(path).await?;
+    }
     let new = json!({ "target_server_id": "new", "name": "web-server-77" });
     checked.post(&restore, &new).await?;
     checked.post(&restore, &new).await?;

@@ -265,18 +265,10 @@ struct Drill {
     /// When nothing was left of its guest.
     #[schema(format = "date-time")]
     cleared_at: Option<String>,
-}
-
-/// A restore drill with what was seen.
-#[derive(ToSchema)]
-struct DrillWithEvidence {
-    /// The drill.
-    #[serde(flatten)]
-    drill: Drill,
-    /// What was seen at each step, and when; `null` before it is known how it came out.
+    /// What was seen at each step, and when; `null` before it is known how it came out, and in lists.
     #[schema(value_type = Option<Object>)]
     evidence: Option<Value>,
-    /// The same as it was written down: the digest is of these bytes.
+    /// The same as it was written down: the digest is of these bytes; `null` in lists.
     evidence_text: Option<String>,
 }
 
@@ -332,6 +324,8 @@ fn drill_example() -> Value {
         "created_at": "2024-01-15T03:00:00Z",
         "decided_at": "2024-01-15T03:04:10Z",
         "cleared_at": "2024-01-15T03:04:20Z",
+        "evidence": null,
+        "evidence_text": null,
     })
 }
 
@@ -395,7 +389,7 @@ fn about_drills() -> Vec<Op> {
         Op::get("/api/backups/drills/{drill_id}", "getDrill", "A restore drill")
             .about("With what was seen of its guest, step by step.")
             .takes(drill_id())
-            .answers::<DrillWithEvidence>(200, "The drill.", whole)
+            .answers::<Drill>(200, "The drill.", whole)
             .refuses(&["NOT_FOUND"]),
     ]
 }

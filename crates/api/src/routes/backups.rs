@@ -66,6 +66,8 @@ fn drill(lang: Lang, drill: &Drill) -> Value {
         "created_at": time::text(drill.created_at),
         "decided_at": drill.decided_at.map(time::text),
         "cleared_at": drill.cleared_at.map(time::text),
+        "evidence": null,
+        "evidence_text": null,
     })
 }
 
