@@ -19,6 +19,7 @@ mod leaks;
 mod main_job;
 mod monitoring;
 mod openapi;
+mod own_backup;
 mod own_metrics;
 mod page;
 mod power;

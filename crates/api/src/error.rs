@@ -138,6 +138,7 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::BackupProtected => "BACKUP_PROTECTED",
         Conflict::OnlyBackup => "ONLY_BACKUP",
         Conflict::NoDrillNetwork { .. } => "NO_DRILL_NETWORK",
+        Conflict::RestoredCopy => "RESTORED_COPY",
         Conflict::BackupState { .. } => "BACKUP_STATE",
         Conflict::WouldOverwrite { .. } => "WOULD_OVERWRITE",
         Conflict::TaskEnded => "TASK_ENDED",
@@ -273,6 +274,7 @@ fn details(lang: Lang, error: &Error) -> Value {
             }
             Conflict::BackupProtected
             | Conflict::OnlyBackup
+            | Conflict::RestoredCopy
             | Conflict::ScheduleRuns
             | Conflict::TaskEnded => json!({}),
         },

@@ -298,6 +298,7 @@ pub(crate) fn routes() -> Vec<(&'static str, Methods)> {
         ("/api/system/logs", get(system::logs)),
         ("/api/system/config", get(system::config)),
         ("/api/system/log-level", put(system::log_level)),
+        ("/api/system/restored/accept", post(system::accept_restored)),
         ("/api/openapi.json", get(docs::document)),
         ("/api/postman_collection.json", get(docs::postman)),
         ("/api/docs", get(docs::page)),

@@ -574,6 +574,7 @@ pub(crate) fn system_status(lang: Lang, status: &SystemStatus) -> Value {
             "uptime_secs": status.uptime.as_secs(),
             "version": status.version,
             "last_updated": time::text(status.measured_at),
+            "restored_at": status.restored_at.map(time::text),
         },
         "services": services,
         "reasons": reasons,

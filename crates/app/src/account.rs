@@ -177,7 +177,7 @@ impl App {
             language: user.language,
         };
         let about = AuditTarget::new("user", user.id);
-        self.commit(&ctx, tx, about).await?;
+        self.commit_in_a_copy(&ctx, tx, about).await?;
         let nonce = known.unwrap_or_else(|| self.random_hex(16));
         let mac = self.device_mac(&username, &nonce).finalize().into_bytes();
         Ok(LoggedIn {
@@ -250,7 +250,7 @@ impl App {
         let tx = self.store().begin().await?;
         tx.delete_session(&digest(&token.0)).await?;
         let about = AuditTarget::new("user", ctx.actor.id);
-        self.commit(ctx, tx, about).await
+        self.commit_in_a_copy(ctx, tx, about).await
     }
 
     /// Who a session's secret belongs to.

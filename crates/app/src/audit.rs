@@ -1,12 +1,12 @@
 //! Who did what: written in the transaction of what is done, each row bound to the one before it by a key
 //! that is not in the database.
 
-use crate::{App, Ctx, Origin, Result};
+use crate::{App, AppError, Ctx, Origin, Result};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
-use tpm_domain::{AuditEntry, AuditTarget, Permission, UserId};
-use tpm_store::{AuditHead, AuditQuery, AuditRow, Page, UnitOfWork};
+use tpm_domain::{AuditEntry, AuditTarget, Conflict, Error, Permission, UserId};
+use tpm_store::{AuditHead, AuditQuery, AuditRow, Page, RESTORED, UnitOfWork};
 
 type Tx = dyn UnitOfWork + Send + Sync;
 
@@ -69,8 +69,23 @@ impl App {
         Ok(())
     }
 
-    /// Makes what was done durable, with who did it: both or neither.
+    /// Makes what was done durable, with who did it: both or neither. Nothing is changed in a copy that nobody has
+    /// accepted.
     pub(crate) async fn commit(&self, ctx: &Ctx, tx: Box<Tx>, target: AuditTarget) -> Result<()> {
+        if tx.run_time_setting(RESTORED).await?.is_some() {
+            let conflict = Conflict::RestoredCopy;
+            return Err(AppError::Refused(Error::Conflict(conflict)));
+        }
+        self.commit_in_a_copy(ctx, tx, target).await
+    }
+
+    /// The same for what may be done in such a copy, too.
+    pub(crate) async fn commit_in_a_copy(
+        &self,
+        ctx: &Ctx,
+        tx: Box<Tx>,
+        target: AuditTarget,
+    ) -> Result<()> {
         let actor = (Some(ctx.actor.id), ctx.actor.username.as_str());
         self.record(&*tx, &ctx.origin, actor, target).await?;
         tx.commit().await?;

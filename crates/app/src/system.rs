@@ -4,7 +4,7 @@ use crate::{App, Ctx, Result};
 use async_trait::async_trait;
 use std::time::{Duration, Instant};
 use tpm_domain::{AuditTarget, FieldErrors, Permission, Reason, Timestamp};
-use tpm_store::{LogLevel, LogLine, LogQuery, Page, Process};
+use tpm_store::{LogLevel, LogLine, LogQuery, Page, Process, RESTORED};
 
 /// Under what the level of the logs is set for all processes.
 pub const LOG_LEVEL: &str = "log_level";
@@ -126,6 +126,8 @@ pub struct SystemStatus {
     pub processes: Vec<ProcessView>,
     /// The machine.
     pub host: HostUse,
+    /// Since when the database is known to be an older copy that nobody has accepted; nothing is changed then.
+    pub restored_at: Option<Timestamp>,
 }
 
 impl App {
@@ -177,10 +179,11 @@ impl App {
                 latency: None,
             },
         });
+        let restored_at = self.restored_at().await;
+        let up = |service: &ServiceStatus| service.probed.state != ServiceState::Down;
         Ok(SystemStatus {
-            healthy: services
-                .iter()
-                .all(|service| service.probed.state != ServiceState::Down),
+            healthy: services.iter().all(up) && restored_at.is_none(),
+            restored_at,
             uptime: now.since(self.parts().started_at),
             version: env!("CARGO_PKG_VERSION"),
             measured_at: now,
@@ -244,6 +247,27 @@ impl App {
             .await?;
         self.commit(ctx, tx, AuditTarget::new("setting", LOG_LEVEL))
             .await
+    }
+
+    /// Since when the database is known to be an older copy; `None` too when it does not answer.
+    async fn restored_at(&self) -> Option<Timestamp> {
+        let reads = self.store().reads();
+        let set = reads.run_time_setting(RESTORED).await.ok().flatten();
+        set.and_then(|text| text.parse().ok()).map(Timestamp)
+    }
+
+    /// Accepts that the database is an older copy: from now on it is changed again, and its tasks go on.
+    ///
+    /// # Errors
+    /// Forbidden, or the store does not answer.
+    pub async fn accept_restored(&self, ctx: &Ctx) -> Result<()> {
+        ctx.authorize(Permission::WriteSystem)?;
+        let tx = self.store().begin().await?;
+        tx.set_run_time_setting(RESTORED, None).await?;
+        let about = AuditTarget::new("setting", RESTORED);
+        self.commit_in_a_copy(ctx, tx, about).await?;
+        self.store().queue().wake().await;
+        Ok(())
     }
 
     /// Whether the service can do its work: its database answers.

@@ -127,7 +127,7 @@ impl App {
         }
         let task = tx.task(token).await?.unwrap_or(task);
         let about = AuditTarget::new("task", token);
-        self.commit(ctx, tx, about).await?;
+        self.commit_in_a_copy(ctx, tx, about).await?;
         self.store().queue().wake().await;
         Ok(task)
     }

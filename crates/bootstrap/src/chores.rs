@@ -1,7 +1,7 @@
-//! What the worker binary does once instead of working: secrets from store to store, and another master key. It prints
-//! paths and counts, never a value.
+//! What the worker binary does once instead of working: secrets from store to store, another master key, its own backup.
+//! It prints paths and counts, never a value.
 
-use crate::{engine, secrets, vault};
+use crate::{engine, own_backup, secrets, vault};
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use std::io::Write as _;
@@ -19,6 +19,20 @@ pub(crate) enum Chore {
     /// Secrets.
     #[command(subcommand)]
     Secrets(SecretsChore),
+    /// Writes the database and the keys to a file, while the service runs; whoever has the file has everything
+    Backup {
+        /// The file, which must not be there.
+        file: PathBuf,
+        /// Leave the keys out: they are kept elsewhere.
+        #[arg(long)]
+        without_keys: bool,
+    },
+    /// Makes the database and the keys of such a file, where there are none; nothing is changed by people or on the
+    /// cluster until an admin has accepted the copy
+    Restore {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 /// What is done with secrets.
@@ -49,7 +63,7 @@ pub(crate) enum StoreName {
 }
 
 /// A line for whoever asked.
-fn say(line: &str) -> anyhow::Result<()> {
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
@@ -58,13 +72,23 @@ fn say(line: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be done; with what was done until then.
 pub(crate) async fn run(settings: &Settings, chore: Chore) -> anyhow::Result<()> {
+    // Where there is no database so far none is to be made by looking.
+    if let Chore::Restore { file } = &chore {
+        return own_backup::restore(settings, file).await;
+    }
     let store = SeaStore::open(&engine::database_url(settings)).await;
-    let store: Arc<dyn Store> = Arc::new(store.context("database")?);
+    let store = store.context("database")?;
+    if let Chore::Backup { file, without_keys } = &chore {
+        return own_backup::write(settings, &store, file, !without_keys).await;
+    }
+    let store: Arc<dyn Store> = Arc::new(store);
     match chore {
         Chore::Secrets(SecretsChore::Move { to }) => carry(settings, store, to).await,
         Chore::Secrets(SecretsChore::Rotate { new_key_file }) => {
             rotate(settings, store, new_key_file).await
         }
+        // Done above.
+        Chore::Backup { .. } | Chore::Restore { .. } => Ok(()),
     }
 }
 

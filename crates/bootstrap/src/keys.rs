@@ -10,9 +10,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tpm_settings::Settings;
 
+/// The file of the key of marks in the data directory.
+pub(crate) const MARK: &str = "mark.key";
+/// That of Terraform's states.
+pub(crate) const STATE: &str = "state.key";
+
 /// What marks on guests are signed with.
 pub(crate) fn mark_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
-    key(settings, &settings.security.mark_key, "mark.key")
+    key(settings, &settings.security.mark_key, MARK)
 }
 
 /// What binds the rows of the audit.
@@ -35,7 +40,7 @@ fn derived(settings: &Settings, what: &[u8]) -> anyhow::Result<SecretSlice<u8>> 
 
 /// What Terraform states and plans are sealed with.
 pub(crate) fn state_key(settings: &Settings) -> anyhow::Result<Vec<u8>> {
-    key(settings, &settings.security.state_key, "state.key")
+    key(settings, &settings.security.state_key, STATE)
 }
 
 /// A key's bytes. Several processes may start at once on one directory: the first one makes the file,

@@ -14,6 +14,7 @@ mod life;
 mod listen;
 mod monitoring;
 mod notify;
+mod own_backup;
 mod own_metrics;
 mod policy;
 mod probes;

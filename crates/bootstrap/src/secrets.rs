@@ -11,7 +11,7 @@ use tpm_settings::{SecretStoreKind, Settings};
 use tpm_store::Store;
 
 /// The name of the file of the master key in the data directory.
-const FILE: &str = "secrets.key";
+pub(crate) const FILE: &str = "secrets.key";
 /// The name of the credential that systemd may give.
 const CREDENTIAL: &str = "tpm-secrets-key";
 

@@ -326,6 +326,8 @@ pub enum Conflict {
         /// That name.
         network: String,
     },
+    /// The database was restored from an older copy, and no admin has accepted that so far.
+    RestoredCopy,
     /// A run of the schedule is not over.
     ScheduleRuns,
     /// The server has a guest, which would be lost.

@@ -8,7 +8,7 @@ use tpm_domain::{
     ServerName, ServerState, Survey, TaskToken, Vmid,
 };
 use tpm_provisioner::{Inspection, Provisioner};
-use tpm_store::{NewServer, StoreError, UnitOfWork};
+use tpm_store::{NewServer, RESTORED, StoreError, UnitOfWork};
 
 impl Worker {
     /// Takes in what is ours and unknown, before anything is promised on what was seen: their numbers, names
@@ -111,6 +111,11 @@ impl Worker {
                 return Ok(false);
             }
             Err(error) => return Err(error),
+        }
+        // Whoever made it wrote that down before: this database is older than that.
+        if tx.run_time_setting(RESTORED).await?.is_none() {
+            let now = tx.now().0.to_string();
+            tx.set_run_time_setting(RESTORED, Some(&now)).await?;
         }
         tx.commit().await?;
         tracing::warn!(vmid = %guest.vmid, %name, "a guest of ours was not known");

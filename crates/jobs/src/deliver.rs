@@ -118,7 +118,7 @@ impl Worker {
             return Ok(0);
         };
         // Asked without taking the turn to write: mostly there is nothing.
-        if !self.store().reads().is_delivery_due().await? {
+        if self.is_a_copy().await? || !self.store().reads().is_delivery_due().await? {
             return Ok(0);
         }
         let tx = self.store().begin().await?;

@@ -97,6 +97,12 @@ impl Worker {
         if self.is_my_turn("archives", rounds.archives).await {
             self.tell("archives", self.look_at_archives().await);
         }
+        // What follows acts, or has others act.
+        match self.is_a_copy().await {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(error) => return self.tell::<()>("acting", Err(error)),
+        }
         if self.is_my_turn("schedules", rounds.look / 2).await {
             self.tell("schedules", self.follow_schedules().await);
         }

@@ -260,6 +260,10 @@ impl Worker {
         mark: &Mark,
         swept: &mut Swept,
     ) -> Result<(), StoreError> {
+        // An older copy does not know what became of it.
+        if self.is_a_copy().await? {
+            return Ok(());
+        }
         let operation = TaskToken(mark.operation.clone());
         let tx = self.store().begin().await?;
         let Some(server) = tx.server_ever(mark.server).await? else {

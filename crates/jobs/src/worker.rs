@@ -22,7 +22,7 @@ use tpm_domain::job::RetryPolicy;
 use tpm_domain::{Failure, FailureCode, PlacementPolicy, TaskKind, TaskNote, Vmid};
 use tpm_monitoring::MetricsReader;
 use tpm_provisioner::{Certificates, GuestShell, Provisioner};
-use tpm_store::{Claim, ClaimOrder, Lease, Store, StoreError, VmidRange};
+use tpm_store::{Claim, ClaimOrder, Lease, RESTORED, Store, StoreError, VmidRange};
 
 /// Longest pause between two tries to claim from a store that does not answer. Each try waits by itself
 /// for a connection.
@@ -284,7 +284,16 @@ impl Worker {
         }
     }
 
+    /// Whether the database is an older copy that nobody has accepted: the world is looked at, and left as it is.
+    pub(crate) async fn is_a_copy(&self) -> Result<bool, StoreError> {
+        let reads = self.store().reads();
+        Ok(reads.run_time_setting(RESTORED).await?.is_some())
+    }
+
     async fn claim(&self) -> Result<Option<Claim>, StoreError> {
+        if self.is_a_copy().await? {
+            return Ok(None);
+        }
         // A worker that does not live long has begun with what waits longest.
         let order = match self.claims.fetch_add(1, Ordering::Relaxed) % SHARE_OF_THE_OLDEST {
             0 => ClaimOrder::OldestFirst,

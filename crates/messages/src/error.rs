@@ -352,6 +352,12 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
         (Lang::En, Conflict::OnlyBackup) => {
             "it is the only backup of its server that can be restored; send its id as confirm to delete it all the same".into()
         }
+        (Lang::Ko, Conflict::RestoredCopy) => {
+            "데이터베이스가 이전 사본에서 복원되어 읽기 전용입니다. 관리자가 확인해야 합니다 (POST /api/system/restored/accept)".into()
+        }
+        (Lang::En, Conflict::RestoredCopy) => {
+            "the database was restored from an older copy and is read-only until an admin accepts that (POST /api/system/restored/accept)".into()
+        }
         (Lang::Ko, Conflict::NoDrillNetwork { network }) => {
             format!("복원 훈련에는 서버와 다른 브리지에 있는 네트워크 {network}이 필요합니다. POST /api/networks로 먼저 만드십시오")
         }

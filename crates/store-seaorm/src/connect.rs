@@ -94,6 +94,20 @@ impl SeaStore {
         Session::outside(self.read.clone())
     }
 
+    /// The pool that reads.
+    pub(crate) fn reader(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// A connection to a database that may have no schema.
+    pub(crate) async fn bare(url: &str) -> Result<DatabaseConnection> {
+        if url.starts_with("sqlite:") {
+            return connect_sqlite(url, Use::Write).await;
+        }
+        let pool = Database::connect(postgres_options(url)).await;
+        pool.map_err(store_error)
+    }
+
     /// The pool that writes.
     pub(crate) fn writer(&self) -> &DatabaseConnection {
         &self.write

@@ -8,6 +8,7 @@ mod connect;
 mod entity;
 mod error;
 mod migration;
+mod portable;
 mod queue;
 mod repository;
 mod rows;
@@ -16,3 +17,4 @@ mod timed;
 mod wake;
 
 pub use connect::SeaStore;
+pub use portable::Copied;

@@ -42,7 +42,9 @@ pub use figure::{FigureReads, Supplies, TaskFigure};
 pub use idempotency::{IdempotencyWrites, Remembered};
 pub use monitoring::{AlertQuery, AlertRow, MonitoringReads, MonitoringWrites, Publication};
 pub use network::{NetworkReads, NetworkWrites};
-pub use process::{Alive, LogLevel, LogLine, LogQuery, Process, ProcessReads, ProcessWrites};
+pub use process::{
+    Alive, LogLevel, LogLine, LogQuery, Process, ProcessReads, ProcessWrites, RESTORED,
+};
 pub use project::{ProjectReads, ProjectWrites};
 pub use queue::{Claim, ClaimOrder, JobQueue, Lease, LeaseWrites, SlotAnswer, SlotNeed};
 pub use reservation::{ReservationWrites, VmidRange};

@@ -118,6 +118,10 @@ pub struct LogQuery {
     pub offset: u64,
 }
 
+/// Under what is kept since when the database is known to be an older copy of itself, in milliseconds since 1970, while
+/// nobody has accepted that.
+pub const RESTORED: &str = "restored_ms";
+
 /// Looking at processes.
 #[async_trait]
 pub trait ProcessReads: Send + Sync {

@@ -83,8 +83,15 @@ async fn what_an_old_copy_does_not_know_is_taken_in() -> anyhow::Result<()> {
         stack.simulator.effect_count() == changes,
         "something was changed on the cluster"
     );
-    // Its name and address are its own, its number is given to nobody.
+    // Somebody has to accept that the copy is old before it is changed.
     let create = "/api/servers/create";
+    let early = client.post(create, &server("next")).await?;
+    refused(early, 409, "RESTORED_COPY")?;
+    let status = is(client.get("/api/system/status").await?, 200)?;
+    ensure!(status["system"]["restored_at"].is_string(), "{status}");
+    let accept = "/api/system/restored/accept";
+    is(client.post(accept, &json!({})).await?, 200)?;
+    // Its name and address are its own, its number is given to nobody.
     refused(
         client.post(create, &server("new")).await?,
         409,

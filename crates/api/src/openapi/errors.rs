@@ -300,6 +300,10 @@ fn of_conflicts() -> Vec<Known> {
             },
         ),
         conflict("The task has ended.", Conflict::TaskEnded),
+        conflict(
+            "The database was restored from an older copy, and no admin has accepted that so far.",
+            Conflict::RestoredCopy,
+        ),
     ]
 }
 

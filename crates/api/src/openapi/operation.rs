@@ -48,7 +48,12 @@ impl Op {
         let writes = !matches!(method, HttpMethod::Get);
         let mut errors = vec!["INTERNAL_ERROR", "TIMEOUT"];
         if writes {
-            errors.extend(["FOREIGN_ORIGIN", "UNAVAILABLE", "STORAGE_FULL"]);
+            errors.extend([
+                "FOREIGN_ORIGIN",
+                "UNAVAILABLE",
+                "STORAGE_FULL",
+                "RESTORED_COPY",
+            ]);
         }
         let builder = OperationBuilder::new()
             .operation_id(Some(id))

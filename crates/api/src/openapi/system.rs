@@ -170,6 +170,10 @@ struct SystemView {
     /// When this was measured, RFC 3339, UTC, to the second.
     #[schema(format = "date-time")]
     last_updated: String,
+    /// Since when the database is known to be an older copy that no admin has accepted: nothing is changed then; `null`
+    /// when it is none.
+    #[schema(format = "date-time")]
+    restored_at: Option<String>,
 }
 
 /// How much of the machine is in use, in percent with one decimal; `null` when it was not measured.
@@ -227,6 +231,7 @@ pub(super) fn operations() -> Vec<Op> {
                     "uptime_secs": 648_000,
                     "version": "0.1.0",
                     "last_updated": "2024-01-15T10:30:00Z",
+                    "restored_at": null,
                 },
                 "services": {
                     "flask": "running",
@@ -342,6 +347,22 @@ pub(super) fn operations() -> Vec<Op> {
         .answers::<Done>(
             200,
             "Set.",
+            json!({ "success": true, "message": answer(Lang::En, Answer::Saved) }),
+        )
+        .refuses(&["INVALID_IDEMPOTENCY_KEY"]),
+        Op::post(
+            "/api/system/restored/accept",
+            "acceptRestored",
+            "Accept a restored copy",
+        )
+        .about(
+            "A database that was restored from a copy, or does not know guests that were made by it, is read-only: \
+             requests that change something answer 409 `RESTORED_COPY`, and no task goes on, but guests that it does not \
+             know are taken in, and tasks can be cancelled. After this it is as any other, and its open tasks go on.",
+        )
+        .answers::<Done>(
+            200,
+            "Accepted.",
             json!({ "success": true, "message": answer(Lang::En, Answer::Saved) }),
         )
         .refuses(&["INVALID_IDEMPOTENCY_KEY"]),

@@ -67,6 +67,19 @@ pub(crate) async fn config(
     answered(lang, result.await)
 }
 
+pub(crate) async fn accept_restored(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Asked(ctx, asked): Asked,
+) -> Response {
+    let result = async {
+        body::nothing(asked)?;
+        state.app.accept_restored(&ctx).await?;
+        Ok(Json(users::done(answer(lang, Answer::Saved))).into_response())
+    };
+    answered(lang, result.await)
+}
+
 pub(crate) async fn log_level(
     State(state): State<ApiState>,
     Reader(lang): Reader,

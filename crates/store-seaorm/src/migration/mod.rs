@@ -15,8 +15,8 @@ mod m0012_schedules;
 mod m0013_drills;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait};
 
@@ -77,4 +77,15 @@ pub(crate) async fn run(db: &DatabaseConnection) -> Result<(), DbErr> {
     }
     Migrator::up(&transaction, None).await?;
     transaction.commit().await
+}
+
+/// Takes so many of the schema's steps, or all that are left.
+pub(crate) async fn up(tx: &DatabaseTransaction, steps: Option<u32>) -> Result<(), DbErr> {
+    Migrator::up(tx, steps).await
+}
+
+/// The names of the schema's steps, in order.
+pub(crate) fn names() -> Vec<String> {
+    let all = Migrator::migrations();
+    all.iter().map(|step| step.name().to_owned()).collect()
 }

@@ -23,7 +23,7 @@ const AGED: &str = "UPDATE counters SET value = value - 600000 WHERE name = 'pic
 const OLDER: usize = 20;
 const DELETED: usize = 5;
 const NEWER: usize = 50;
-/// Servers that are asked for as soon as the old copy is in place.
+/// Servers that are asked for as soon as the old copy is accepted.
 const NEXT: usize = 20;
 /// How long it may take until everything is taken in.
 const TAKEN_IN: Duration = Duration::from_secs(60);
@@ -43,8 +43,9 @@ pub(super) async fn rage(storm: &Storm) -> anyhow::Result<()> {
     drop(rows);
     let effects = storm.installation.simulator.effect_count();
     start(storm)?;
-    let next = make(storm, "next", NEXT).await?;
     let adopted = wait_until_taken_in(storm, &before).await?;
+    accept(storm).await?;
+    let next = make(storm, "next", NEXT).await?;
     let after = guests(storm);
     for (vmid, name) in &before {
         if after.get(vmid) != Some(name) {
@@ -74,6 +75,18 @@ pub(super) async fn rage(storm: &Storm) -> anyhow::Result<()> {
     ));
     storm.kill.store(storm.args.kills, Ordering::SeqCst);
     clear(storm).await
+}
+
+/// The copy is known to be one, and is accepted.
+async fn accept(storm: &Storm) -> anyhow::Result<()> {
+    let status = storm.caller.get("/api/system/status").await?;
+    if status["system"]["restored_at"].is_null() {
+        storm.violate("R17", "nobody noticed that the database is old", &[]);
+    }
+    let ask = Ask::of(reqwest::Method::POST, "/api/system/restored/accept", None);
+    let answer = storm.caller.definite(ask).await?;
+    ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+    Ok(())
 }
 
 /// Names of our guests by number.
