@@ -116,7 +116,10 @@ impl App {
     ) -> Result<(SecretPath, Secret)> {
         ctx.authorize(Permission::ReadSecrets)?;
         let parsed = self.secret_path(path)?;
-        self.noted(ctx, path).await?;
+        // It changes nothing, so it is done in a copy, too.
+        let tx = self.store().begin().await?;
+        self.commit_in_a_copy(ctx, tx, AuditTarget::new("secret", path))
+            .await?;
         let found = self.secret_store()?.read(&parsed, version).await;
         let found = found.map_err(|error| refusal(path, error))?;
         Ok((parsed, found))

@@ -276,7 +276,7 @@ impl Worker {
                     claims += 1;
                     self.work(claim).await;
                 }
-                None => match self.store().queue().next_due().await? {
+                None => match self.next_due().await? {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => return Ok(claims),
                 },
@@ -288,6 +288,14 @@ impl Worker {
     pub(crate) async fn is_a_copy(&self) -> Result<bool, StoreError> {
         let reads = self.store().reads();
         Ok(reads.run_time_setting(RESTORED).await?.is_some())
+    }
+
+    /// In how long a task falls due that may be claimed.
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        match self.is_a_copy().await? {
+            true => Ok(None),
+            false => self.store().queue().next_due().await,
+        }
     }
 
     async fn claim(&self) -> Result<Option<Claim>, StoreError> {
@@ -321,7 +329,7 @@ impl Worker {
     /// Sleeps until a task falls due, somebody rings, or the scan's interval is over.
     async fn rest(&self, stop: &CancellationToken) {
         let queue = self.store().queue();
-        let due = queue.next_due().await.ok().flatten();
+        let due = self.next_due().await.ok().flatten();
         let nap = due.map_or(self.settings().scan, |due| due.min(self.settings().scan));
         tokio::select! {
             biased;
