@@ -12,7 +12,7 @@ ME.permissions.push('backups:read', 'backups:write');
 
 const NIGHTLY: Schedule = {
   id: 3, name: 'nightly', project_id: null, enabled: true, calendar: '0 2 * * *', time_zone: 'Asia/Seoul',
-  target: { role: 'web' }, mode: 'snapshot', storage: 'local', compress: 'zstd', notes: '', jitter_seconds: 600,
+  target: { role: 'web' }, mode: 'snapshot', storage: 'local', compress: 'zstd', notes: '', jitter_seconds: 600, drill: null,
   window_minutes: 240, max_age_hours: null, verified_within_days: null, max_per_node: 1, max_per_storage: null,
   retention: { keep_last: 3, keep_hourly: 0, keep_daily: 7, keep_weekly: 0, keep_monthly: 0, keep_yearly: 0 },
   next_runs: ['2024-01-15T17:00:00Z', '2024-01-16T17:00:00Z'], created_at: '2024-01-01T00:00:00Z', updated_at: '2024-01-01T00:00:00Z',
@@ -91,7 +91,7 @@ describe('ScheduleForm', () => {
     await vi.waitFor(() => expect(onClose).toHaveBeenCalled());
     expect(written(asked)[0]?.body).toEqual({
       name: 'nightly', enabled: true, calendar: '0 2 * * *', time_zone: 'Asia/Seoul', target: { server_ids: [10] },
-      project_id: null, notes: '', retention: { ...ALL_ZERO, keep_daily: 7 }, jitter_seconds: 0, window_minutes: null,
+      project_id: null, drill: null, notes: '', retention: { ...ALL_ZERO, keep_daily: 7 }, jitter_seconds: 0, window_minutes: null,
       max_age_hours: null, verified_within_days: null, max_per_node: null, max_per_storage: null,
     });
   });
