@@ -147,6 +147,74 @@ describe('ScheduleForm', () => {
   });
 });
 
+describe('a schedule of drills', () => {
+  const WEEKLY: Schedule = { ...NIGHTLY, drill: { goal: 'agent', command: ['/bin/sh', '-c', 'one\ntwo'] } };
+  const saved = { body: { success: true, message: '저장되었습니다' } };
+  const command = () => screen.getByLabelText(/^게스트에서 실행할 명령/);
+
+  it('is made of a backup’s schedule; what matters for backups alone is hidden and stays', async () => {
+    const asked = service({ ...LISTS, 'PATCH /api/backups/schedules/3': saved });
+    draw(<ScheduleForm schedule={NIGHTLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^이름/);
+    // What is hidden is not in the way.
+    await enter('메모', '{{guestname}}');
+    await userEvent.click(screen.getByLabelText('가장 새 백업으로 복원 훈련'));
+    for (const label of ['일별', '메모', /^스토리지/, '압축', '스토리지마다 동시에']) expect(screen.queryByLabelText(label)).toBeNull();
+    input('노드마다 동시에');
+    await userEvent.click(command());
+    await userEvent.paste('/usr/bin/pg_isready');
+    await save();
+    await vi.waitFor(() => expect(written(asked)).toHaveLength(1));
+    const body = written(asked)[0]?.body as object;
+    expect(body).toMatchObject({ name: 'nightly', drill: { command: ['/usr/bin/pg_isready'] }, max_per_node: 1 });
+    for (const name of ['storage', 'mode', 'compress', 'notes', 'retention', 'max_per_storage']) expect(body).not.toHaveProperty(name);
+  });
+
+  it('becomes one of backups by null', async () => {
+    const asked = service({ ...LISTS, 'PATCH /api/backups/schedules/3': saved });
+    draw(<ScheduleForm schedule={WEEKLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^게스트에서 실행할 명령/);
+    await userEvent.click(screen.getByLabelText('백업을 만듦'));
+    expect(screen.queryByLabelText(/^게스트에서 실행할 명령/)).toBeNull();
+    await save();
+    await vi.waitFor(() => expect(written(asked)).toHaveLength(1));
+    expect(written(asked)[0]?.body).toMatchObject({ drill: null, storage: 'local', retention: { ...ALL_ZERO, keep_last: 3, keep_daily: 7 } });
+  });
+
+  it('keeps its command as it is unless that is typed over', async () => {
+    const asked = service({ ...LISTS, 'PATCH /api/backups/schedules/3': saved });
+    draw(<ScheduleForm schedule={WEEKLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^게스트에서 실행할 명령/);
+    await save();
+    await vi.waitFor(() => expect(written(asked)[0]?.body).toMatchObject({ drill: WEEKLY.drill }));
+  });
+
+  it('has the service’s reasons at its fields, and those of hidden fields above the buttons', async () => {
+    const refused = wrongFields({ 'drill.command[2]': '너무 깁니다', 'drill.goal': '없는 목표입니다', storage: '없는 스토리지입니다' });
+    service({ ...LISTS, 'PATCH /api/backups/schedules/3': refused });
+    draw(<ScheduleForm schedule={WEEKLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^게스트에서 실행할 명령/);
+    await save();
+    await vi.waitFor(() => expect(faultOfField(command())).toContain('너무 깁니다'));
+    expect(faultOfField(screen.getByRole('combobox', { name: '어디까지 확인합니까' }))).toContain('없는 목표입니다');
+    screen.getByText('storage: 없는 스토리지입니다');
+  });
+
+  it('is told from one of backups', async () => {
+    const fresh: Schedule = { ...WEEKLY, id: 4, name: 'weekly', drill: { goal: null, command: [] }, retention: ALL_ZERO };
+    service({ 'GET /api/backups/schedules': { body: { schedules: [NIGHTLY, WEEKLY, fresh].map((one, id) => ({ ...one, id })), total: 3 } } });
+    draw(<Schedules />);
+    const rows = await screen.findAllByRole('row', { name: /nightly|weekly/ });
+    const [backups, drills, usual] = rows.map((row) => within(row));
+    backups?.getByText('백업');
+    drills?.getByText('에이전트 응답 · 명령 실행');
+    drills?.getByRole('button', { name: '보존 미리 보기' });
+    usual?.getByText('복원 훈련');
+    usual?.getByText('서버에 맞게');
+    expect(usual?.queryByRole('button', { name: '보존 미리 보기' })).toBeNull();
+  });
+});
+
 describe('Schedules', () => {
   it('tells what is done when, and asks before one is deleted', async () => {
     const asked = service({
