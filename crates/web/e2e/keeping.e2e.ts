@@ -1,7 +1,7 @@
-/** What is kept and told elsewhere: backups, their schedules and their restore, channels, secrets. */
+/** What is kept and told elsewhere: backups, their schedules, their restore and their drills, channels, secrets. */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { API_DOOR, fresh, launch, login, Program, text, visit } from './stack';
+import { API_DOOR, apart, fresh, launch, login, Program, text, visit } from './stack';
 
 let browser: Browser;
 let program: Program;
@@ -63,6 +63,42 @@ describe('backups', () => {
     await dialog.getByRole('button', { name: text('action.delete'), exact: true }).click();
     await dialog.waitFor({ state: 'hidden' });
     await first.waitFor({ state: 'detached' });
+    expect(one.faults).toEqual([]);
+    await one.context.close();
+  });
+});
+
+describe('drills', () => {
+  it('a backup is tried, and what was seen is kept', async () => {
+    const one = await visit(browser);
+    const { page } = one;
+    const name = fresh('tried');
+    await apart(program);
+    const { id } = await program.server(name);
+    const { task_id } = await program.ask<{ task_id: string }>('POST', '/api/backups/create', { server_id: id });
+    expect(await program.ended(task_id)).toBe('completed');
+    await login(one, `/servers/${String(id)}?tab=backups`);
+    await page.getByText(text('backup.notVerified')).waitFor();
+    await page.getByRole('button', { name: text('drill.try'), exact: true }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText(text('drill.where')).waitFor();
+    await dialog.getByRole('button', { name: text('drill.start') }).click();
+    await page.waitForURL(/\/tasks\/task_/);
+    await page.getByTestId('task-status').getByText(text('status.task.completed')).waitFor({ timeout: 120_000 });
+
+    await page.goto(`${new URL(page.url()).origin}/servers/${String(id)}?tab=backups`);
+    await page.getByText(text('backup.by_drill')).waitFor();
+    await page.goto(`${new URL(page.url()).origin}/backups?tab=drills`);
+    const row = page.getByRole('row').filter({ has: page.getByRole('link', { name }) });
+    await row.getByText(text('status.drill.passed')).waitFor();
+    await row.getByText(text('drill.asked')).waitFor();
+    await row.getByRole('button', { name: text('drill.look') }).click();
+    await dialog.getByText(text('drill.step_isolate')).waitFor();
+    await dialog.getByText(/^[0-9a-f]{64}$/).waitFor();
+    // It stands in the URL.
+    expect(new URL(page.url()).searchParams.get('drill')).toMatch(/^drill_/);
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
     expect(one.faults).toEqual([]);
     await one.context.close();
   });

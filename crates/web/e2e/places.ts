@@ -14,6 +14,6 @@ export async function pagePaths(program: Program): Promise<string[]> {
     '/networks', ...networks.slice(0, 1).map((network) => `/networks/${String(network.id)}`),
     '/projects', '/access', '/access?tab=roles', '/account', '/audit',
     '/system', '/system?tab=logs', '/system?tab=config',
-    '/backups', '/backups?tab=schedules', '/notifications?tab=channels', '/secrets', '/no-such-page',
+    '/backups', '/backups?tab=schedules', '/backups?tab=drills', '/notifications?tab=channels', '/secrets', '/no-such-page',
   ];
 }

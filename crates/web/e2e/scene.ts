@@ -1,5 +1,5 @@
 /** Things to show on the pages: a small fleet with its history. */
-import { API_DOOR, behind, Program } from './stack';
+import { API_DOOR, apart, behind, Program } from './stack';
 
 const NAMES = [
   ['web', 'web-server-01'], ['web', 'web-server-02'], ['web', 'web-server-03'], ['was', 'was-server-01'],
@@ -29,6 +29,14 @@ export async function scene(program: Program): Promise<void> {
     await program.ask<{ task_id: string }>('PUT', `/api/servers/${String(of('web-server-03').id)}/status`, { status: 'stopped' }),
   ];
   for (const { task_id } of tasks) await program.ended(task_id);
+  await apart(program);
+  const { backups } = await program.ask<{ backups: { backup_id: string }[] }>('GET', '/api/backups?status=completed');
+  for (const { backup_id } of backups) {
+    await program.ended((await program.ask<{ task_id: string }>('POST', `/api/backups/${backup_id}/drill`, {})).task_id);
+  }
+  await program.ask('POST', '/api/backups/schedules', {
+    name: 'weekly-drill', calendar: '0 4 * * 0', time_zone: 'Asia/Seoul', target: { role: 'db' }, drill: {}, verified_within_days: 14,
+  });
   await program.ask('POST', '/api/backups/schedules', {
     name: 'nightly', calendar: '0 2 * * *', time_zone: 'Asia/Seoul', target: { role: 'db' }, jitter_seconds: 600,
     window_minutes: 240, retention: { keep_last: 3, keep_daily: 7, keep_weekly: 4 }, max_age_hours: 26,

@@ -134,6 +134,13 @@ export class Program {
   }
 }
 
+/** The network that backups are tried on, on a bridge of its own; made where there is none. */
+export async function apart(program: Program): Promise<void> {
+  const { networks } = await program.ask<{ networks: { name: string }[] }>('GET', '/api/networks');
+  if (networks.some((network) => network.name === 'drill')) return;
+  await program.ask('POST', '/api/networks', { name: 'drill', range: '198.18.0.10-198.18.1.250', prefix: 16, bridge: 'vmbr1' });
+}
+
 /** Does something to the simulated cluster behind the service's back. */
 export async function behind(path: string, body: object = {}): Promise<void> {
   const answer = await fetch(`${SIMULATOR_URL ?? ''}${path}`, { method: 'POST', body: JSON.stringify(body) });

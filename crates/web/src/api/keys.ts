@@ -28,6 +28,8 @@ export const keys = {
   backups: ['backups'] as const,
   /** Whatever is told of backups is told of these, too. */
   schedules: ['backups', 'schedules'] as const,
+  drills: ['backups', 'drills'] as const,
+  drill: (id: string) => ['backups', 'drills', 'one', id] as const,
   prunePreview: (id: number) => ['backups', 'schedules', id, 'preview'] as const,
   secrets: ['secrets'] as const,
 };

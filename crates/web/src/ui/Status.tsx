@@ -5,7 +5,7 @@ export type Tone = 'good' | 'warn' | 'bad' | 'busy' | 'idle';
 
 const TONES: Record<string, Tone> = {
   running: 'good', completed: 'good', done: 'good', online: 'good', healthy: 'good', success: 'good', resolved: 'good',
-  delivered: 'good', up: 'good', valid: 'good', active: 'good',
+  delivered: 'good', up: 'good', valid: 'good', active: 'good', passed: 'good',
   stopped: 'idle', cancelled: 'idle', skipped: 'idle', not_configured: 'idle', offline: 'bad', undone: 'idle', expired: 'idle',
   creating: 'busy', restarting: 'busy', deleting: 'busy', pending: 'busy', info: 'busy', in_progress: 'busy',
   error: 'bad', failed: 'bad', missing: 'bad', identity_conflict: 'bad', down: 'bad', firing: 'bad', degraded: 'bad',
@@ -21,9 +21,11 @@ export function Pill({ tone, children }: { tone: Tone; children: string }) {
   );
 }
 
-export function Status({ kind, value }: { kind: 'server' | 'task' | 'step' | 'backup' | 'delivery' | 'word'; value: string }) {
+type Kind = 'server' | 'task' | 'step' | 'backup' | 'drill' | 'delivery' | 'word';
+
+export function Status({ kind, value }: { kind: Kind; value: string }) {
   const { t } = useTranslation();
-  const busy = kind === 'task' && value === 'running';
+  const busy = (kind === 'task' || kind === 'drill') && value === 'running';
   const tone = busy ? 'busy' : (TONES[value] ?? 'idle');
   return <Pill tone={tone}>{t(`status.${kind}.${value}`, { defaultValue: value })}</Pill>;
 }

@@ -9,20 +9,24 @@ import { useCan } from '../../session/context';
 import { Sheet } from '../../ui/Sheet';
 import { Status } from '../../ui/Status';
 import { DeleteBackup } from './DeleteBackup';
+import { DrillForm } from './DrillForm';
 import { RestoreForm } from './RestoreForm';
 
 export function BackupRows({ backups }: { backups: readonly Backup[] }) {
   const { t } = useTranslation();
   const format = useFormat();
   const writes = useCan('backups:write');
+  // What tries a backup is a server for a while.
+  const tries = useCan('servers:write');
   const [restoring, setRestoring] = useState<Backup | null>(null);
+  const [trying, setTrying] = useState<Backup | null>(null);
   const [going, setGoing] = useState<Backup | null>(null);
   return (
     <>
       <Sheet
         label={t('nav.backups')}
         empty={t('backup.none')}
-        minWidth={900}
+        minWidth={980}
         heads={[
           t('nav.server'), t('column.status'), t('backup.made'), t('backup.size'), t('backup.storage'), t('backup.origin'),
           t('backup.verified'), ...(writes ? [t('list.actions')] : []),
@@ -58,6 +62,16 @@ export function BackupRows({ backups }: { backups: readonly Backup[] }) {
                     >
                       {t('backup.restore')}
                     </Button>
+                    {tries ? (
+                      <Button
+                        size="compact-xs"
+                        variant="default"
+                        disabled={!isGood(backup)}
+                        onClick={() => setTrying(backup)}
+                      >
+                        {t('drill.try')}
+                      </Button>
+                    ) : null}
                     <Tooltip label={t('backup.isProtected')} disabled={!backup.protected}>
                       <Button
                         size="compact-xs"
@@ -76,9 +90,15 @@ export function BackupRows({ backups }: { backups: readonly Backup[] }) {
         }))}
       />
       {restoring ? <RestoreForm backup={restoring} onClose={() => setRestoring(null)} /> : null}
+      {trying ? <DrillForm backup={trying} onClose={() => setTrying(null)} /> : null}
       {going ? <DeleteBackup backup={going} onClose={() => setGoing(null)} /> : null}
     </>
   );
+}
+
+/** Whether there is an archive to try. */
+function isGood(backup: Backup): boolean {
+  return backup.status === 'completed' && backup.volume !== null;
 }
 
 function Outcome({ backup }: { backup: Backup }) {

@@ -22,6 +22,21 @@ export function Name({ schedule }: { schedule: Schedule }) {
   );
 }
 
+/** What it does: backups, or drills and how far they go. */
+export function Does({ drill }: { drill: Schedule['drill'] }) {
+  const { t } = useTranslation();
+  if (!drill) return <>{t('schedule.makesBackups')}</>;
+  return (
+    <>
+      {t('schedule.triesBackups')}
+      <Text size="xs" c="dimmed">
+        {t(`drill.goal_${drill.goal ?? 'usual'}`)}
+        {drill.command.length > 0 ? ` · ${t('drill.withCommand')}` : ''}
+      </Text>
+    </>
+  );
+}
+
 export function When({ schedule }: { schedule: Schedule }) {
   return (
     <>
@@ -104,9 +119,15 @@ export function Target({ target }: { target: Schedule['target'] }) {
   );
 }
 
-export function Kept({ kept }: { kept: Schedule['retention'] }) {
+/** Retention goes on for what a schedule of drills made before. */
+export function prunes({ retention }: Schedule): boolean {
+  return KEEPS.some((keep) => retention[keep] > 0);
+}
+
+export function Kept({ schedule }: { schedule: Schedule }) {
   const { t } = useTranslation();
+  const kept = schedule.retention;
   const said = KEEPS.filter((keep) => kept[keep] > 0);
-  if (said.length === 0) return <>{t('schedule.keepsAll')}</>;
+  if (said.length === 0) return <>{schedule.drill ? '–' : t('schedule.keepsAll')}</>;
   return <>{said.map((keep) => `${t(`schedule.rule_${keep}`)} ${kept[keep]}`).join(', ')}</>;
 }

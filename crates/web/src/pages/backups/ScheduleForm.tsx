@@ -4,7 +4,7 @@ import { notifications } from '@mantine/notifications';
 import { zodResolver } from '@hookform/resolvers/zod';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
-import { Controller, useForm, useWatch } from 'react-hook-form';
+import { Controller, type Resolver, useForm, useWatch } from 'react-hook-form';
 import { useTranslation } from 'react-i18next';
 import { COMPRESSIONS, MODES } from '../../api/backups';
 import { api, ask, onceKey } from '../../api/client';
@@ -13,7 +13,8 @@ import { changeSchedule, createSchedule, KEEPS, type Schedule } from '../../api/
 import { useCan } from '../../session/context';
 import { FormModal } from '../../ui/FormModal';
 import { placeFaults } from '../../ui/forms';
-import { type Bound, bodyOf, BOUNDS, FIELDS, fieldOf, rules, type Values, valuesOf, WAYS } from './schedule';
+import { CommandField, GoalField } from './DrillFields';
+import { type Bound, bodyOf, BOUNDS, FIELDS, fieldOf, rules, type Values, valuesOf, WAYS, WHATS } from './schedule';
 import { ServersPick } from './ServersPick';
 
 const ROLES = ['web', 'was', 'db'];
@@ -31,23 +32,24 @@ export function ScheduleForm({ schedule, onClose }: { schedule: Schedule | null;
   });
   const storages = [...new Set((nodes.data?.nodes ?? []).flatMap((node) => node.storages.map((storage) => storage.name)))];
   const made = schedule !== null;
-  const resolver = useMemo(
-    () => zodResolver(rules(t, made)) as ReturnType<typeof zodResolver<Values, unknown, Values>>,
-    [t, made],
-  );
+  const resolver = useMemo((): Resolver<Values> => {
+    const by = { backup: zodResolver(rules(t, made, 'backup')), drill: zodResolver(rules(t, made, 'drill')) };
+    return ((values, ...more) => by[values.what](values, ...more)) as Resolver<Values>;
+  }, [t, made]);
   const form = useForm<Values>({ resolver, defaultValues: valuesOf(schedule) });
   const save = useMutation({
     mutationFn: (values: Values): Promise<{ message: string }> =>
-      schedule ? changeSchedule(schedule.id, bodyOf(values)) : createSchedule(bodyOf(values), onceKey()),
+      schedule ? changeSchedule(schedule.id, bodyOf(values, schedule)) : createSchedule(bodyOf(values, null), onceKey()),
     onSuccess: (answer) => {
       notifications.show({ message: answer.message });
       void cache.invalidateQueries({ queryKey: keys.schedules });
       onClose();
     },
-    onError: (error) => setRest(placeFaults(error, form.setError, FIELDS, fieldOf)),
+    onError: (error, { what }) => setRest(placeFaults(error, form.setError, FIELDS[what], fieldOf)),
   });
   const { errors } = form.formState;
-  const way = useWatch({ control: form.control, name: 'way' });
+  const [way, what] = useWatch({ control: form.control, name: ['way', 'what'] });
+  const makes = what === 'backup';
   const choice = (name: 'mode' | 'compress', values: readonly string[]) => (
     <Controller
       control={form.control}
@@ -106,6 +108,35 @@ export function ScheduleForm({ schedule, onClose }: { schedule: Schedule | null;
           <Switch ref={ref} label={t('schedule.enabled')} checked={value} onChange={onChange} error={errors.enabled?.message} />
         )}
       />
+      <Controller
+        control={form.control}
+        name="what"
+        render={({ field }) => (
+          <Radio.Group label={t('schedule.what')} description={t('schedule.whatHint')} error={errors.what?.message} {...field}>
+            <Stack gap={6} mt={4}>
+              {WHATS.map((value) => (
+                <Radio key={value} value={value} label={t(`schedule.what_${value}`)} />
+              ))}
+            </Stack>
+          </Radio.Group>
+        )}
+      />
+      {makes ? null : (
+        <Fieldset legend={t('drill.title')}>
+          <Stack gap="sm">
+            <Controller
+              control={form.control}
+              name="drill.goal"
+              render={({ field }) => <GoalField field={field} error={errors.drill?.goal?.message} />}
+            />
+            <Controller
+              control={form.control}
+              name="drill.command"
+              render={({ field }) => <CommandField field={field} error={errors.drill?.command?.message} />}
+            />
+          </Stack>
+        </Fieldset>
+      )}
       <Fieldset legend={t('schedule.when')}>
         <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
           <TextInput
@@ -175,37 +206,43 @@ export function ScheduleForm({ schedule, onClose }: { schedule: Schedule | null;
           ) : null}
         </Stack>
       </Fieldset>
-      <Fieldset legend={t('schedule.kept')} aria-describedby="kept-hint">
-        <Text id="kept-hint" size="xs" c="dimmed" mb="xs">
-          {t('schedule.keptHint')}
-        </Text>
-        <SimpleGrid cols={{ base: 2, xs: 3 }} spacing="sm">
-          {KEEPS.map((keep) => (
-            <Controller
-              key={keep}
-              control={form.control}
-              name={`retention.${keep}`}
-              render={({ field }) => (
-                <NumberInput
-                  label={t(`schedule.rule_${keep}`)}
-                  placeholder="0"
-                  min={0}
-                  error={errors.retention?.[keep]?.message}
-                  {...field}
-                />
-              )}
-            />
-          ))}
-        </SimpleGrid>
-      </Fieldset>
+      {makes ? (
+        <Fieldset legend={t('schedule.kept')} aria-describedby="kept-hint">
+          <Text id="kept-hint" size="xs" c="dimmed" mb="xs">
+            {t('schedule.keptHint')}
+          </Text>
+          <SimpleGrid cols={{ base: 2, xs: 3 }} spacing="sm">
+            {KEEPS.map((keep) => (
+              <Controller
+                key={keep}
+                control={form.control}
+                name={`retention.${keep}`}
+                render={({ field }) => (
+                  <NumberInput
+                    label={t(`schedule.rule_${keep}`)}
+                    placeholder="0"
+                    min={0}
+                    error={errors.retention?.[keep]?.message}
+                    {...field}
+                  />
+                )}
+              />
+            ))}
+          </SimpleGrid>
+        </Fieldset>
+      ) : null}
       <Fieldset legend={t('schedule.how')}>
         <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
-          {choice('mode', MODES)}
-          {choice('compress', COMPRESSIONS)}
-          {suggested('storage', t('backup.storage'), storages, made ? { withAsterisk: true } : { description: t('backup.storageHint') })}
-          <TextInput label={t('backup.notes')} error={errors.notes?.message} {...form.register('notes')} />
+          {makes ? (
+            <>
+              {choice('mode', MODES)}
+              {choice('compress', COMPRESSIONS)}
+              {suggested('storage', t('backup.storage'), storages, made ? { withAsterisk: true } : { description: t('backup.storageHint') })}
+              <TextInput label={t('backup.notes')} error={errors.notes?.message} {...form.register('notes')} />
+            </>
+          ) : null}
           {bound('max_per_node', t('backup.mode_usual'))}
-          {bound('max_per_storage', t('backup.mode_usual'))}
+          {makes ? bound('max_per_storage', t('backup.mode_usual')) : null}
         </SimpleGrid>
       </Fieldset>
       <Fieldset legend={t('schedule.alerts')}>

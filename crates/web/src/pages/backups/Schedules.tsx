@@ -1,4 +1,4 @@
-/** Schedules: when which servers are backed up, what came of it last, and what is kept. */
+/** Schedules: when which servers are backed up or their backups tried, what came of it last, and what is kept. */
 import { Button, Group, Stack } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
@@ -12,7 +12,7 @@ import { Card } from '../../ui/Page';
 import { Sheet } from '../../ui/Sheet';
 import { FaultAlert, QueryView } from '../../ui/states';
 import { RetentionPreview } from './RetentionPreview';
-import { Kept, LastRun, Name, NextRuns, Target, When } from './ScheduleCells';
+import { Does, Kept, LastRun, Name, NextRuns, prunes, Target, When } from './ScheduleCells';
 import { ScheduleForm } from './ScheduleForm';
 
 type Act = 'run' | 'enable' | 'disable';
@@ -72,24 +72,27 @@ export function Schedules() {
             <Sheet
               label={t('schedule.title')}
               empty={t('schedule.none')}
-              minWidth={940}
+              minWidth={1020}
               heads={[
-                t('column.name'), t('schedule.when'), t('schedule.next'), t('schedule.last'), t('schedule.target'),
-                t('schedule.kept'), t('list.actions'),
+                t('column.name'), t('schedule.what'), t('schedule.when'), t('schedule.next'), t('schedule.last'),
+                t('schedule.target'), t('schedule.kept'), t('list.actions'),
               ]}
               rows={schedules.map((schedule) => ({
                 key: schedule.id,
                 cells: [
                   <Name key="n" schedule={schedule} />,
+                  <Does key="d" drill={schedule.drill} />,
                   <When key="w" schedule={schedule} />,
                   <NextRuns key="r" schedule={schedule} />,
                   <LastRun key="l" run={schedule.last_run} />,
                   <Target key="t" target={schedule.target} />,
-                  <Kept key="k" kept={schedule.retention} />,
+                  <Kept key="k" schedule={schedule} />,
                   <Group key="b" gap={6}>
-                    <Button size="compact-xs" variant="default" onClick={() => setLooking(schedule)}>
-                      {t('schedule.preview')}
-                    </Button>
+                    {!schedule.drill || prunes(schedule) ? (
+                      <Button size="compact-xs" variant="default" onClick={() => setLooking(schedule)}>
+                        {t('schedule.preview')}
+                      </Button>
+                    ) : null}
                     {writes ? (
                       <>
                         {button(schedule, 'run')}
@@ -123,7 +126,7 @@ export function Schedules() {
         opened={going !== null}
         onClose={() => setGoing(null)}
         title={t('schedule.deleteOf', { name: going?.name ?? '' })}
-        text={t('schedule.deleteText')}
+        text={t(going?.drill ? 'schedule.deleteDrillText' : 'schedule.deleteText')}
         word={going?.name ?? ''}
         action={t('action.delete')}
         pending={remove.isPending}

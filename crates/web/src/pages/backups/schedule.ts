@@ -4,8 +4,12 @@ import * as z from 'zod';
 import { COMPRESSIONS, MODES } from '../../api/backups';
 import type { Schemas } from '../../api/client';
 import { KEEPS, type Schedule } from '../../api/schedules';
+import { requestOf, type Wish, WISHES, wishField, wishOf, wishRules } from './drill';
 
 export const WAYS = ['all', 'server_ids', 'role', 'tag'] as const;
+/** Backups are made, or the newest ones are tried. */
+export const WHATS = ['backup', 'drill'] as const;
+export type What = (typeof WHATS)[number];
 type Keep = (typeof KEEPS)[number];
 /** What a field for numbers holds while one types. */
 type Count = number | string;
@@ -26,6 +30,8 @@ const MOST_SERVERS = 1000;
 export type Values = {
   name: string;
   enabled: boolean;
+  what: What;
+  drill: Wish;
   calendar: string;
   time_zone: string;
   way: (typeof WAYS)[number];
@@ -40,15 +46,24 @@ export type Values = {
   retention: Record<Keep, Count>;
 } & Record<Bound, Count>;
 
-export const FIELDS = [
-  'name', 'enabled', 'calendar', 'time_zone', 'way', 'server_ids', 'role', 'tag', 'project_id', 'mode', 'compress',
-  'storage', 'notes', 'jitter_seconds', 'window_minutes', 'max_age_hours', 'verified_within_days', 'max_per_node',
-  'max_per_storage', ...KEEPS.map((keep) => `retention.${keep}` as const),
+const COMMON = [
+  'name', 'enabled', 'what', 'calendar', 'time_zone', 'way', 'server_ids', 'role', 'tag', 'project_id', 'jitter_seconds',
+  'window_minutes', 'max_age_hours', 'verified_within_days', 'max_per_node',
 ] as const;
+/** Those that are there, by what is done. */
+export const FIELDS = {
+  backup: [
+    ...COMMON, 'mode', 'compress', 'storage', 'notes', 'max_per_storage',
+    ...KEEPS.map((keep) => `retention.${keep}` as const),
+  ],
+  drill: [...COMMON, 'drill.goal', 'drill.command'],
+} as const;
 
 /** The form's field for one of the service's. */
 export function fieldOf(said: string): string {
   if (said === 'target' || said === 'target.all') return 'way';
+  if (said === 'drill') return 'what';
+  if (said.startsWith('drill.')) return wishField(said);
   return said.replace(/^target\./, '').replace(/\[\d+\]$/, '');
 }
 
@@ -63,10 +78,19 @@ function whole(t: TFunction, [least, most]: readonly [number, number]) {
   });
 }
 
-/** `made`: whether there is one already, whose storage cannot become none. */
-export function rules(t: TFunction, made: boolean) {
+/**
+ * `made`: whether there is one already, whose storage cannot become none. What is not there, as it does not matter for
+ * what is done, is not looked at.
+ */
+export function rules(t: TFunction, made: boolean, what: What) {
+  const makes = what === 'backup';
   const bound = (name: Bound) => whole(t, BOUNDS[name]);
-  const keep = whole(t, [0, MOST_KEPT]);
+  const keep = makes ? whole(t, [0, MOST_KEPT]) : z.union([z.number(), z.string()]);
+  const wish = z.object({ goal: z.enum(WISHES), command: z.string() });
+  const notes = z
+    .string()
+    .max(200, t('form.tooLong', { most: 200 }))
+    .regex(/^([^\\{\n]|\{(?!\{))*$/, t('backup.notesRule'));
   return z
     .object({
       name: z
@@ -76,6 +100,8 @@ export function rules(t: TFunction, made: boolean) {
         .max(63, t('form.tooLong', { most: 63 }))
         .regex(/^[a-z]([a-z0-9-]*[a-z0-9])?$/, t('form.label')),
       enabled: z.boolean(),
+      what: z.enum(WHATS),
+      drill: makes ? wish : wishRules(t),
       calendar: z
         .string()
         .trim()
@@ -92,11 +118,8 @@ export function rules(t: TFunction, made: boolean) {
       storage: z
         .string()
         .trim()
-        .min(made ? 1 : 0, t('form.required')),
-      notes: z
-        .string()
-        .max(200, t('form.tooLong', { most: 200 }))
-        .regex(/^([^\\{\n]|\{(?!\{))*$/, t('backup.notesRule')),
+        .min(made && makes ? 1 : 0, t('form.required')),
+      notes: makes ? notes : z.string(),
       retention: z.object({
         keep_last: keep, keep_hourly: keep, keep_daily: keep, keep_weekly: keep, keep_monthly: keep, keep_yearly: keep,
       }),
@@ -105,7 +128,7 @@ export function rules(t: TFunction, made: boolean) {
       max_age_hours: bound('max_age_hours'),
       verified_within_days: bound('verified_within_days'),
       max_per_node: bound('max_per_node'),
-      max_per_storage: bound('max_per_storage'),
+      max_per_storage: makes ? bound('max_per_storage') : z.union([z.number(), z.string()]),
     })
     .superRefine((values, context) => {
       const wrong = (field: keyof Values, message: string): void =>
@@ -133,6 +156,8 @@ export function valuesOf(schedule: Schedule | null): Values {
   return {
     name: schedule?.name ?? '',
     enabled: schedule?.enabled ?? true,
+    what: schedule?.drill ? 'drill' : 'backup',
+    drill: wishOf(schedule?.drill ?? null),
     calendar: schedule?.calendar ?? '0 2 * * *',
     time_zone: schedule?.time_zone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone,
     way: WAYS.find((way) => target[way] !== undefined) ?? 'all',
@@ -167,22 +192,33 @@ function targetOf({ way, server_ids, role, tag }: Values): Schemas['ScheduleTarg
   return way === 'tag' ? { tag } : { all: true };
 }
 
-export function bodyOf(values: Values): Schemas['CreateSchedule'] {
-  const number = (count: Count): number | null => (typeof count === 'number' ? count : null);
-  const { name, enabled, calendar, time_zone, mode, compress, storage, notes, retention } = values;
+const number = (count: Count): number | null => (typeof count === 'number' ? count : null);
+
+/** How backups are made and kept; a schedule of drills keeps what there was of it. */
+function makingOf({ mode, compress, storage, notes, retention, max_per_storage }: Values): Partial<Schemas['CreateSchedule']> {
   return {
-    name, enabled, calendar, time_zone, notes,
-    target: targetOf(values),
-    project_id: values.project_id ? Number(values.project_id) : null,
+    notes,
     ...(mode ? { mode } : {}),
     ...(compress ? { compress } : {}),
     ...(storage ? { storage } : {}),
     retention: Object.fromEntries(KEEPS.map((keep) => [keep, number(retention[keep]) ?? 0])),
+    max_per_storage: number(max_per_storage),
+  };
+}
+
+/** `before`: what there was. */
+export function bodyOf(values: Values, before: Schedule | null): Schemas['CreateSchedule'] {
+  const { name, enabled, what, calendar, time_zone } = values;
+  return {
+    name, enabled, calendar, time_zone,
+    target: targetOf(values),
+    project_id: values.project_id ? Number(values.project_id) : null,
+    drill: what === 'drill' ? requestOf(values.drill, before?.drill ?? null) : null,
+    ...(what === 'backup' ? makingOf(values) : {}),
     jitter_seconds: number(values.jitter_seconds) ?? 0,
     window_minutes: number(values.window_minutes),
     max_age_hours: number(values.max_age_hours),
     verified_within_days: number(values.verified_within_days),
     max_per_node: number(values.max_per_node),
-    max_per_storage: number(values.max_per_storage),
   };
 }

@@ -12,7 +12,7 @@ ME.permissions.push('backups:read', 'backups:write');
 
 const NIGHTLY: Schedule = {
   id: 3, name: 'nightly', project_id: null, enabled: true, calendar: '0 2 * * *', time_zone: 'Asia/Seoul',
-  target: { role: 'web' }, mode: 'snapshot', storage: 'local', compress: 'zstd', notes: '', jitter_seconds: 600,
+  target: { role: 'web' }, mode: 'snapshot', storage: 'local', compress: 'zstd', notes: '', jitter_seconds: 600, drill: null,
   window_minutes: 240, max_age_hours: null, verified_within_days: null, max_per_node: 1, max_per_storage: null,
   retention: { keep_last: 3, keep_hourly: 0, keep_daily: 7, keep_weekly: 0, keep_monthly: 0, keep_yearly: 0 },
   next_runs: ['2024-01-15T17:00:00Z', '2024-01-16T17:00:00Z'], created_at: '2024-01-01T00:00:00Z', updated_at: '2024-01-01T00:00:00Z',
@@ -91,7 +91,7 @@ describe('ScheduleForm', () => {
     await vi.waitFor(() => expect(onClose).toHaveBeenCalled());
     expect(written(asked)[0]?.body).toEqual({
       name: 'nightly', enabled: true, calendar: '0 2 * * *', time_zone: 'Asia/Seoul', target: { server_ids: [10] },
-      project_id: null, notes: '', retention: { ...ALL_ZERO, keep_daily: 7 }, jitter_seconds: 0, window_minutes: null,
+      project_id: null, drill: null, notes: '', retention: { ...ALL_ZERO, keep_daily: 7 }, jitter_seconds: 0, window_minutes: null,
       max_age_hours: null, verified_within_days: null, max_per_node: null, max_per_storage: null,
     });
   });
@@ -144,6 +144,74 @@ describe('ScheduleForm', () => {
     await screen.findAllByText('db-01');
     await save();
     await vi.waitFor(() => expect(faultOfField(input(/^서버( \*)?$/))).toContain('없는 서버입니다'));
+  });
+});
+
+describe('a schedule of drills', () => {
+  const WEEKLY: Schedule = { ...NIGHTLY, drill: { goal: 'agent', command: ['/bin/sh', '-c', 'one\ntwo'] } };
+  const saved = { body: { success: true, message: '저장되었습니다' } };
+  const command = () => screen.getByLabelText(/^게스트에서 실행할 명령/);
+
+  it('is made of a backup’s schedule; what matters for backups alone is hidden and stays', async () => {
+    const asked = service({ ...LISTS, 'PATCH /api/backups/schedules/3': saved });
+    draw(<ScheduleForm schedule={NIGHTLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^이름/);
+    // What is hidden is not in the way.
+    await enter('메모', '{{guestname}}');
+    await userEvent.click(screen.getByLabelText('가장 새 백업으로 복원 훈련'));
+    for (const label of ['일별', '메모', /^스토리지/, '압축', '스토리지마다 동시에']) expect(screen.queryByLabelText(label)).toBeNull();
+    input('노드마다 동시에');
+    await userEvent.click(command());
+    await userEvent.paste('/usr/bin/pg_isready');
+    await save();
+    await vi.waitFor(() => expect(written(asked)).toHaveLength(1));
+    const body = written(asked)[0]?.body as object;
+    expect(body).toMatchObject({ name: 'nightly', drill: { command: ['/usr/bin/pg_isready'] }, max_per_node: 1 });
+    for (const name of ['storage', 'mode', 'compress', 'notes', 'retention', 'max_per_storage']) expect(body).not.toHaveProperty(name);
+  });
+
+  it('becomes one of backups by null', async () => {
+    const asked = service({ ...LISTS, 'PATCH /api/backups/schedules/3': saved });
+    draw(<ScheduleForm schedule={WEEKLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^게스트에서 실행할 명령/);
+    await userEvent.click(screen.getByLabelText('백업을 만듦'));
+    expect(screen.queryByLabelText(/^게스트에서 실행할 명령/)).toBeNull();
+    await save();
+    await vi.waitFor(() => expect(written(asked)).toHaveLength(1));
+    expect(written(asked)[0]?.body).toMatchObject({ drill: null, storage: 'local', retention: { ...ALL_ZERO, keep_last: 3, keep_daily: 7 } });
+  });
+
+  it('keeps its command as it is unless that is typed over', async () => {
+    const asked = service({ ...LISTS, 'PATCH /api/backups/schedules/3': saved });
+    draw(<ScheduleForm schedule={WEEKLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^게스트에서 실행할 명령/);
+    await save();
+    await vi.waitFor(() => expect(written(asked)[0]?.body).toMatchObject({ drill: WEEKLY.drill }));
+  });
+
+  it('has the service’s reasons at its fields, and those of hidden fields above the buttons', async () => {
+    const refused = wrongFields({ 'drill.command[2]': '너무 깁니다', 'drill.goal': '없는 목표입니다', storage: '없는 스토리지입니다' });
+    service({ ...LISTS, 'PATCH /api/backups/schedules/3': refused });
+    draw(<ScheduleForm schedule={WEEKLY} onClose={vi.fn()} />);
+    await screen.findByLabelText(/^게스트에서 실행할 명령/);
+    await save();
+    await vi.waitFor(() => expect(faultOfField(command())).toContain('너무 깁니다'));
+    expect(faultOfField(screen.getByRole('combobox', { name: '어디까지 확인합니까' }))).toContain('없는 목표입니다');
+    screen.getByText('storage: 없는 스토리지입니다');
+  });
+
+  it('is told from one of backups', async () => {
+    const fresh: Schedule = { ...WEEKLY, id: 4, name: 'weekly', drill: { goal: null, command: [] }, retention: ALL_ZERO };
+    service({ 'GET /api/backups/schedules': { body: { schedules: [NIGHTLY, WEEKLY, fresh].map((one, id) => ({ ...one, id })), total: 3 } } });
+    draw(<Schedules />);
+    const rows = await screen.findAllByRole('row', { name: /nightly|weekly/ });
+    const [backups, drills, usual] = rows.map((row) => within(row));
+    backups?.getByText('백업');
+    drills?.getByText('에이전트 응답 · 명령 실행');
+    drills?.getByRole('button', { name: '보존 미리 보기' });
+    usual?.getByText('복원 훈련');
+    usual?.getByText('서버에 맞게');
+    expect(usual?.queryByRole('button', { name: '보존 미리 보기' })).toBeNull();
   });
 });
 
