@@ -541,6 +541,16 @@ async fn answers_are_as_documented() -> anyhow::Result<()> {
     checked
         .example(Method::PUT, "/api/system/log-level")
         .await?;
+    // A copy that nobody has accepted is read-only.
+    let store = stack.service.store();
+    let tx = tpm_store::Store::begin(&*store).await?;
+    tx.set_run_time_setting(tpm_store::RESTORED, Some("1700000000000"))
+        .await?;
+    tx.commit().await?;
+    checked.get("/api/system/status").await?;
+    checked.example(Method::POST, "/api/servers/create").await?;
+    let accept = "/api/system/restored/accept";
+    checked.send(Method::POST, accept, None).await?;
     accounts(&checked).await?;
     checked.send(Method::POST, "/api/auth/logout", None).await?;
     read_everything(&checked).await?;
