@@ -43,9 +43,11 @@ pub(super) async fn rage(storm: &Storm) -> anyhow::Result<()> {
     drop(rows);
     let effects = storm.installation.simulator.effect_count();
     start(storm)?;
-    let adopted = wait_until_taken_in(storm, &before).await?;
+    // Tasks that were open in the copy wait until it is accepted.
+    wait_until_taken_in(storm, &before, false).await?;
     accept(storm).await?;
     let next = make(storm, "next", NEXT).await?;
+    let adopted = wait_until_taken_in(storm, &before, true).await?;
     let after = guests(storm);
     for (vmid, name) in &before {
         if after.get(vmid) != Some(name) {
@@ -260,17 +262,18 @@ fn ask(storm: &Storm, sql: &[String]) -> anyhow::Result<()> {
     })
 }
 
-/// Until every guest that was there is a server again; how many had to be taken in.
+/// Until every guest that was there is a server again, one that runs if that is asked for; how many had to be taken in.
 async fn wait_until_taken_in(
     storm: &Storm,
     before: &BTreeMap<u32, String>,
+    runs: bool,
 ) -> anyhow::Result<usize> {
     let began = Instant::now();
     loop {
         let known: BTreeSet<u64> = servers(storm)
             .await?
             .iter()
-            .filter(|server| server["status"] == "running")
+            .filter(|server| !runs || server["status"] == "running")
             .filter_map(|server| server["vmid"].as_u64())
             .collect();
         let unknown: Vec<u32> = before
