@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod backup;
+mod breached;
 mod channel;
 mod cluster;
 mod ctx;

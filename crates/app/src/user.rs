@@ -1,6 +1,7 @@
 //! People. Nobody gives more than they have, and there is always somebody who may do everything.
 
 use crate::account::{digest, guesses_within};
+use crate::breached::is_breached;
 use crate::role::has_admin;
 use crate::{App, AppError, Ctx, Result, SessionToken};
 use std::collections::BTreeMap;
@@ -87,7 +88,7 @@ fn check_password(field: &str, text: &str, words: &[&str], errors: &mut FieldErr
     }
     let mut known = vec!["terraform", "proxmox", "manager", "tpm", "pve"];
     known.extend(words);
-    if zxcvbn::zxcvbn(text, &known).score() < zxcvbn::Score::Two {
+    if is_breached(text) || zxcvbn::zxcvbn(text, &known).score() < zxcvbn::Score::Two {
         errors.add(field, Reason::Guessable);
     }
 }
@@ -436,6 +437,7 @@ fn view(user: User, projects: &[Project]) -> UserView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breached;
 
     #[test]
     fn passwords_that_are_easily_guessed_are_told() {
@@ -461,6 +463,26 @@ mod tests {
         ] {
             assert_eq!(told(good), 0, "{good}");
         }
+    }
+
+    #[test]
+    fn breached_and_common_passwords_are_refused() {
+        let refused = |text: &str| {
+            let mut errors = FieldErrors::default();
+            check_password("password", text, &[], &mut errors);
+            !errors.is_empty()
+        };
+        let all: Vec<&str> = breached::all().collect();
+        let (min, _) = PASSWORD;
+        assert!(all.len() > 8000 && all.iter().all(|one| one.chars().count() >= min));
+        for one in &all {
+            assert!(refused(one), "{one}");
+        }
+        // The estimate alone lets some of them pass.
+        let estimated = |text: &&&str| zxcvbn::zxcvbn(text, &[]).score() >= zxcvbn::Score::Two;
+        let passed: Vec<_> = all.iter().filter(estimated).collect();
+        assert!(!passed.is_empty());
+        assert!(refused(&passed[0].to_uppercase()));
     }
 
     #[test]
