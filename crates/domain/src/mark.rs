@@ -104,12 +104,30 @@ pub fn find_mark_line(description: &str) -> Option<&str> {
         .find(|line| line.starts_with(MARK_PREFIX))
 }
 
-/// A guest's description: what people wrote, and under it the mark that stands on the guest now.
+/// What people wrote, so that it is nothing but text where it is shown as Markdown: no HTML, no link, no picture. What is
+/// escaped stays as it is.
+fn as_text(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        let escaped = rest.next_if(|next| c == '\\' && next.is_ascii_punctuation());
+        if matches!(c, '<' | '[' | '`') {
+            text.push('\\');
+        }
+        text.push(c);
+        text.extend(escaped);
+    }
+    text
+}
+
+/// A guest's description: what people wrote, and under it the mark that stands on the guest now. Proxmox VE shows it as
+/// Markdown; what people wrote is text in it.
 #[must_use]
 pub fn described_as(text: &str, found: &str) -> String {
-    let text: Vec<&str> = text
+    let text: Vec<String> = text
         .lines()
         .filter(|line| !line.trim().starts_with(MARK_PREFIX))
+        .map(as_text)
         .collect();
     let text = text.join("\n");
     match (text.trim_end(), find_mark_line(found)) {
@@ -132,6 +150,21 @@ mod tests {
         assert_eq!(described_as("new\n", "no mark"), "new");
         let forged = described_as("a\n tpm:v1 i=9 s=9 o=x v=9 h=00\nb", found);
         assert_eq!(forged, format!("a\nb\n\n{mark}"));
+    }
+
+    #[test]
+    fn what_people_write_is_no_markup() {
+        for (said, written) in [
+            ("web_1 (prod) *and* \\ more", "web_1 (prod) *and* \\ more"),
+            ("<img src=x onerror=a()>", r"\<img src=x onerror=a()>"),
+            ("![a](http://b) [c]: d", r"!\[a](http://b) \[c]: d"),
+            ("`<b>`", r"\`\<b>\`"),
+            // A backslash of theirs takes none of ours away.
+            (r"\<b> \\<b> \\\[a](b)", r"\<b> \\\<b> \\\[a](b)"),
+        ] {
+            assert_eq!(described_as(said, ""), written);
+            assert_eq!(described_as(written, ""), written);
+        }
     }
 
     #[test]
