@@ -53,20 +53,36 @@ async fn the_api_speaks_tls_and_takes_up_a_new_certificate() -> anyhow::Result<(
     let answer = trusting(&first)?.get(&alive).send().await?;
     ensure!(answer.status() == 200 && answer.version() == reqwest::Version::HTTP_2);
     let told = &answer.headers()["strict-transport-security"];
-    ensure!(told == "max-age=31536000", "{told:?}");
-    // The cookie of a session is for HTTPS alone.
+    ensure!(told == "max-age=31536000; includeSubDomains", "{told:?}");
+    // The cookies are for HTTPS and for this host alone, as their names say.
     let body = serde_json::json!({ "username": "admin", "password": tpm_test_support::PASSWORD });
     let login = trusting(&first)?
         .post(format!("{base}/api/auth/login"))
         .json(&body);
     let login = login.send().await?;
-    let cookies = login.headers().get_all("set-cookie");
-    ensure!(
-        login.status() == 200
-            && cookies
-                .iter()
-                .all(|it| it.to_str().is_ok_and(|it| it.contains("Secure")))
-    );
+    ensure!(login.status() == 200, "{login:?}");
+    let cookies = login.headers().get_all("set-cookie").iter();
+    let cookies: Vec<&str> = cookies.filter_map(|it| it.to_str().ok()).collect();
+    let names = ["__Host-tpm_session=", "__Host-tpm_device="];
+    ensure!(cookies.len() == names.len(), "{cookies:?}");
+    for (cookie, name) in cookies.iter().zip(names) {
+        let said: Vec<&str> = cookie.split("; ").skip(1).collect();
+        ensure!(
+            cookie.starts_with(name)
+                && said.contains(&"Secure")
+                && said.contains(&"Path=/")
+                && !cookie.contains("Domain"),
+            "{cookie}"
+        );
+    }
+    // Under the name without the prefix, which others could have set, it is nobody's.
+    let session = cookies[0].split(';').next().context("a cookie")?;
+    let plainly = session.trim_start_matches("__Host-");
+    for (cookie, status) in [(session, 200), (plainly, 401)] {
+        let me = trusting(&first)?.get(format!("{base}/api/auth/me"));
+        let me = me.header("cookie", cookie).send().await?;
+        ensure!(me.status() == status, "{cookie}: {me:?}");
+    }
     // Not without TLS, and not with a certificate that nobody knows.
     let plain = reqwest::Client::builder().no_proxy().build()?;
     ensure!(
@@ -171,6 +187,41 @@ async fn old_tls_and_weak_ciphers_are_refused() -> anyhow::Result<()> {
     }
     stop.cancel();
     serving.await??;
+    stack.stop().await
+}
+
+/// A database elsewhere is not even spoken to when it could be anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_on_another_machine_is_not_trusted_blindly() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    let empty = tempfile::Builder::new().suffix(".toml").tempfile()?;
+    // Nobody answers there, and nobody is asked.
+    let opened = async |url: &str, unencrypted: &str| {
+        let mut environment = stack.environment.clone();
+        environment.insert("TPM__DATABASE__URL".into(), url.into());
+        environment.insert("TPM__SECURITY__UNENCRYPTED".into(), unencrypted.into());
+        let settings = settings::load_from(Some(empty.path()), environment)?;
+        let opened = Service::open(settings).await.map(|_| ());
+        let error = opened.err().context("opened")?;
+        anyhow::Ok(format!("{error:#}"))
+    };
+    for url in [
+        "postgres://tpm:secret-word@192.0.2.1:1/tpm",
+        "postgres://tpm:secret-word@192.0.2.1:1/tpm?sslmode=require",
+        "postgres://tpm:secret-word@localhost:1/tpm?host=192.0.2.1",
+    ] {
+        let told = opened(url, "").await?;
+        ensure!(told.contains("sslmode=verify-full"), "{told}");
+        ensure!(!told.contains("secret-word"), "{told}");
+    }
+    // On this machine, or where somebody said so, it is tried.
+    for (url, said) in [
+        ("postgres://tpm@127.0.0.1:1/tpm", ""),
+        ("postgres://tpm@127.0.0.1:1/tpm?sslmode=disable", "database"),
+    ] {
+        let told = opened(url, said).await?;
+        ensure!(!told.contains("sslmode"), "{told}");
+    }
     stack.stop().await
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod attempts;
 mod backups;
 mod bad_inputs;
 mod bulk;

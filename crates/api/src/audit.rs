@@ -1,6 +1,6 @@
 //! Around a handler: who asked for what, and that it is written down once. What changes something is written
 //! down by its use case, in the transaction of the change; here only what changed nothing: refused, or so
-//! already. Requests of nobody are not written down, attempts to log in are.
+//! already. Requests of nobody are not written down, attempts to log in are; whoever tries doors stands in the log.
 
 use crate::error::FaultCode;
 use crate::peer;
@@ -76,6 +76,45 @@ fn origin_of(state: &ApiState, request: &Request) -> Origin {
     origin.agent = text(headers, &header::USER_AGENT);
     origin.request_id = text(headers, &HeaderName::from_static("x-request-id"));
     origin
+}
+
+/// What is refused to those who try doors: unknown keys and sessions, pages of others, too much, too often.
+const ATTEMPTS: [&str; 6] = [
+    "UNAUTHENTICATED",
+    "FOREIGN_ORIGIN",
+    "TWO_CREDENTIALS",
+    "RATE_LIMITED",
+    "TOO_MANY_ATTEMPTS",
+    "PAYLOAD_TOO_LARGE",
+];
+
+/// Logs attempts that were refused, of whomever. Who shows nothing and only reads is told to log in, every day.
+pub(crate) async fn attempts(
+    State(state): State<ApiState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let shown = [header::AUTHORIZATION, header::COOKIE];
+    let harmless = matches!(*request.method(), Method::GET | Method::HEAD)
+        && !shown
+            .iter()
+            .any(|name| request.headers().contains_key(name));
+    let origin = origin_of(&state, &request);
+    let response = next.run(request).await;
+    let code = response.extensions().get::<FaultCode>().map(|code| code.0);
+    let tried = code.filter(|code| ATTEMPTS.contains(code) && !harmless);
+    if let Some(code) = tried
+        && let Some(left_out) = state.attempts.line()
+    {
+        tracing::info!(
+            code,
+            address = origin.address,
+            action = origin.action,
+            left_out,
+            "refused"
+        );
+    }
+    response
 }
 
 /// Writes down what no use case did.

@@ -20,8 +20,10 @@ use tpm_app::{Ctx, IdempotencyKey, SessionToken};
 use tpm_domain::Error;
 use tpm_messages::{ApiError, Lang};
 
-/// The session cookie's name.
+/// The session cookie's name over plain HTTP, on this machine alone.
 pub(crate) const COOKIE: &str = "tpm_session";
+/// The same over HTTPS: browsers take a cookie of such a name only from this very host, and only for HTTPS.
+pub(crate) const HOST_COOKIE: &str = "__Host-tpm_session";
 
 /// The reader's language.
 #[derive(Clone, Copy)]
@@ -93,10 +95,15 @@ where
     }
 }
 
+/// What the session cookie is called; one of the other name is nobody's.
+pub(crate) fn session_cookie(secure: bool) -> &'static str {
+    if secure { HOST_COOKIE } else { COOKIE }
+}
+
 /// The secret in the session cookie.
-pub(crate) fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
+pub(crate) fn session_token(state: &ApiState, headers: &HeaderMap) -> Option<SessionToken> {
     let jar = CookieJar::from_headers(headers);
-    jar.get(COOKIE)
+    jar.get(session_cookie(state.settings.secure_cookie))
         .map(|cookie| SessionToken(cookie.value().to_owned()))
 }
 
@@ -116,7 +123,7 @@ impl FromRequestParts<ApiState> for Person {
         }
         let lang = language(&parts.headers);
         let origin = Told::origin(parts);
-        let session = session_token(&parts.headers);
+        let session = session_token(state, &parts.headers);
         let found = match (bearer(&parts.headers), session) {
             // Whose request it is must not depend on which of them is looked at.
             (Some(_), Some(_)) => Err(ApiError::TwoCredentials.into()),
@@ -129,7 +136,10 @@ impl FromRequestParts<ApiState> for Person {
             }
             (None, Some(token)) => {
                 let found = state.app.authenticate(&token, origin).await;
-                found.map_err(Fault::from)
+                found.map_err(Fault::from).and_then(|ctx| {
+                    state.session_pace.request(&ctx.actor.id.to_string())?;
+                    Ok(ctx)
+                })
             }
             (None, None) => Err(Fault::from(Error::Unauthenticated)),
         };

@@ -1,4 +1,4 @@
-//! How many requests a key may send.
+//! How many requests a key, or a person by sessions, may send.
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -7,10 +7,10 @@ use tpm_domain::Error;
 
 /// At once after a rest, as a multiple of what it may in a second.
 const BURST: u32 = 4;
-/// Keys after which those that rest are forgotten.
+/// Senders after which those that rest are forgotten.
 const MANY: usize = 10_000;
 
-/// Counts requests by key.
+/// Counts requests by who sends them.
 pub(crate) struct Pace {
     limiter: DefaultKeyedRateLimiter<String>,
     clock: DefaultClock,
@@ -25,7 +25,7 @@ impl Pace {
         }
     }
 
-    /// A request of a key.
+    /// A request of a key or a person.
     pub(crate) fn request(&self, key: &str) -> Result<(), Error> {
         if self.limiter.len() > MANY {
             self.limiter.retain_recent();

@@ -10,6 +10,7 @@ use crate::routes::{
     audit, auth, backups, channels, code, docs, events, health, monitoring, networks, nodes,
     notifications, page, projects, schedules, secrets, servers, system, tasks, users,
 };
+use crate::sparing::Sparing;
 use crate::table::{Methods, delete, get, patch, post, put};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -45,6 +46,8 @@ pub struct ApiSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Requests that one key may send in a second.
     pub key_requests_per_second: NonZeroU32,
+    /// Requests that one person may send in a second, by sessions.
+    pub session_requests_per_second: NonZeroU32,
     /// Begun by whoever stops the process.
     pub leaving: Leaving,
 }
@@ -54,7 +57,12 @@ pub struct ApiSettings {
 pub(crate) struct ApiState {
     pub(crate) app: App,
     pub(crate) settings: Arc<ApiSettings>,
+    /// Of each key.
     pub(crate) pace: Arc<Pace>,
+    /// Of the sessions of each person.
+    pub(crate) session_pace: Arc<Pace>,
+    /// Of lines about attempts that were refused.
+    pub(crate) attempts: Arc<Sparing>,
 }
 
 /// The service's routes, every answer an error envelope or a documented shape.
@@ -66,6 +74,8 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
     let state = ApiState {
         app,
         pace: Arc::new(Pace::new(settings.key_requests_per_second)),
+        session_pace: Arc::new(Pace::new(settings.session_requests_per_second)),
+        attempts: Arc::default(),
         settings: Arc::new(settings),
     };
     let mut router = Router::new();
@@ -82,6 +92,10 @@ pub fn router(app: App, settings: ApiSettings) -> Router {
         .layer(middleware::from_fn_with_state(
             state.clone(),
             guard::own_origin,
+        ))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            crate::audit::attempts,
         ))
         .layer(middleware::from_fn(move |request, next| {
             in_time(timeout, request, next)
@@ -136,8 +150,8 @@ async fn told_to_browsers(secure: bool, request: Request, next: Next) -> Respons
         all.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if secure {
-        // Browsers that came by HTTPS once do not come by HTTP for a year.
-        let year = HeaderValue::from_static("max-age=31536000");
+        // Browsers that came by HTTPS once do not come by HTTP for a year, neither here nor to names below this one.
+        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
         all.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
     response

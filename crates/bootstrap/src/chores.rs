@@ -76,7 +76,7 @@ pub(crate) async fn run(settings: &Settings, chore: Chore) -> anyhow::Result<()>
     if let Chore::Restore { file } = &chore {
         return own_backup::restore(settings, file).await;
     }
-    let store = SeaStore::open(&engine::database_url(settings)).await;
+    let store = SeaStore::open(&engine::database_url(settings)?).await;
     let store = store.context("database")?;
     if let Chore::Backup { file, without_keys } = &chore {
         return own_backup::write(settings, &store, file, !without_keys).await;

@@ -91,15 +91,19 @@ pub(crate) fn direct(
     Ok(ProxmoxProvisioner::new(client, signer, engine_settings))
 }
 
-/// The database's URL: the configured one, or a SQLite file in the data directory.
-pub(crate) fn database_url(settings: &Settings) -> String {
+/// The database's URL: the configured one, or a SQLite file in the data directory. One on another machine has to be known
+/// by its certificate.
+pub(crate) fn database_url(settings: &Settings) -> anyhow::Result<String> {
     let url = settings.database.url.expose_secret();
     if url.is_empty() {
-        format!(
-            "sqlite://{}",
-            settings.data_dir.join("manager.db").display()
-        )
-    } else {
-        url.to_owned()
+        let file = settings.data_dir.join("manager.db");
+        return Ok(format!("sqlite://{}", file.display()));
     }
+    let safe = tpm_store_seaorm::is_verified(url).context("database.url")?;
+    anyhow::ensure!(
+        safe || settings.may_be_unencrypted("database"),
+        "database.url: a database on another machine needs sslmode=verify-full or verify-ca, unless \
+         security.unencrypted names database"
+    );
+    Ok(url.to_owned())
 }

@@ -17,6 +17,7 @@ mod notify;
 mod own_backup;
 mod own_metrics;
 mod policy;
+mod privileges;
 mod probes;
 mod references;
 mod secrets;

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
+use tpm_api::Sparing;
 
 /// How often the files of the certificate are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -92,11 +93,15 @@ impl Listening {
             most: self.most,
             handle: handle.clone(),
         };
+        let refused = Sparing::default();
         let mut server = Server::<SocketAddr>::from_listener(listener)
             .handle(handle)
             .first_request_timeout(self.header_timeout)
-            .accept_error_handler(|from, error| {
-                tracing::debug!(?from, %error, "a connection that was not taken");
+            .accept_error_handler(move |from, error| {
+                // Anybody can make it happen, as often as they like.
+                if let Some(left_out) = refused.line() {
+                    tracing::info!(?from, %error, left_out, "a connection that was not taken");
+                }
             })
             .acceptor(bounded.clone());
         let builder = server.http_builder();

@@ -124,7 +124,7 @@ pub(crate) async fn restore(settings: &Settings, file: &Path) -> anyhow::Result<
     lines.read_line(&mut first).context("it is no backup")?;
     let keys: Keys = serde_json::from_str(&first).context("it is no backup")?;
     let made = put_keys(settings, &keys)?;
-    let done = SeaStore::import(&engine::database_url(settings), &mut lines).await;
+    let done = SeaStore::import(&engine::database_url(settings)?, &mut lines).await;
     let (copied, rows) = match done {
         Ok(done) => done,
         Err(error) => {

@@ -80,7 +80,7 @@ impl Service {
     pub async fn open(mut settings: Settings) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&settings.data_dir)
             .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
-        let store = SeaStore::open(&engine::database_url(&settings))
+        let store = SeaStore::open(&engine::database_url(&settings)?)
             .await
             .context("database")?;
         let store = Arc::new(store);
@@ -274,10 +274,8 @@ impl Service {
                 max_body_bytes: self.settings.api.max_body_bytes,
                 request_timeout: Duration::from_secs(self.settings.api.request_timeout_secs),
                 trusted_proxies: self.settings.trusted_proxies(),
-                key_requests_per_second: NonZeroU32::new(
-                    self.settings.limits.key_requests_per_second,
-                )
-                .unwrap_or(NonZeroU32::MIN),
+                key_requests_per_second: pace(self.settings.limits.key_requests_per_second),
+                session_requests_per_second: pace(self.settings.limits.session_requests_per_second),
                 leaving: leaving.clone(),
             },
         );
@@ -330,6 +328,7 @@ impl Service {
                 metrics: self.prometheus.clone(),
                 guests: self.guests.clone(),
                 certificates: self.certificates.clone(),
+                cluster: self.client.clone(),
                 courier: notify::courier(&self.settings, self.channels()?)?,
             },
             hook,
@@ -416,6 +415,10 @@ fn setting(shown: &Shown) -> SettingView {
         },
         source: shown.origin.as_str(),
     }
+}
+
+fn pace(per_second: u32) -> NonZeroU32 {
+    NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN)
 }
 
 fn public_url(configured: &str, scheme: &str, address: SocketAddr) -> anyhow::Result<url::Url> {

@@ -5,7 +5,9 @@ use crate::life::{self, Life};
 use crate::monitoring::Publisher;
 use crate::own_metrics::{self, Listen, Told};
 use crate::policy::{exporters, placement, rounds, schedules, vmids};
+use crate::privileges;
 use anyhow::Context;
+use futures::future::OptionFuture;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,8 @@ use tpm_jobs::{
 };
 use tpm_monitoring::MetricsReader;
 use tpm_provisioner::{Certificates, GuestShell};
-use tpm_settings::Settings;
+use tpm_pve_client::Client;
+use tpm_settings::{NodeExporter, Settings};
 use tpm_store_seaorm::SeaStore;
 
 /// How long to wait before a database that was away is asked again.
@@ -36,6 +39,8 @@ pub(crate) struct Hands {
     pub(crate) certificates: Vec<Arc<dyn Certificates>>,
     /// Who tells channels.
     pub(crate) courier: Courier,
+    /// The cluster, to be asked what we may.
+    pub(crate) cluster: Option<Client>,
 }
 
 /// A worker that is ready to run.
@@ -49,6 +54,8 @@ pub struct WorkerProcess {
     /// Where metrics are told, if anywhere.
     listen: Option<Listen>,
     told: Arc<Told>,
+    /// The cluster, and whether guests are asked for their exporters.
+    cluster: (Option<Client>, bool),
     /// May hold a password.
     database: SecretString,
 }
@@ -64,6 +71,11 @@ impl WorkerProcess {
         told: Arc<Told>,
     ) -> anyhow::Result<Self> {
         let lease = Duration::from_millis(settings.worker.lease_ms);
+        let off = NodeExporter::Off;
+        let asked = settings
+            .roles
+            .values()
+            .any(|role| role.node_exporter != off);
         let heartbeat = Heartbeat::new(lease);
         let owner = format!("worker-{}", hex::encode(rand::random::<[u8; 8]>()));
         let me = ("worker", owner.clone());
@@ -102,7 +114,8 @@ impl WorkerProcess {
             publisher,
             listen: Listen::new(&settings.worker)?,
             told,
-            database: database_url(settings).into(),
+            cluster: (hands.cluster, asked),
+            database: database_url(settings)?.into(),
         })
     }
 
@@ -205,7 +218,11 @@ impl WorkerProcess {
         let telling = self
             .listen
             .map(|listen| tokio::spawn(own_metrics::serve(listen, self.told, ended.clone())));
+        let (cluster, asked) = self.cluster;
+        let privileges = cluster.map(|it| privileges::tell(it, asked, stop.clone()));
+        let privileges = OptionFuture::from(privileges);
         tokio::join!(
+            privileges,
             self.worker.run(stop.clone()),
             self.worker.make_rounds(stop.clone()),
             self.worker.make_deliveries(stop.clone()),

@@ -169,6 +169,7 @@ mod tests {
             [
                 "worker.concurrency",
                 "worker.metrics_token",
+                "worker.metrics_listen",
                 "proxmox.vmid_first",
                 "network.gateway",
                 "roles.web.template",
@@ -195,13 +196,78 @@ mod tests {
         for fine in ["", "127.0.0.1:9465", "[::1]:0"] {
             assert!(asked(fine, "").is_empty(), "{fine}");
         }
-        assert!(asked("0.0.0.0:9465", "long enough").is_empty());
+        let unencrypted = ["worker.metrics_listen"];
+        assert_eq!(asked("0.0.0.0:9465", "long enough"), unencrypted);
         for open in ["0.0.0.0:9465", "192.0.2.1:1", "[::]:9465"] {
-            assert_eq!(asked(open, ""), ["worker.metrics_token"], "{open}");
+            let both = ["worker.metrics_token", "worker.metrics_listen"];
+            assert_eq!(asked(open, ""), both, "{open}");
         }
         for wrong in ["localhost:9465", "127.0.0.1", "9465"] {
             assert_eq!(asked(wrong, "x"), ["worker.metrics_listen"], "{wrong}");
         }
+    }
+
+    /// What goes to other machines, or comes from them, is encrypted, unless it is said that it need not be.
+    #[test]
+    fn nothing_leaves_this_machine_in_the_clear_unless_that_is_said() {
+        let wrong = |pairs: &[(&str, &str)]| {
+            let Err(LoadError::Invalid(problems)) = with(pairs) else {
+                panic!("valid without a cluster")
+            };
+            let keys = problems.into_iter().map(|problem| problem.key);
+            keys.filter(|key| !key.starts_with("proxmox."))
+                .collect::<Vec<_>>()
+        };
+        let token = ("TPM__WORKER__METRICS_TOKEN", "long enough");
+        for (section, key, open, fine) in [
+            (
+                "api",
+                "api.tls_certificate",
+                "TPM__API__LISTEN=0.0.0.0:5000",
+                "TPM__API__LISTEN=[::1]:5000",
+            ),
+            (
+                "worker",
+                "worker.metrics_listen",
+                "TPM__WORKER__METRICS_LISTEN=192.0.2.1:9465",
+                "TPM__WORKER__METRICS_LISTEN=127.0.0.1:9465",
+            ),
+            (
+                "monitoring",
+                "monitoring.prometheus_url",
+                "TPM__MONITORING__PROMETHEUS_URL=http://prometheus:9090",
+                "TPM__MONITORING__PROMETHEUS_URL=https://prometheus:9090",
+            ),
+            (
+                "monitoring",
+                "monitoring.grafana_url",
+                "TPM__MONITORING__GRAFANA_URL=http://127.0.0.1.example:3000",
+                "TPM__MONITORING__GRAFANA_URL=http://127.0.0.1:3000",
+            ),
+            (
+                "vault",
+                "vault.url",
+                "TPM__VAULT__URL=http://10.0.0.1:8200",
+                "TPM__VAULT__URL=http://localhost:8200",
+            ),
+        ] {
+            let pair = |text: &'static str| text.split_once('=').unwrap();
+            assert_eq!(wrong(&[token, pair(open)]), [key], "{open}");
+            assert!(wrong(&[token, pair(fine)]).is_empty(), "{fine}");
+            let said = ("TPM__SECURITY__UNENCRYPTED", section);
+            assert!(wrong(&[token, pair(open), said]).is_empty(), "{open}");
+            let other = ("TPM__SECURITY__UNENCRYPTED", "database");
+            assert_eq!(wrong(&[token, pair(open), other]), [key], "{open}");
+        }
+        let unknown = ("TPM__SECURITY__UNENCRYPTED", "api, everything");
+        assert_eq!(wrong(&[unknown]), ["security.unencrypted"]);
+        // A certificate, and there is nothing to be said.
+        let tls = [
+            ("TPM__API__LISTEN", "0.0.0.0:5000"),
+            ("TPM__API__TLS_CERTIFICATE", "/a.pem"),
+            ("TPM__API__TLS_KEY", "/b.pem"),
+        ];
+        assert!(wrong(&tls).is_empty());
     }
 
     #[test]

@@ -152,6 +152,9 @@ pub struct Security {
     /// Hex key of 32 bytes that Terraform states and plans are sealed with, the same for every process.
     /// Empty: a file in `data_dir`, made on the first start.
     pub state_key: SecretString,
+    /// What may go unencrypted to or from other machines: the names of sections.
+    #[serde(deserialize_with = "words")]
+    pub unencrypted: Vec<String>,
 }
 
 /// How a template is cloned.
@@ -368,6 +371,8 @@ pub struct Limits {
     pub idempotency_hours: u64,
     /// Requests that one API key may send in a second, over some seconds.
     pub key_requests_per_second: u32,
+    /// Requests that one person may send in a second by sessions, over some seconds.
+    pub session_requests_per_second: u32,
 }
 
 /// Whether servers of one role keep away from each other.

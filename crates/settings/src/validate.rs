@@ -1,5 +1,6 @@
 //! Everything that can be wrong with settings that were read, found in one pass.
 
+mod encrypted;
 mod outward;
 
 use crate::{
@@ -83,6 +84,7 @@ impl Settings {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::default();
+        let named = |file: &Path| !file.as_os_str().is_empty();
         let public = &self.api.public_url;
         problems.unless(
             public.is_empty() || is_url(public, &["http", "https"]),
@@ -122,7 +124,6 @@ impl Settings {
             &self.api.header_timeout_secs,
             "api.header_timeout_secs",
         );
-        let named = |file: &Path| !file.as_os_str().is_empty();
         problems.unless(
             named(&self.api.tls_certificate) == named(&self.api.tls_key),
             "api.tls_key",
@@ -155,6 +156,7 @@ impl Settings {
             "security.state_key",
             "must be 64 hex digits, or empty",
         );
+        self.encrypted(&mut problems);
         proxmox(&self.proxmox, &mut problems);
         terraform(&self.terraform, &self.proxmox, &mut problems);
         backups(&self.backups, &mut problems);
@@ -432,11 +434,15 @@ fn limits(limits: &Limits, problems: &mut Problems) {
         );
     }
     problems.within(1..=32, &limits.max_nics, "limits.max_nics");
-    problems.within(
-        1..=1_000_000,
-        &limits.key_requests_per_second,
-        "limits.key_requests_per_second",
-    );
+    for (name, value) in [
+        ("key_requests_per_second", limits.key_requests_per_second),
+        (
+            "session_requests_per_second",
+            limits.session_requests_per_second,
+        ),
+    ] {
+        problems.within(1..=1_000_000, &value, format!("limits.{name}"));
+    }
 }
 
 fn role(name: &str, role: &Role, problems: &mut Problems) {

@@ -7,12 +7,14 @@ use crate::timed::{bounded, in_doubt};
 use crate::wake::Wake;
 use crate::{migration, repository};
 use async_trait::async_trait;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection, PgConnection, SqliteConnection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tpm_store::{JobQueue, Reads, Result, Store, StoreError, UnitOfWork};
@@ -146,6 +148,29 @@ impl SeaStore {
             Err(_) => tracing::warn!("the database is left without waiting any longer"),
         }
     }
+}
+
+/// Whether a database is on this machine, or shows a certificate that is verified, whatever the URL leaves to the
+/// environment.
+///
+/// # Errors
+/// When it is no URL of a database.
+pub fn is_verified(url: &str) -> std::result::Result<bool, sea_orm::sqlx::Error> {
+    if url.starts_with("sqlite:") {
+        return Ok(true);
+    }
+    let options: PgConnectOptions = url.parse()?;
+    let host = options.get_host();
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || ip.is_ok_and(|ip| ip.is_loopback());
+    let verified = matches!(
+        options.get_ssl_mode(),
+        PgSslMode::VerifyCa | PgSslMode::VerifyFull
+    );
+    Ok(here || verified)
 }
 
 /// Switching a new file to WAL answers "locked" at once when another process is doing the same, without
@@ -324,5 +349,33 @@ impl Store for SeaStore {
 
     async fn instance_id(&self) -> Result<String> {
         Ok(self.instance_id.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_on_another_machine_is_verified_or_not() {
+        for (url, verified) in [
+            ("sqlite:///a.db", true),
+            ("postgres://u:p@127.0.0.1:5432/n", true),
+            ("postgres://u@[::1]/n", true),
+            ("postgres://u@localhost/n?sslmode=disable", true),
+            ("postgres://u@%2Fvar%2Frun%2Fpostgresql/n", true),
+            ("postgres:///n?host=/var/run/postgresql", true),
+            ("postgres://u@db.example/n", false),
+            ("postgres://u@db.example/n?sslmode=prefer", false),
+            ("postgres://u@db.example/n?sslmode=require", false),
+            ("postgres://u@localhost/n?host=db.example", false),
+            ("postgres://u@localhost/n?hostaddr=192.0.2.1", false),
+            ("postgres://u@127.0.0.1.example/n", false),
+            ("postgres://u@db.example/n?sslmode=verify-ca", true),
+            ("postgres://u@db.example/n?sslmode=verify-full", true),
+        ] {
+            assert_eq!(is_verified(url).ok(), Some(verified), "{url}");
+        }
+        assert!(is_verified("postgres://u@h/n?sslmode=sometimes").is_err());
     }
 }

@@ -16,5 +16,5 @@ mod session;
 mod timed;
 mod wake;
 
-pub use connect::SeaStore;
+pub use connect::{SeaStore, is_verified};
 pub use portable::Copied;

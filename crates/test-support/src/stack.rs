@@ -146,6 +146,8 @@ impl StackBuilder {
             ("NETWORK__POOL", "192.168.0.21-192.168.0.250".into()),
             ("NETWORK__GATEWAY", "192.168.0.1".into()),
             ("TERRAFORM__MODE", "off".into()),
+            // Tests are faster than people.
+            ("LIMITS__SESSION_REQUESTS_PER_SECOND", "1000000".into()),
             // Workers of several tests would all want the same port.
             ("WORKER__METRICS_LISTEN", String::new()),
         ]

@@ -141,6 +141,7 @@ async fn made() -> Option<(axum::Router, String)> {
         request_timeout: Duration::from_secs(30),
         trusted_proxies: Vec::new(),
         key_requests_per_second: NonZeroU32::MAX,
+        session_requests_per_second: NonZeroU32::MAX,
         leaving: Leaving::default(),
     };
     Some((router(app, settings), key.text.expose_secret().to_owned()))

@@ -89,6 +89,29 @@ async fn a_login_begins_a_new_session_and_ends_the_one_before() -> anyhow::Resul
     stack.stop().await
 }
 
+/// Whoever took a session over does not empty the house at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_one_person_have_a_pace() -> anyhow::Result<()> {
+    let stack = Stack::builder()
+        .set("LIMITS__SESSION_REQUESTS_PER_SECOND", 1)
+        .start()
+        .await?;
+    let (_, other) = person(&stack, "other", json!(["viewer"])).await?;
+    let again = Client::new(stack.client.base())?;
+    is(log_in(&again, "admin", PASSWORD).await?, 200)?;
+    let mut told = Vec::new();
+    for client in [&stack.client, &again].into_iter().cycle().take(40) {
+        told.push(client.get("/api/servers").await?);
+    }
+    let slowed: Vec<_> = told.into_iter().filter(|it| it.status == 429).collect();
+    ensure!(slowed.len() > 10, "{}", slowed.len());
+    let one = slowed.into_iter().next().context("one")?;
+    ensure!(one.headers.contains_key("retry-after"), "{one:?}");
+    refused(one, 429, "RATE_LIMITED")?;
+    is(other.get("/api/servers").await?, 200)?;
+    stack.stop().await
+}
+
 /// Passwords are what was sent, to the letter, and are kept as slow hashes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_taken_as_it_is() -> anyhow::Result<()> {

@@ -14,8 +14,17 @@ pub(crate) struct Api {
 impl Api {
     /// Starts one; comes back when it is ready.
     pub(crate) fn start(stack: &Stack, name: &str) -> anyhow::Result<Self> {
+        Self::start_with(stack, name, &[])
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) fn start_with(
+        stack: &Stack,
+        name: &str,
+        own: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
         let port = free_port()?;
-        let process = Self::process(stack, name, port)?;
+        let process = Self::process(stack, name, port, own)?;
         let name = name.to_owned();
         Ok(Self {
             name,
@@ -24,11 +33,17 @@ impl Api {
         })
     }
 
-    fn process(stack: &Stack, name: &str, port: u16) -> anyhow::Result<Program> {
+    fn process(
+        stack: &Stack,
+        name: &str,
+        port: u16,
+        own: &[(&str, String)],
+    ) -> anyhow::Result<Program> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_killable-api"));
         command
             .env("TPM__API__LISTEN", format!("127.0.0.1:{port}"))
-            .env("TPM__API__DRAIN_SECS", "1");
+            .env("TPM__API__DRAIN_SECS", "1")
+            .envs(own.iter().map(|(key, value)| (key, value)));
         start(stack, command, name)
     }
 
@@ -43,7 +58,7 @@ impl Api {
     /// Asks it to stop, waits, and starts another one in its place.
     pub(crate) fn restart(&mut self, stack: &Stack) -> anyhow::Result<()> {
         stopped(&mut self.process).with_context(|| self.name.clone())?;
-        self.process = Self::process(stack, &self.name, self.port)?;
+        self.process = Self::process(stack, &self.name, self.port, &[])?;
         Ok(())
     }
 }
@@ -57,17 +72,27 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts one; comes back when it is ready.
     pub(crate) fn start(stack: &Stack, name: &str) -> anyhow::Result<Self> {
-        let process = Self::process(stack, name)?;
+        Self::start_with(stack, name, &[])
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) fn start_with(
+        stack: &Stack,
+        name: &str,
+        own: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
+        let process = Self::process(stack, name, own)?;
         let name = name.to_owned();
         Ok(Self { name, process })
     }
 
-    fn process(stack: &Stack, name: &str) -> anyhow::Result<Program> {
+    fn process(stack: &Stack, name: &str, own: &[(&str, String)]) -> anyhow::Result<Program> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stoppable-worker"));
         // A place that no step ever comes to: it works like the one that is shipped.
         command
             .env("TPM_STOP_AT", "nowhere")
-            .env("TPM_STOPPED_FILE", stack.dir.path().join("never"));
+            .env("TPM_STOPPED_FILE", stack.dir.path().join("never"))
+            .envs(own.iter().map(|(key, value)| (key, value)));
         start(stack, command, name)
     }
 
@@ -78,7 +103,7 @@ impl Worker {
     /// Asks it to stop, waits, and starts another one in its place.
     pub(crate) fn restart(&mut self, stack: &Stack) -> anyhow::Result<()> {
         stopped(&mut self.process).with_context(|| self.name.clone())?;
-        self.process = Self::process(stack, &self.name)?;
+        self.process = Self::process(stack, &self.name, &[])?;
         Ok(())
     }
 }

@@ -283,6 +283,45 @@ async fn what_is_not_there_is_not_taken_away() -> anyhow::Result<()> {
     stack.stop().await
 }
 
+/// What is downloaded is called as the server is: not as whoever asks says, and a server's name has no letter that a header
+/// could be broken with.
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_are_named_by_us() -> anyhow::Result<()> {
+    let stack = Stack::builder().start().await?;
+    for name in [
+        "a\"b", "a;b", "a\r\nb", "../a", "a/b", "웹", "a.zip", "a b", "A",
+    ] {
+        let body = with(crate::fleet::server("web-1"), json!({ "name": name }));
+        let answer = stack.client.post("/api/servers/create", &body).await?;
+        refused(answer, 400, "INVALID_REQUEST")?;
+    }
+    let (task, id) = stack.client.create("web-1", json!({})).await?;
+    hand(&stack)?.drain().await?;
+    completed(&stack, &task).await?;
+    for query in [
+        "",
+        "?filename=..%2Fevil.exe",
+        "?name=evil.exe",
+        "?download=a%22;b",
+    ] {
+        let url = format!("{}/api/servers/{id}/terraform{query}", stack.client.base());
+        let answer = stack.client.http().get(url).send().await?;
+        if !query.is_empty() && answer.status() == 400 {
+            continue;
+        }
+        ensure!(answer.status() == 200, "{query}: {answer:?}");
+        let said = &answer.headers()["content-disposition"];
+        ensure!(said == "attachment; filename=\"web-1.zip\"", "{said:?}");
+        let archive = zip::ZipArchive::new(std::io::Cursor::new(answer.bytes().await?))?;
+        let files = archive.file_names().collect::<Result<Vec<_>, _>>()?;
+        ensure!(
+            files.iter().all(|file| file.starts_with("web-1/")),
+            "{files:?}"
+        );
+    }
+    stack.stop().await
+}
+
 /// What a create would come to is told without reserving anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_reserves_nothing() -> anyhow::Result<()> {

@@ -209,7 +209,8 @@ fn sessions() -> Vec<Op> {
     vec![
         Op::post("/api/auth/login", "login", "Log in")
             .about(
-                "Answers with the session cookie `tpm_session`. Wrong passwords are counted by name and by \
+                "Answers with the session cookie, which is called `__Host-tpm_session` over HTTPS and `tpm_session` on this \
+                 machine alone. Wrong passwords are counted by name and by \
                  address, and slowed down.",
             )
             .open()

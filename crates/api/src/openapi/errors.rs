@@ -118,7 +118,8 @@ fn of_use_cases() -> Vec<Known> {
             },
         ),
         refused(
-            "The API key sends more requests than `limits.key_requests_per_second`, 100 unless set otherwise.",
+            "The API key sends more requests than `limits.key_requests_per_second` (100 unless set otherwise), or the \
+             person's sessions more than `limits.session_requests_per_second` (200).",
             &Error::RateLimited {
                 retry_after_secs: 1,
             },

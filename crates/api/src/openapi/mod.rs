@@ -210,7 +210,7 @@ fn components(schemas: Vec<Named>) -> Components {
         ));
     let session = ApiKeyValue::with_description(
         COOKIE,
-        "The session cookie that logging in answers with: HttpOnly, SameSite=Strict, and Secure unless on \
+        "The session cookie that logging in answers with (over HTTPS it is called `__Host-tpm_session`): HttpOnly, SameSite=Strict, and Secure unless on \
          loopback. A browser's writes must come from the service's own origin.",
     );
     let bearer = HttpBuilder::new()

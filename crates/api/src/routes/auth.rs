@@ -2,7 +2,7 @@
 
 use crate::audit::Told;
 use crate::error::Fault;
-use crate::extract::{Asked, Body, COOKIE, Person, Reader, session_token};
+use crate::extract::{Asked, Body, Person, Reader, session_cookie, session_token};
 use crate::router::ApiState;
 use crate::routes::{answered, users};
 use crate::{body, time, wire};
@@ -20,8 +20,8 @@ use tpm_app::{DeviceToken, KeyId, LoginAttempt, Origin, SessionToken};
 use tpm_domain::{Error, ResourceKind};
 use tpm_messages::{Answer, answer};
 
-/// The cookie that tells a device from others.
-const DEVICE: &str = "tpm_device";
+/// The cookie that tells a device from others, over plain HTTP and over HTTPS.
+const DEVICE: [&str; 2] = ["tpm_device", "__Host-tpm_device"];
 
 /// Where the request comes from, and what is written down of it.
 pub(crate) struct Asking(Origin, Told);
@@ -36,7 +36,7 @@ impl FromRequestParts<ApiState> for Asking {
 }
 
 fn cookie(value: String, secure: bool) -> Cookie<'static> {
-    Cookie::build((COOKIE, value))
+    Cookie::build((session_cookie(secure), value))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
@@ -44,10 +44,11 @@ fn cookie(value: String, secure: bool) -> Cookie<'static> {
         .build()
 }
 
-/// Kept for good, and only sent when somebody logs in.
+/// Kept for good. It lets nobody in.
 fn device_cookie(device: DeviceToken, secure: bool) -> Cookie<'static> {
-    Cookie::build((DEVICE, device.0))
-        .path("/api/auth/login")
+    Cookie::build((DEVICE[usize::from(secure)], device.0))
+        // A name of this host alone (`__Host-`) goes with every path.
+        .path(if secure { "/" } else { "/api/auth/login" })
         .permanent()
         .http_only(true)
         .same_site(SameSite::Strict)
@@ -55,9 +56,9 @@ fn device_cookie(device: DeviceToken, secure: bool) -> Cookie<'static> {
         .build()
 }
 
-fn device_token(headers: &HeaderMap) -> Option<DeviceToken> {
+fn device_token(headers: &HeaderMap, secure: bool) -> Option<DeviceToken> {
     let jar = CookieJar::from_headers(headers);
-    jar.get(DEVICE)
+    jar.get(DEVICE[usize::from(secure)])
         .map(|cookie| DeviceToken(cookie.value().to_owned()))
 }
 
@@ -73,16 +74,16 @@ pub(crate) async fn login(
         let given = errors.into_result(given)?;
         let (username, password) = given.unwrap_or_default();
         told.wants_in(&username);
+        let secure = state.settings.secure_cookie;
         let attempt = LoginAttempt {
             username,
             password,
             origin,
-            before: session_token(&headers),
-            device: device_token(&headers),
+            before: session_token(&state, &headers),
+            device: device_token(&headers, secure),
         };
         let begun = state.app.login(attempt).await?;
         let me = state.app.me(&begun.ctx).await?;
-        let secure = state.settings.secure_cookie;
         // The session comes first: simple clients take the first one.
         let cookies = AppendHeaders([
             (SET_COOKIE, cookie(begun.token.0, secure).to_string()),
@@ -105,7 +106,7 @@ pub(crate) async fn logout(
     headers: HeaderMap,
 ) -> Response {
     let result = async {
-        let token = session_token(&headers).unwrap_or_else(|| SessionToken(String::new()));
+        let token = session_token(&state, &headers).unwrap_or_else(|| SessionToken(String::new()));
         state.app.logout(&ctx, &token).await?;
         let gone = cookie(String::new(), state.settings.secure_cookie);
         let jar = CookieJar::from_headers(&headers).remove(gone);
@@ -152,7 +153,7 @@ pub(crate) async fn change_password(
 ) -> Response {
     let result = async {
         let (present, new, errors) = body::password(body);
-        let session = session_token(&headers);
+        let session = session_token(&state, &headers);
         state
             .app
             .change_password(&ctx, present, new, session.as_ref(), errors)

@@ -35,9 +35,9 @@ pub(crate) struct Known {
 impl FromRequestParts<ApiState> for Known {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Infallible> {
         let key = bearer(&parts.headers).map(Credential::Key);
-        let session = || session_token(&parts.headers).map(Credential::Session);
+        let session = || session_token(state, &parts.headers).map(Credential::Session);
         Ok(Self {
             credential: key.or_else(session),
             origin: Told::origin(parts),
