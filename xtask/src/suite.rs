@@ -6,6 +6,7 @@ mod dependencies;
 mod examples;
 mod newman;
 mod outside;
+mod page;
 mod shipped;
 mod storms;
 mod venv;

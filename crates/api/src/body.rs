@@ -445,8 +445,8 @@ pub(crate) fn user(body: Map<String, Value>) -> (UserDraft, FieldErrors) {
         username: fields.text("username"),
         password: fields.text("password"),
         roles: assignments(&mut fields),
-        disabled: None,
-        language: None,
+        temporary: fields.boolean("temporary"),
+        ..UserDraft::default()
     };
     fields.finish();
     (draft, errors)
@@ -454,14 +454,23 @@ pub(crate) fn user(body: Map<String, Value>) -> (UserDraft, FieldErrors) {
 
 /// What is to change of a person.
 pub(crate) fn user_change(body: Map<String, Value>) -> (UserDraft, FieldErrors) {
-    const FIELDS: &[&str] = &["password", "roles", "disabled", "language"];
+    const FIELDS: &[&str] = &[
+        "password",
+        "temporary",
+        "roles",
+        "second_factor",
+        "disabled",
+        "language",
+    ];
     let mut errors = FieldErrors::default();
     let empty = body.is_empty();
     let mut fields = Fields::new(body, "", &mut errors);
     let draft = UserDraft {
         username: None,
         password: fields.text("password"),
+        temporary: fields.boolean("temporary"),
         roles: assignments(&mut fields),
+        second_factor: fields.boolean("second_factor"),
         disabled: fields.boolean("disabled"),
         language: language(&mut fields),
     };
@@ -541,11 +550,24 @@ pub(crate) fn key(body: Map<String, Value>) -> (KeyDraft, FieldErrors) {
 }
 
 /// Name and password of somebody who wants in.
-pub(crate) fn login(body: Map<String, Value>) -> (Option<(String, String)>, FieldErrors) {
+pub(crate) fn login(
+    body: Map<String, Value>,
+) -> (Option<(String, String, Option<String>)>, FieldErrors) {
     let mut errors = FieldErrors::default();
     let mut fields = Fields::new(body, "", &mut errors);
     let username = fields.required_text("username");
     let password = fields.required_text("password");
+    let code = fields.text("code");
     fields.finish();
-    (username.zip(password), errors)
+    let both = username.zip(password);
+    (both.map(|(name, word)| (name, word, code)), errors)
+}
+
+/// A code of a second factor.
+pub(crate) fn code(body: Map<String, Value>) -> (Option<String>, FieldErrors) {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::new(body, "", &mut errors);
+    let code = fields.text("code");
+    fields.finish();
+    (code, errors)
 }

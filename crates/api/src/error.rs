@@ -58,6 +58,9 @@ fn refusal(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, "INVALID_REQUEST", None),
         Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", None),
         Error::BadCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", None),
+        Error::SecondFactorNeeded => (StatusCode::UNAUTHORIZED, "SECOND_FACTOR_NEEDED", None),
+        Error::SecondFactorMissing => (StatusCode::FORBIDDEN, "SECOND_FACTOR_MISSING", None),
+        Error::LoginAgain => (StatusCode::FORBIDDEN, "LOGIN_AGAIN", None),
         Error::RateLimited { retry_after_secs } => (
             StatusCode::TOO_MANY_REQUESTS,
             "RATE_LIMITED",
@@ -116,6 +119,8 @@ fn conflict_code(conflict: &Conflict) -> &'static str {
     match conflict {
         Conflict::NameTaken { .. } => "NAME_TAKEN",
         Conflict::GuestKnown { .. } => "GUEST_KNOWN",
+        Conflict::FactorThere => "SECOND_FACTOR_EXISTS",
+        Conflict::NoFactor => "NO_SECOND_FACTOR",
         Conflict::AddressTaken { .. } => "ADDRESS_TAKEN",
         Conflict::Shortage(Shortage::Addresses { .. }) => "ADDRESSES_EXHAUSTED",
         Conflict::Shortage(Shortage::Vmids { .. }) => "VMIDS_EXHAUSTED",
@@ -171,6 +176,7 @@ fn reason_code(reason: &Reason) -> &'static str {
         Reason::Url(_) => "FORBIDDEN_URL",
         Reason::Guessable => "WEAK_PASSWORD",
         Reason::WrongPassword => "WRONG_PASSWORD",
+        Reason::WrongCode => "WRONG_CODE",
         Reason::NoSuch => "NO_SUCH",
         Reason::OneLine => "NOT_ONE_LINE",
         Reason::NotItsName => "NOT_ITS_NAME",
@@ -254,7 +260,11 @@ fn details(lang: Lang, error: &Error) -> Value {
                     .collect();
                 json!({ "project": project, "bounds": bounds })
             }
-            Conflict::NothingToRetry | Conflict::LastAdmin | Conflict::BuiltIn => json!({}),
+            Conflict::NothingToRetry
+            | Conflict::LastAdmin
+            | Conflict::BuiltIn
+            | Conflict::FactorThere
+            | Conflict::NoFactor => json!({}),
             Conflict::NotRenderable { why } => json!({ "reason": why }),
             Conflict::RoleInUse { users } => json!({ "users": users }),
             Conflict::LabelTaken { name } => json!({ "field": "name", "name": name }),
@@ -280,6 +290,9 @@ fn details(lang: Lang, error: &Error) -> Value {
         },
         Error::Unauthenticated
         | Error::BadCredentials
+        | Error::SecondFactorNeeded
+        | Error::SecondFactorMissing
+        | Error::LoginAgain
         | Error::Forbidden
         | Error::KeyReused
         | Error::StorageFull => json!({}),

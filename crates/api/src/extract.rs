@@ -143,12 +143,23 @@ impl FromRequestParts<ApiState> for Person {
             }
             (None, None) => Err(Fault::from(Error::Unauthenticated)),
         };
-        let ctx = found.map_err(|fault: Fault| fault.into_response_in(lang))?;
+        let within = found.and_then(|ctx| match ctx.confined && !is_for_confined(&parts.uri) {
+            true => Err(Fault::from(Error::SecondFactorMissing)),
+            false => Ok(ctx),
+        });
+        let ctx = within.map_err(|fault: Fault| fault.into_response_in(lang))?;
         Told::is(parts, &ctx.origin, &ctx.actor);
         let person = Self(ctx);
         parts.extensions.insert(person.clone());
         Ok(person)
     }
+}
+
+/// What somebody may ask for who has to set up a second factor first.
+fn is_for_confined(uri: &Uri) -> bool {
+    let own = ["me", "logout", "password", "factor", "factor/confirm"];
+    let own = own.map(|name| format!("/api/auth/{name}"));
+    own.iter().any(|path| path == uri.path())
 }
 
 /// The key in the header `Authorization: Bearer …`.

@@ -302,6 +302,8 @@ pub(crate) fn user(view: &UserView) -> Value {
         "roles": roles,
         "disabled": view.user.disabled,
         "language": view.user.language,
+        "second_factor": view.user.has_factor(),
+        "password_ends_at": view.user.password_ends_at.map(time::text),
         "created_at": time::text(view.user.created_at),
         "updated_at": time::text(view.user.updated_at),
     })

@@ -1,5 +1,6 @@
 //! Logging in and out. A wrong name and a wrong password are the same answer after the same work.
 
+use crate::user::{is_guessable, is_username};
 use crate::{App, AppError, Ctx, Origin, Result};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
@@ -9,12 +10,16 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
 use tpm_domain::{Assignment, AuditTarget, Error, Role, Timestamp, UserId};
-use tpm_store::{NewSession, StoreError, Throttle};
+use tpm_store::{NewSession, StoreError, Throttle, UnitOfWork, User};
 
 /// A session ends this long after it was used last.
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
 /// A session ends this long after it was begun, used or not.
 pub const SESSION_ABSOLUTE: Duration = Duration::from_secs(8 * 60 * 60);
+/// Changing what one logs in with, and ending sessions, takes a login that is no older.
+const LOGIN_FRESH: Duration = Duration::from_secs(15 * 60);
+/// A password that was made up, or set by somebody else for the beginning, ends after this time unless it is changed.
+pub(crate) const FIRST_PASSWORD: Duration = Duration::from_secs(24 * 60 * 60);
 /// A session's use is noted at most this often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// Wrong guesses for an account that are free.
@@ -56,6 +61,8 @@ pub struct LoginAttempt {
     pub username: String,
     /// The password given.
     pub password: String,
+    /// A code of the second factor.
+    pub code: Option<String>,
     /// Where the attempt comes from.
     pub origin: Origin,
     /// The session that the client has so far: it ends when another one begins.
@@ -133,6 +140,7 @@ impl App {
         let LoginAttempt {
             username,
             password,
+            code,
             mut origin,
             before,
             device,
@@ -143,14 +151,39 @@ impl App {
         let user = self.store().reads().user(&username).await?;
         // An unknown name costs the same hash as a known one.
         let stored = user.as_ref().map(|user| user.password_hash.clone());
-        let right = self.verify(password, stored).await?;
-        let Some(user) = user.filter(|user| right && !user.disabled) else {
+        let right = self.verify(password.clone(), stored).await?;
+        let now = self.now();
+        let ended = |user: &User| user.password_ends_at.is_some_and(|end| end <= now);
+        let known_person = user.filter(|user| right && !user.disabled && !ended(user));
+        let Some(user) = known_person else {
             self.note_wrong_guess(&guesses).await?;
             return Err(AppError::Refused(Error::BadCredentials));
         };
-        let now = self.now();
+        if user.has_factor() && code.is_none() {
+            return Err(AppError::Refused(Error::SecondFactorNeeded));
+        }
+        let better = match is_as_now(&user.password_hash) {
+            true => None,
+            false => Some(self.hash(password).await?),
+        };
         let token = SessionToken(self.random_hex(32));
         let tx = self.store().begin().await?;
+        if user.has_factor()
+            && !self
+                .use_code(&*tx, &user, &code.unwrap_or_default())
+                .await?
+        {
+            drop(tx);
+            self.note_wrong_guess(&guesses).await?;
+            return Err(AppError::Refused(Error::BadCredentials));
+        }
+        if let Some(password_hash) = better {
+            let user = User {
+                password_hash,
+                ..user.clone()
+            };
+            tx.save_user(&user).await?;
+        }
         // The address is not cleared: whoever has an account here could try others for ever.
         if let Some((key, _)) = guesses.first() {
             tx.set_throttle(key, Throttle::default()).await?;
@@ -174,6 +207,8 @@ impl App {
             actor,
             key: None,
             origin,
+            begun: Some(now),
+            confined: self.policy().second_factor && !user.has_factor(),
             language: user.language,
         };
         let about = AuditTarget::new("user", user.id);
@@ -241,6 +276,24 @@ impl App {
         Ok(())
     }
 
+    /// Asked first by what changes what one logs in with: a session that somebody left open, or took, must not be enough.
+    ///
+    /// # Errors
+    /// Forbidden for a key, or the last login is too long ago.
+    pub(crate) fn freshly(&self, ctx: &Ctx) -> Result<()> {
+        ctx.in_person()?;
+        self.recently(ctx)
+    }
+
+    /// The same where a key may, too.
+    pub(crate) fn recently(&self, ctx: &Ctx) -> Result<()> {
+        let old = |begun: Timestamp| self.now().since(begun) > LOGIN_FRESH;
+        if ctx.begun.is_some_and(old) {
+            return Err(AppError::Refused(Error::LoginAgain));
+        }
+        Ok(())
+    }
+
     /// Ends the session of the request.
     ///
     /// # Errors
@@ -293,6 +346,8 @@ impl App {
             actor,
             key: None,
             origin,
+            begun: Some(session.created_at),
+            confined: self.policy().second_factor && !session.user.has_factor(),
             language: session.user.language,
         };
         Ok((ctx, session.last_seen_at))
@@ -310,14 +365,30 @@ impl App {
         }
     }
 
-    /// Makes the first person, `admin`, when there is nobody. Returns the password when it was made up:
-    /// it is shown once and stored nowhere.
+    /// Makes the first person, of that name, when there is nobody. Returns the password when it was made up: it is shown
+    /// once, stored nowhere, and ends after a day unless it is changed. When it has ended, and nobody else may do
+    /// everything, the next start makes up another one.
     ///
     /// # Errors
-    /// The store does not answer.
-    pub async fn ensure_admin(&self, password: Option<String>) -> Result<Option<String>> {
+    /// The name is none, or the store does not answer.
+    pub async fn ensure_admin(
+        &self,
+        name: &str,
+        password: Option<String>,
+    ) -> Result<Option<String>> {
         if self.store().reads().any_user().await? {
-            return Ok(None);
+            return self.renew_first_password().await;
+        }
+        if !is_username(name) {
+            return Err(AppError::Fault(anyhow::anyhow!(
+                "{name:?} is no name to log in with"
+            )));
+        }
+        if password
+            .as_deref()
+            .is_some_and(|text| is_guessable(text, &[name]))
+        {
+            tracing::warn!("the given password of the first account is easily guessed: change it");
         }
         let made_up = password.is_none().then(|| self.random_hex(16));
         let hash = self
@@ -331,9 +402,57 @@ impl App {
             role: Role::ADMIN.to_owned(),
             project: None,
         };
-        tx.insert_user("admin", &hash, &[everything]).await?;
+        let id = tx.insert_user(name, &hash, &[everything]).await?;
+        if made_up.is_some() {
+            self.end_password(&*tx, id).await?;
+        }
         tx.commit().await?;
         Ok(made_up)
+    }
+
+    /// The password of that person ends soon, unless it is changed.
+    pub(crate) async fn end_password(
+        &self,
+        tx: &(dyn UnitOfWork + Send + Sync),
+        id: UserId,
+    ) -> Result<()> {
+        if let Some(mut user) = tx.user_by_id(id).await? {
+            user.password_ends_at = Some(self.now().plus(FIRST_PASSWORD));
+            tx.save_user(&user).await?;
+        }
+        Ok(())
+    }
+
+    /// Another first password, when the one before has ended and nobody is left who could log in and do everything.
+    async fn renew_first_password(&self) -> Result<Option<String>> {
+        let everything = |user: &User| {
+            let everywhere = user.assignments.iter().filter(|one| one.project.is_none());
+            !user.disabled && everywhere.into_iter().any(|one| one.role == Role::ADMIN)
+        };
+        let now = self.now();
+        let ended = |user: &User| user.password_ends_at.is_some_and(|end| end <= now);
+        let users = self.store().reads().users().await?;
+        let admins: Vec<&User> = users.iter().filter(|user| everything(user)).collect();
+        if admins.iter().any(|user| !ended(user)) {
+            return Ok(None);
+        }
+        let Some(first) = admins.iter().min_by_key(|user| user.id) else {
+            return Ok(None);
+        };
+        let made_up = self.random_hex(16);
+        let hash = self.hash(made_up.clone()).await?;
+        let tx = self.store().begin().await?;
+        // Another process may have been here first.
+        let user = tx.user_by_id(first.id).await?.filter(|user| ended(user));
+        let Some(mut user) = user else {
+            return Ok(None);
+        };
+        user.password_hash = hash;
+        user.password_ends_at = Some(self.now().plus(FIRST_PASSWORD));
+        tx.save_user(&user).await?;
+        tx.delete_sessions_of(user.id, None).await?;
+        tx.commit().await?;
+        Ok(Some(made_up))
     }
 
     pub(crate) async fn hash(&self, password: String) -> Result<String> {
@@ -387,6 +506,11 @@ pub(crate) fn tell_untouched(touched: std::result::Result<(), StoreError>) {
     }
 }
 
+/// Whether a hash is made as hashes are made now: as slow, by the same algorithm.
+fn is_as_now(hash: &str) -> bool {
+    hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$")
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -407,6 +531,7 @@ mod tests {
         let attempt = LoginAttempt {
             username: "admin".into(),
             password: "hunter2".into(),
+            code: None,
             origin: Origin::default(),
             before: None,
             device: None,

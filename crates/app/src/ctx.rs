@@ -211,6 +211,10 @@ pub struct Ctx {
     pub origin: Origin,
     /// The language the person chose, `ko` or `en`.
     pub language: Option<String>,
+    /// When the session was begun, where it is one.
+    pub begun: Option<Timestamp>,
+    /// Whether the person may do nothing but set up a second factor.
+    pub confined: bool,
 }
 
 impl Ctx {
@@ -222,6 +226,8 @@ impl Ctx {
             key: None,
             origin: Origin::default(),
             language: None,
+            begun: None,
+            confined: false,
         }
     }
 

@@ -97,14 +97,14 @@ impl App {
     /// Makes a key for the person.
     ///
     /// # Errors
-    /// Forbidden for a key, invalid with every wrong field, or the store does not answer.
+    /// Forbidden for a key, login again when the last one is long ago, invalid with every wrong field, or the store does not answer.
     pub async fn create_key(
         &self,
         ctx: &Ctx,
         draft: &KeyDraft,
         mut errors: FieldErrors,
     ) -> Result<MadeKey> {
-        ctx.in_person()?;
+        self.freshly(ctx)?;
         let now = self.now();
         let name = draft.name.clone().unwrap_or_default().trim().to_owned();
         if name.is_empty() && errors.is_empty() {
@@ -228,6 +228,8 @@ impl App {
             key: None,
             origin: origin.by_key(key.id),
             language: user.language,
+            begun: None,
+            confined: false,
         };
         Ok((ctx, key))
     }

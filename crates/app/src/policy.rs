@@ -103,6 +103,8 @@ pub struct Policy {
     pub placement: BTreeMap<String, PlacementPolicy>,
     /// How backups are made.
     pub backup: BackupPolicy,
+    /// Whether everybody who logs in has to have a second factor.
+    pub second_factor: bool,
     /// Bounds.
     pub limits: Limits,
 }

@@ -1,6 +1,6 @@
 //! People. Nobody gives more than they have, and there is always somebody who may do everything.
 
-use crate::account::{digest, guesses_within};
+use crate::account::{FIRST_PASSWORD, digest, guesses_within};
 use crate::breached::is_breached;
 use crate::role::has_admin;
 use crate::{App, AppError, Ctx, Result, SessionToken};
@@ -38,6 +38,10 @@ pub struct UserDraft {
     pub password: Option<String>,
     /// All roles.
     pub roles: Option<Vec<AssignmentDraft>>,
+    /// Whether the password is for the beginning: it ends after a day unless the person changes it.
+    pub temporary: Option<bool>,
+    /// `false` takes the second factor away, for who has lost it.
+    pub second_factor: Option<bool>,
     /// Whether the person is kept out.
     pub disabled: Option<bool>,
     /// The language the person reads: `ko`, `en`; `Some(None)` is what the client asks for.
@@ -71,7 +75,7 @@ fn target(id: UserId) -> AuditTarget {
 }
 
 /// A name to log in with: letters, digits and `.`, `_`, `@`, `-`.
-fn is_username(text: &str) -> bool {
+pub(crate) fn is_username(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
     (1..=MAX_NAME).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -86,11 +90,16 @@ fn check_password(field: &str, text: &str, words: &[&str], errors: &mut FieldErr
         errors.add(field, Reason::Count { min, max });
         return;
     }
-    let mut known = vec!["terraform", "proxmox", "manager", "tpm", "pve"];
-    known.extend(words);
-    if is_breached(text) || zxcvbn::zxcvbn(text, &known).score() < zxcvbn::Score::Two {
+    if is_guessable(text, words) {
         errors.add(field, Reason::Guessable);
     }
+}
+
+/// Whether a password is easily guessed by whoever knows these words.
+pub(crate) fn is_guessable(text: &str, words: &[&str]) -> bool {
+    let mut known = vec!["terraform", "proxmox", "manager", "tpm", "pve"];
+    known.extend(words);
+    is_breached(text) || zxcvbn::zxcvbn(text, &known).score() < zxcvbn::Score::Two
 }
 
 impl App {
@@ -170,6 +179,9 @@ impl App {
             }
             done => done?,
         };
+        if draft.temporary == Some(true) {
+            self.end_password(&*tx, id).await?;
+        }
         ctx.remember(&*tx, &id).await?;
         self.commit(ctx, tx, target(id)).await?;
         Ok(id)
@@ -226,10 +238,11 @@ impl App {
         Ok(all)
     }
 
-    /// Changes a person's roles, password or language, or keeps the person out: sessions end with it.
+    /// Changes a person's roles, password or language, takes a lost second factor away, or keeps the person out: sessions
+    /// end with it.
     ///
     /// # Errors
-    /// As for adding one, and not found, conflict when nobody would be left who may do everything.
+    /// As for adding one, and login again when the last one is long ago, not found, conflict when nobody would be left who may do everything.
     pub async fn change_user(
         &self,
         ctx: &Ctx,
@@ -238,10 +251,20 @@ impl App {
         mut errors: FieldErrors,
     ) -> Result<()> {
         ctx.authorize(Permission::WriteUsers)?;
+        if draft.password.is_some() || draft.second_factor.is_some() {
+            // Also one's own.
+            self.recently(ctx)?;
+        }
         let reads = self.store().reads();
         let before = self.below(ctx, &*reads, id).await?;
         if let Some(password) = &draft.password {
             check_password("password", password, &[&before.username], &mut errors);
+        } else if draft.temporary.is_some() {
+            errors.add("temporary", Reason::Needs { other: "password" });
+        }
+        if draft.second_factor == Some(true) {
+            let allowed = vec!["false".to_owned()];
+            errors.add("second_factor", Reason::OneOf { allowed });
         }
         let assignments = match &draft.roles {
             Some(wanted) => Some(self.assignments(ctx, &*reads, wanted, &mut errors).await?),
@@ -255,12 +278,20 @@ impl App {
         };
         let tx = self.store().begin().await?;
         let mut user = self.below(ctx, &*tx, id).await?;
-        let ends = hash.is_some() || assignments.is_some() || draft.disabled == Some(true);
+        let loses = draft.second_factor == Some(false) && user.factor.is_some();
+        let ends = hash.is_some() || assignments.is_some() || draft.disabled == Some(true) || loses;
+        if hash.is_some() {
+            let end = self.now().plus(FIRST_PASSWORD);
+            user.password_ends_at = (draft.temporary == Some(true)).then_some(end);
+        }
         user.password_hash = hash.unwrap_or(user.password_hash);
         user.assignments = assignments.unwrap_or(user.assignments);
         user.disabled = draft.disabled.unwrap_or(user.disabled);
         user.language = draft.language.clone().unwrap_or(user.language);
         tx.save_user(&user).await?;
+        if loses && !tx.swap_factor(id, user.factor.as_ref(), None).await? {
+            return Err(refused(Error::Conflict(Conflict::NoFactor)));
+        }
         if ends {
             tx.delete_sessions_of(id, None).await?;
         }
@@ -380,6 +411,7 @@ impl App {
         let user = tx.user_by_id(ctx.actor.id).await?;
         let mut user = user.ok_or(Error::Unauthenticated)?;
         user.password_hash = hash;
+        user.password_ends_at = None;
         tx.save_user(&user).await?;
         let keep = session.map(|token| digest(&token.0));
         tx.delete_sessions_of(ctx.actor.id, keep.as_deref()).await?;
@@ -398,9 +430,9 @@ impl App {
     /// Ends a session of the person of the request, by the beginning of its digest.
     ///
     /// # Errors
-    /// Forbidden for a key, not found, or the store does not answer.
+    /// Forbidden for a key, login again when the last one is long ago, not found, or the store does not answer.
     pub async fn end_session(&self, ctx: &Ctx, id: &str) -> Result<()> {
-        ctx.in_person()?;
+        self.freshly(ctx)?;
         let tx = self.store().begin().await?;
         let all = tx.sessions_of(ctx.actor.id).await?;
         let found = all.iter().find(|session| session_id(session) == id);

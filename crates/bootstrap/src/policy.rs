@@ -12,7 +12,7 @@ use tpm_domain::{
 };
 use tpm_jobs::{ExporterSettings, Rounds, ScheduleSettings};
 use tpm_provisioner_proxmox::ENGINE;
-use tpm_settings::{CloneMode, NodeExporter, Role, Settings};
+use tpm_settings::{CloneMode, NodeExporter, Role, SecondFactor, Settings};
 use tpm_store::VmidRange;
 
 pub(crate) fn vmids(settings: &Settings) -> anyhow::Result<VmidRange> {
@@ -156,6 +156,7 @@ pub(crate) fn policy(settings: &Settings, engines: Vec<String>) -> anyhow::Resul
         )
     });
     Ok(Policy {
+        second_factor: settings.auth.second_factor == SecondFactor::Required,
         roles: roles.collect(),
         default_engine: settings.engine.clone(),
         engines,

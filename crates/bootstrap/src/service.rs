@@ -251,7 +251,10 @@ impl Service {
         let app = self.app()?;
         let given = self.settings.auth.admin_password.expose_secret();
         let made_up = app
-            .ensure_admin((!given.is_empty()).then(|| given.to_owned()))
+            .ensure_admin(
+                &self.settings.auth.admin_name,
+                (!given.is_empty()).then(|| given.to_owned()),
+            )
             .await
             .context("the first account")?;
         if let Some(network) = policy::default_network(&self.settings)? {

@@ -82,6 +82,8 @@ pub enum Reason {
     Guessable,
     /// Not the present password.
     WrongPassword,
+    /// A code that is wrong, over, or was used before.
+    WrongCode,
     /// Nothing of that name exists.
     NoSuch,
     /// Consent is given by the server's own name.
@@ -292,6 +294,10 @@ pub enum Conflict {
     LastAdmin,
     /// A role that is always there.
     BuiltIn,
+    /// The person has a second factor.
+    FactorThere,
+    /// The person has none, or has begun none.
+    NoFactor,
     /// People have the role.
     RoleInUse {
         /// How many.
@@ -353,6 +359,12 @@ pub enum Error {
     Unauthenticated,
     /// Name or password is wrong; which of them is not told.
     BadCredentials,
+    /// Name and password are right, and a code of the second factor is missing.
+    SecondFactorNeeded,
+    /// The person has to set a second factor up before anything else.
+    SecondFactorMissing,
+    /// The last login is too long ago for this.
+    LoginAgain,
     /// Too many attempts.
     Throttled {
         /// Seconds until the next one may succeed.
@@ -424,6 +436,9 @@ impl fmt::Display for Error {
             Self::Invalid(fields) => write!(f, "{} invalid fields", fields.len()),
             Self::Unauthenticated => f.write_str("not authenticated"),
             Self::BadCredentials => f.write_str("bad credentials"),
+            Self::SecondFactorNeeded => f.write_str("second factor needed"),
+            Self::SecondFactorMissing => f.write_str("second factor missing"),
+            Self::LoginAgain => f.write_str("login too long ago"),
             Self::Throttled { .. } => f.write_str("too many attempts"),
             Self::RateLimited { .. } => f.write_str("too many requests"),
             Self::Forbidden => f.write_str("forbidden"),

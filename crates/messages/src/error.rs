@@ -62,6 +62,7 @@ fn reason_ko(reason: &Reason) -> String {
         Reason::Url(fault) => url_ko(*fault).into(),
         Reason::Guessable => "쉽게 추측할 수 있는 비밀번호입니다".into(),
         Reason::WrongPassword => "현재 비밀번호가 아닙니다".into(),
+        Reason::WrongCode => "올바르지 않거나 이미 사용한 코드입니다".into(),
         Reason::NoSuch => "존재하지 않습니다".into(),
         Reason::NotItsName => "서버 이름과 같아야 합니다".into(),
         Reason::Shrinks { from } => {
@@ -127,6 +128,7 @@ fn reason_en(reason: &Reason) -> String {
         Reason::Url(fault) => url_en(*fault).into(),
         Reason::Guessable => "is a password that is easily guessed".into(),
         Reason::WrongPassword => "is not the present password".into(),
+        Reason::WrongCode => "is wrong, or was used before".into(),
         Reason::NoSuch => "does not exist".into(),
         Reason::NotItsName => "must be the server's name".into(),
         Reason::Shrinks { from } => {
@@ -271,6 +273,10 @@ pub fn conflict(lang: Lang, conflict: &Conflict) -> String {
             "모든 권한을 가진 사용자가 한 명 이상 남아 있어야 합니다".into()
         }
         (Lang::En, Conflict::LastAdmin) => "somebody who may do everything has to be left".into(),
+        (Lang::Ko, Conflict::FactorThere) => "2단계 인증이 이미 설정되어 있습니다".into(),
+        (Lang::En, Conflict::FactorThere) => "there is a second factor already".into(),
+        (Lang::Ko, Conflict::NoFactor) => "설정 중이거나 설정된 2단계 인증이 없습니다".into(),
+        (Lang::En, Conflict::NoFactor) => "no second factor is set up or being set up".into(),
         (Lang::Ko, Conflict::BuiltIn) => "기본 역할은 변경하거나 삭제할 수 없습니다".into(),
         (Lang::En, Conflict::BuiltIn) => "a built-in role cannot be changed or removed".into(),
         (Lang::Ko, Conflict::RoleInUse { users }) => {
@@ -400,11 +406,29 @@ pub fn error(lang: Lang, error: &Error) -> String {
                 "wrong user name or password",
             )
             .into(),
+        Error::SecondFactorNeeded => lang
+            .pick(
+                "인증 앱의 코드 또는 복구 코드가 필요합니다",
+                "a code of the authenticator app, or a recovery code, is needed",
+            )
+            .into(),
+        Error::SecondFactorMissing => lang
+            .pick(
+                "먼저 2단계 인증을 설정해야 합니다",
+                "set up a second factor first",
+            )
+            .into(),
+        Error::LoginAgain => lang
+            .pick(
+                "이 작업을 하려면 다시 로그인해야 합니다",
+                "log in again to do this",
+            )
+            .into(),
         Error::RateLimited { retry_after_secs } => match lang {
             Lang::Ko => {
-                format!("이 키의 요청이 너무 많습니다. {retry_after_secs}초 후에 다시 시도하십시오")
+                format!("요청이 너무 많습니다. {retry_after_secs}초 후에 다시 시도하십시오")
             }
-            Lang::En => format!("too many requests by this key; try again in {retry_after_secs} s"),
+            Lang::En => format!("too many requests; try again in {retry_after_secs} s"),
         },
         Error::Throttled { retry_after_secs } => match lang {
             Lang::Ko => {

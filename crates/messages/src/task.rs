@@ -30,6 +30,10 @@ pub enum Answer {
     ChangeStarted,
     /// A key was made.
     KeyCreated,
+    /// An authenticator app can be set up.
+    FactorBegun,
+    /// Logging in takes a second factor from now on.
+    FactorSet,
     /// A person, role, key or session is gone.
     Deleted,
     /// Taking over a guest of others was begun.
@@ -128,6 +132,19 @@ pub fn answer(lang: Lang, answer: Answer) -> String {
             "API 키가 생성되었습니다. 키는 지금 한 번만 표시됩니다".into()
         }
         (Lang::En, Answer::KeyCreated) => "the API key was made; it is shown this once".into(),
+        (Lang::Ko, Answer::FactorBegun) => {
+            "인증 앱에 등록한 뒤 앱의 코드로 확인하십시오. 등록 키는 지금 한 번만 표시됩니다".into()
+        }
+        (Lang::En, Answer::FactorBegun) => {
+            "set up the app with the key, which is shown this once, and confirm it with a code"
+                .into()
+        }
+        (Lang::Ko, Answer::FactorSet) => {
+            "2단계 인증이 설정되었습니다. 복구 코드는 지금 한 번만 표시됩니다".into()
+        }
+        (Lang::En, Answer::FactorSet) => {
+            "the second factor is set up; the recovery codes are shown this once".into()
+        }
         (Lang::Ko, Answer::Deleted) => "삭제되었습니다".into(),
         (Lang::En, Answer::Deleted) => "deleted".into(),
         (Lang::Ko, Answer::ImportStarted) => "가상 머신 가져오기가 시작되었습니다".into(),

@@ -11,8 +11,8 @@ mod validate;
 pub use load::{DEFAULTS, LoadError, load, load_from};
 pub use sections::{
     Api, Auth, BackupMode, Backups, CloneMode, Compression, Database, Limits, Log, Monitoring,
-    Network, NodeExporter, Notify, Proxmox, Role, SecretSettings, SecretStoreKind, Security,
-    Settings, Spread, Terraform, TerraformMode, Vault, VaultLogin, Worker,
+    Network, NodeExporter, Notify, Proxmox, Role, SecondFactor, SecretSettings, SecretStoreKind,
+    Security, Settings, Spread, Terraform, TerraformMode, Vault, VaultLogin, Worker,
 };
 pub use shown::{Origin, Shown, ShownValue};
 pub use validate::Problem;

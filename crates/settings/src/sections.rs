@@ -106,8 +106,22 @@ pub struct Api {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// Password of the first person, `admin`. Empty: one is made up and printed once.
+    /// The name of the first person.
+    pub admin_name: String,
+    /// Password of the first person. Empty: one is made up and printed once.
     pub admin_password: SecretString,
+    /// Whether everybody who logs in has to have a second factor.
+    pub second_factor: SecondFactor,
+}
+
+/// Who has to have a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondFactor {
+    /// Whoever wants to.
+    Optional,
+    /// Everybody.
+    Required,
 }
 
 /// The database.

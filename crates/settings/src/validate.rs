@@ -129,6 +129,14 @@ impl Settings {
             "api.tls_key",
             "must be set when api.tls_certificate is, and only then",
         );
+        let name = &self.auth.admin_name;
+        problems.unless(
+            (1..=64).contains(&name.len())
+                && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "._@-".contains(c)),
+            "auth.admin_name",
+            "must be 1 to 64 letters, digits, '.', '_', '@' and '-', and begin with a letter or digit",
+        );
         let password = self.auth.admin_password.expose_secret();
         problems.unless(
             password.is_empty() || password.chars().count() >= 8,

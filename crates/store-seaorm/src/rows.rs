@@ -5,15 +5,15 @@ use crate::entity::{
     users,
 };
 use crate::error::broken;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tpm_domain::{
     AuditEntry, BulkPolicy, ChildSummary, Event, Expiry, ExpiryStage, Ipv4Range, Network,
     NetworkId, NetworkSpec, Notification, NotificationId, OnExpiry, Project, ProjectId, Quota,
     Server, ServerId, ServerName, ServerSpec, ServerState, Severity, StepRecord, StepState, Task,
     TaskId, TaskKind, TaskState, TaskToken, Timestamp, Usage, UserId, Vmid,
 };
-use tpm_store::{ApiKey, AuditRow, KeyId, Result, Session, User};
+use tpm_store::{ApiKey, AuditRow, Factor, KeyId, Result, Session, User};
 
 /// `events.server_id` of what happened to no server of ours.
 pub(crate) const NO_SERVER: i64 = 0;
@@ -174,8 +174,44 @@ pub(crate) fn user(row: users::Model) -> Result<User> {
         assignments: from_json("users.assignments", &row.assignments)?,
         disabled: row.disabled,
         language: row.language,
+        password_ends_at: row.password_ends_ms.map(Timestamp),
+        factor: row.factor.as_deref().map(factor).transpose()?,
         created_at: Timestamp(row.created_ms),
         updated_at: Timestamp(row.updated_ms),
+    })
+}
+
+/// How a second factor stands in its column.
+#[derive(Serialize, Deserialize)]
+struct FactorRow {
+    sealed: String,
+    confirmed: bool,
+    used: i64,
+    recovery: Vec<String>,
+}
+
+fn factor(text: &str) -> Result<Factor> {
+    let FactorRow {
+        sealed,
+        confirmed,
+        used,
+        recovery,
+    } = from_json("users.factor", text)?;
+    Ok(Factor {
+        sealed,
+        confirmed,
+        used,
+        recovery,
+    })
+}
+
+/// The text of a second factor: always the same for the same one.
+pub(crate) fn factor_text(factor: &Factor) -> Result<String> {
+    to_json(&FactorRow {
+        sealed: factor.sealed.clone(),
+        confirmed: factor.confirmed,
+        used: factor.used,
+        recovery: factor.recovery.clone(),
     })
 }
 

@@ -19,10 +19,43 @@ pub struct User {
     pub disabled: bool,
     /// The language the person reads, `ko` or `en`; `None` is what the client asks for.
     pub language: Option<String>,
+    /// When the password ends, unless it is changed before: it was made up, or set by somebody else for the beginning.
+    pub password_ends_at: Option<Timestamp>,
+    /// What logging in takes beside the password. It is changed by [`AccountWrites::swap_factor`] alone.
+    pub factor: Option<Factor>,
     /// When the person was added.
     pub created_at: Timestamp,
     /// When anything above changed last.
     pub updated_at: Timestamp,
+}
+
+impl User {
+    /// Whether logging in takes a second factor.
+    #[must_use]
+    pub fn has_factor(&self) -> bool {
+        self.factor.as_ref().is_some_and(|factor| factor.confirmed)
+    }
+}
+
+/// A second factor: codes of an authenticator app.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Factor {
+    /// The app's secret, sealed, in hex.
+    pub sealed: String,
+    /// Whether a code of it was shown; until then nothing takes one.
+    pub confirmed: bool,
+    /// The step of time of the last code that was used; none of it or before is taken any more.
+    pub used: i64,
+    /// Digests of the codes that are left for when the app is lost.
+    pub recovery: Vec<String>,
+}
+
+impl std::fmt::Debug for Factor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Factor")
+            .field("confirmed", &self.confirmed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for User {
@@ -159,6 +192,13 @@ pub trait AccountWrites: Send + Sync {
     ) -> Result<UserId>;
     /// Writes back what can change of a person.
     async fn save_user(&self, user: &User) -> Result<()>;
+    /// Puts one second factor in the place of another; `false` when it is not that one any more.
+    async fn swap_factor(
+        &self,
+        user: UserId,
+        from: Option<&Factor>,
+        to: Option<&Factor>,
+    ) -> Result<bool>;
     /// Takes a person out of every list, with sessions and keys; the row stays for history.
     async fn delete_user(&self, user: UserId) -> Result<()>;
     /// Writes a role, new or changed.

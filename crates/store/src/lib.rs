@@ -28,7 +28,8 @@ mod task;
 mod terraform;
 
 pub use account::{
-    AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Session, Throttle, User,
+    AccountReads, AccountWrites, ApiKey, Factor, KeyId, NewApiKey, NewSession, Session, Throttle,
+    User,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditRow, AuditWrites};
 pub use backup::{BackupQuery, BackupReads, BackupWrites, NewBackup};

@@ -60,6 +60,7 @@ fn policy() -> Policy {
         spread: Spread::Off,
     };
     Policy {
+        second_factor: false,
         roles: [("web".to_owned(), role)].into(),
         default_engine: "direct".to_owned(),
         engines: vec!["direct".to_owned()],

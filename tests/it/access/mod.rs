@@ -1,6 +1,8 @@
 //! Who may do what: keys, roles, sessions, and what is written down of it.
 
 mod audit;
+pub(crate) mod factors;
+mod first;
 mod keys;
 mod matrix;
 mod people;

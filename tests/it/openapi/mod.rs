@@ -2,6 +2,7 @@
 //! documented status, media type, error code and exactly the documented fields, and every example is one.
 
 mod document;
+mod factors;
 mod fuzz;
 mod page;
 mod walk;

@@ -500,6 +500,7 @@ async fn accounts(checked: &Checked<'_>) -> anyhow::Result<()> {
     let session = sessions["sessions"][0]["id"].as_str().unwrap_or_default();
     let path = format!("/api/auth/sessions/{session}");
     checked.send(Method::DELETE, &path, None).await?;
+    super::factors::walk(checked).await?;
     let wrong = json!({ "current_password": "no", "new_password": "seven green bicycles" });
     checked.post("/api/auth/password", &wrong).await?;
     checked.example(Method::POST, "/api/auth/password").await?;

@@ -38,6 +38,7 @@ pub(crate) fn app(store: Arc<dyn Store>, scene: &Arc<Scene>, dice: &Dice, vmids:
         spread: Spread::Off,
     };
     let policy = Policy {
+        second_factor: false,
         roles: [("web".to_owned(), role)].into(),
         default_engine: ENGINE.to_owned(),
         engines: vec![ENGINE.to_owned()],

@@ -22,7 +22,7 @@ pub(super) fn check() -> anyhow::Result<Option<String>> {
         let texts = files(module).into_iter().map(|file| root.join(file));
         texts
             .filter_map(|file| fs::read_to_string(file).ok())
-            .any(|text| is_test(&text, name))
+            .any(|text| is_test(&text, name) || is_test_of_the_page(&text, module, name))
     };
     let ([shown, not_ours, open], mut wrong) = read(&text, is_there);
     if shown + not_ours < LEAST {
@@ -111,9 +111,21 @@ fn is_test(text: &str, name: &str) -> bool {
     })
 }
 
+/// Whether a sentence is run as a test of the page.
+fn is_test_of_the_page(text: &str, module: &str, name: &str) -> bool {
+    let begins = format!("it('{name}',");
+    module.starts_with("web::") && text.lines().any(|line| line.trim().starts_with(&begins))
+}
+
 /// The files that a module of tests may stand in; one of its own, or the file it is about.
 fn files(module: &str) -> Vec<PathBuf> {
     let (root, path) = module.split_once("::").unwrap_or((module, ""));
+    if root == "web" {
+        let file = format!("crates/web/src/{}.test", path.replace("::", "/"));
+        return [".tsx", ".ts"]
+            .map(|end| PathBuf::from(format!("{file}{end}")))
+            .into();
+    }
     let folder = match root.strip_prefix("tpm_") {
         Some(name) => format!("crates/{}/", name.replace('_', "-")),
         None if root == "xtask" => "xtask/".to_owned(),
@@ -169,8 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn tests_of_the_page_are_sentences() {
+        let text = "  it('does this', () => {\n  it.skip('does that', async () => {\n  // it('does more',\n";
+        let found = ["does this", "does that", "does more"];
+        let found = found.map(|name| is_test_of_the_page(text, "web::session::LoginForm", name));
+        assert_eq!(found, [true, false, false]);
+        assert!(!is_test_of_the_page(text, "it::page", "does this"));
+    }
+
+    #[test]
     fn paths_lead_to_files() {
         for (module, file) in [
+            (
+                "web::session::LoginForm",
+                "crates/web/src/session/LoginForm.test.tsx",
+            ),
             ("it::access::keys", "tests/it/access/keys.rs"),
             ("it::store", "tests/it/store/mod.rs"),
             ("tpm_pve_client::it::x", "crates/pve-client/tests/it/x.rs"),

@@ -3,7 +3,7 @@
 //! `cargo deny` looks further (licences, sources) where it is installed, and is built where nothing may be left
 //! out; the rules that a build can silently break are held here everywhere, because building it takes minutes.
 
-use super::{in_ci, shipped};
+use super::{in_ci, page, shipped};
 use crate::tools::Tool;
 use crate::workspace;
 use anyhow::bail;
@@ -38,6 +38,7 @@ pub(super) fn check() -> anyhow::Result<Option<String>> {
         bail!("{}", wrong.join("; "));
     }
     shipped::check()?;
+    page::check()?;
     let deny = if in_ci() {
         DENY.program()?
     } else {

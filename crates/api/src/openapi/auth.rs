@@ -27,6 +27,44 @@ struct Login {
     /// The person's password.
     #[schema(format = "password", max_length = 4096, example = "password")]
     password: String,
+    /// A code of the authenticator app, or a recovery code, for who has a second factor.
+    #[schema(max_length = 100)]
+    code: Option<String>,
+}
+
+/// An authenticator app can be set up.
+#[derive(ToSchema)]
+struct FactorBegun {
+    /// Always `true`.
+    success: bool,
+    /// The same in words, in the language asked for.
+    message: String,
+    /// The app's key, in base32. It is shown this once.
+    #[schema(pattern = "^[A-Z2-7]{32}$")]
+    secret: String,
+    /// The same as an address that apps open, or read as a picture.
+    #[schema(pattern = "^otpauth://totp/")]
+    uri: String,
+}
+
+/// A code of a second factor.
+#[derive(ToSchema)]
+struct FactorCode {
+    /// Six digits of the app, or, to take the factor away, a recovery code.
+    #[schema(max_length = 100, example = "123456")]
+    code: String,
+}
+
+/// A second factor that is set up.
+#[derive(ToSchema)]
+struct FactorSet {
+    /// Always `true`.
+    success: bool,
+    /// The same in words, in the language asked for.
+    message: String,
+    /// Codes to log in with when the app is lost, each once. They are shown this once.
+    #[schema(min_items = 10, max_items = 10)]
+    recovery_codes: Vec<String>,
 }
 
 /// Somebody who is in.
@@ -201,6 +239,7 @@ fn me_example() -> Value {
 pub(super) fn operations() -> Vec<Op> {
     let mut all = sessions();
     all.extend(own());
+    all.extend(factors());
     all.extend(keys());
     all
 }
@@ -224,7 +263,11 @@ fn sessions() -> Vec<Op> {
                     "user": user_example(),
                 }),
             )
-            .refuses(&["INVALID_CREDENTIALS", "TOO_MANY_ATTEMPTS"]),
+            .refuses(&[
+                "INVALID_CREDENTIALS",
+                "SECOND_FACTOR_NEEDED",
+                "TOO_MANY_ATTEMPTS",
+            ]),
         Op::post("/api/auth/logout", "logout", "Log out")
             .about("Ends the session of the cookie.")
             .in_person()
@@ -263,7 +306,7 @@ fn sessions() -> Vec<Op> {
         ))
         .asks_nothing()
         .answers::<Done>(200, "Ended.", deleted())
-        .refuses(&["INVALID_IDEMPOTENCY_KEY", "NOT_FOUND"]),
+        .refuses(&["INVALID_IDEMPOTENCY_KEY", "LOGIN_AGAIN", "NOT_FOUND"]),
     ]
 }
 
@@ -293,6 +336,62 @@ fn own() -> Vec<Op> {
         }))
         .answers::<Done>(200, "Changed.", saved())
         .refuses(&["INVALID_IDEMPOTENCY_KEY", "TOO_MANY_ATTEMPTS"]),
+    ]
+}
+
+fn factors() -> Vec<Op> {
+    let begun = json!({
+        "success": true,
+        "message": answer(Lang::En, Answer::FactorBegun),
+        "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+        "uri": "otpauth://totp/Terraform%20Proxmox%20Manager:admin?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+    });
+    let set = json!({
+        "success": true,
+        "message": answer(Lang::En, Answer::FactorSet),
+        "recovery_codes": vec!["00000000-00000000-00000000-00000000"; 10],
+    });
+    let refused = [
+        "INVALID_IDEMPOTENCY_KEY",
+        "LOGIN_AGAIN",
+        "NO_SECOND_FACTOR",
+        "TOO_MANY_ATTEMPTS",
+    ];
+    vec![
+        Op::post(
+            "/api/auth/factor",
+            "beginFactor",
+            "Begin to set up an authenticator app",
+        )
+        .about("Nothing takes a code of it until one was shown (`confirmFactor`).")
+        .in_person()
+        .asks_nothing()
+        .answers::<FactorBegun>(201, "Begun.", begun)
+        .refuses(&[
+            "INVALID_IDEMPOTENCY_KEY",
+            "LOGIN_AGAIN",
+            "SECOND_FACTOR_EXISTS",
+        ]),
+        Op::post(
+            "/api/auth/factor/confirm",
+            "confirmFactor",
+            "Show a code of the authenticator app",
+        )
+        .about("From then on logging in takes a code. Every other session of the person ends.")
+        .in_person()
+        .asks::<FactorCode>(json!({ "code": "123456" }))
+        .answers::<FactorSet>(200, "Set up.", set)
+        .refuses(&refused),
+        Op::post(
+            "/api/auth/factor/remove",
+            "removeFactor",
+            "Take one's own second factor away",
+        )
+        .about("Every other session of the person ends.")
+        .in_person()
+        .asks::<FactorCode>(json!({ "code": "123456" }))
+        .answers::<Done>(200, "Taken away.", deleted())
+        .refuses(&refused),
     ]
 }
 
@@ -327,7 +426,7 @@ fn keys() -> Vec<Op> {
                     "expires_at": "2025-01-15T10:30:00Z",
                 }),
             )
-            .refuses(&["INVALID_IDEMPOTENCY_KEY"]),
+            .refuses(&["INVALID_IDEMPOTENCY_KEY", "LOGIN_AGAIN"]),
         Op::delete("/api/auth/keys/{key_id}", "deleteKey", "Remove an API key")
             .about("It is refused from then on, by every process.")
             .in_person()

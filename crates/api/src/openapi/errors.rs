@@ -110,7 +110,19 @@ fn of_use_cases() -> Vec<Known> {
             "Nobody is logged in, the session has ended, or the API key is not known, over, or used from elsewhere.",
             &Error::Unauthenticated,
         ),
-        refused("Name or password is wrong.", &Error::BadCredentials),
+        refused("Name, password or code is wrong.", &Error::BadCredentials),
+        refused(
+            "Name and password are right; a code of the person's second factor is missing.",
+            &Error::SecondFactorNeeded,
+        ),
+        refused(
+            "`auth.second_factor` is `required`, and the person has none: it can be set up, and nothing else be done.",
+            &Error::SecondFactorMissing,
+        ),
+        refused(
+            "The session was begun more than 15 minutes ago: log in again.",
+            &Error::LoginAgain,
+        ),
         refused(
             "Too many wrong passwords, for this name or from this address.",
             &Error::Throttled {
@@ -241,6 +253,14 @@ fn of_conflicts() -> Vec<Known> {
             }),
         ),
         conflict(
+            "The person has a second factor already.",
+            Conflict::FactorThere,
+        ),
+        conflict(
+            "The person has no second factor, or has begun to set up none.",
+            Conflict::NoFactor,
+        ),
+        conflict(
             "Nobody would be left who may do everything.",
             Conflict::LastAdmin,
         ),
@@ -333,7 +353,7 @@ pub(super) fn by_status(codes: &[&str]) -> BTreeMap<u16, Vec<Known>> {
 }
 
 /// What may be wrong with a field.
-pub(super) const FIELD_CODES: [&str; 29] = [
+pub(super) const FIELD_CODES: [&str; 30] = [
     "REQUIRED",
     "UNKNOWN_FIELD",
     "WRONG_TYPE",
@@ -356,6 +376,7 @@ pub(super) const FIELD_CODES: [&str; 29] = [
     "INVALID_PATH",
     "FORBIDDEN_URL",
     "WEAK_PASSWORD",
+    "WRONG_CODE",
     "WRONG_PASSWORD",
     "NO_SUCH",
     "NOT_ONE_LINE",

@@ -266,6 +266,7 @@ impl Op {
                 "TWO_CREDENTIALS",
                 "RATE_LIMITED",
                 "FORBIDDEN",
+                "SECOND_FACTOR_MISSING",
                 "UNAVAILABLE",
             ]);
         }

@@ -71,6 +71,11 @@ pub(super) struct User {
     disabled: bool,
     /// The language the person reads when a request does not say; `null` for the default.
     language: Option<Language>,
+    /// Whether logging in takes a code of an authenticator app.
+    second_factor: bool,
+    /// When the password ends unless the person changes it; `null` when it does not.
+    #[schema(format = "date-time")]
+    password_ends_at: Option<String>,
     /// RFC 3339, UTC, to the second.
     #[schema(format = "date-time")]
     created_at: String,
@@ -133,6 +138,8 @@ struct CreateUser {
     /// The password: 8 to 256 characters, and not easily guessed.
     #[schema(format = "password", min_length = 8, max_length = 256)]
     password: String,
+    /// Whether the password ends after a day unless the person changes it; `false` when not said.
+    temporary: Option<bool>,
     /// What the person may do. Nobody gives more than they have.
     #[schema(max_items = 64)]
     roles: Vec<RoleGiven>,
@@ -144,6 +151,11 @@ struct ChangeUser {
     /// A new password: every session of the person ends.
     #[schema(format = "password", min_length = 8, max_length = 256)]
     password: Option<String>,
+    /// Whether that password ends after a day unless the person changes it; `false` when not said.
+    temporary: Option<bool>,
+    /// `false` takes the second factor away, for who has lost the app and the recovery codes. Every session of the person
+    /// ends.
+    second_factor: Option<bool>,
     /// What the person may do from now on.
     #[schema(max_items = 64)]
     roles: Option<Vec<RoleGiven>>,
@@ -218,6 +230,8 @@ pub(super) fn user_example() -> Value {
         "roles": [{ "role": "admin", "project": null }],
         "disabled": false,
         "language": null,
+        "second_factor": false,
+        "password_ends_at": null,
         "created_at": "2024-01-15T10:30:00Z",
         "updated_at": "2024-01-15T10:30:00Z",
     })
@@ -286,7 +300,13 @@ fn people() -> Vec<Op> {
                 "Saved.",
                 json!({ "success": true, "message": answer(Lang::En, Answer::Saved) }),
             )
-            .refuses(&["INVALID_IDEMPOTENCY_KEY", "NOT_FOUND", "LAST_ADMIN"]),
+            .refuses(&[
+                "INVALID_IDEMPOTENCY_KEY",
+                "NOT_FOUND",
+                "LAST_ADMIN",
+                "LOGIN_AGAIN",
+                "NO_SECOND_FACTOR",
+            ]),
         Op::delete("/api/users/{user_id}", "deleteUser", "Remove a person")
             .about("Sessions and keys go with the person; what the audit says stays.")
             .takes(user_id())

@@ -72,12 +72,13 @@ pub(crate) async fn login(
     let result = async {
         let (given, errors) = body::login(body);
         let given = errors.into_result(given)?;
-        let (username, password) = given.unwrap_or_default();
+        let (username, password, code) = given.unwrap_or_default();
         told.wants_in(&username);
         let secure = state.settings.secure_cookie;
         let attempt = LoginAttempt {
             username,
             password,
+            code,
             origin,
             before: session_token(&state, &headers),
             device: device_token(&headers, secure),
@@ -159,6 +160,69 @@ pub(crate) async fn change_password(
             .change_password(&ctx, present, new, session.as_ref(), errors)
             .await?;
         Ok::<_, Fault>(Json(users::done(answer(lang, Answer::Saved))).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn begin_factor(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        body::nothing(body)?;
+        let begun = state.app.begin_factor(&ctx).await?;
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::FactorBegun),
+            // Shown this once.
+            "secret": begun.secret.expose_secret(),
+            "uri": begun.uri.expose_secret(),
+        });
+        Ok::<_, Fault>((StatusCode::CREATED, Json(body)).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn confirm_factor(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    headers: HeaderMap,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (code, errors) = body::code(body);
+        let session = session_token(&state, &headers);
+        let codes = state
+            .app
+            .confirm_factor(&ctx, code, session.as_ref(), errors)
+            .await?;
+        let codes: Vec<&str> = codes.iter().map(ExposeSecret::expose_secret).collect();
+        let body = json!({
+            "success": true,
+            "message": answer(lang, Answer::FactorSet),
+            // Shown this once.
+            "recovery_codes": codes,
+        });
+        Ok::<_, Fault>(Json(body).into_response())
+    };
+    answered(lang, result.await)
+}
+
+pub(crate) async fn remove_factor(
+    State(state): State<ApiState>,
+    Reader(lang): Reader,
+    headers: HeaderMap,
+    Asked(ctx, body): Asked,
+) -> Response {
+    let result = async {
+        let (code, errors) = body::code(body);
+        let session = session_token(&state, &headers);
+        state
+            .app
+            .remove_factor(&ctx, code, session.as_ref(), errors)
+            .await?;
+        Ok::<_, Fault>(Json(users::done(answer(lang, Answer::Deleted))).into_response())
     };
     answered(lang, result.await)
 }

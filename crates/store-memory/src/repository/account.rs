@@ -5,8 +5,8 @@ use crate::session::{Session as Db, Source, Transaction};
 use async_trait::async_trait;
 use tpm_domain::{Assignment, Permissions, Role, Timestamp, UserId};
 use tpm_store::{
-    AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Result, Session, Throttle,
-    User,
+    AccountReads, AccountWrites, ApiKey, Factor, KeyId, NewApiKey, NewSession, Result, Session,
+    Throttle, User,
 };
 
 fn there(tables: &Tables) -> impl Iterator<Item = &User> {
@@ -124,6 +124,8 @@ impl AccountWrites for Db<Transaction> {
                 assignments: assignments.to_vec(),
                 disabled: false,
                 language: None,
+                password_ends_at: None,
+                factor: None,
                 created_at: now,
                 updated_at: now,
             };
@@ -140,10 +142,30 @@ impl AccountWrites for Db<Transaction> {
                     username: row.username.clone(),
                     created_at: row.created_at,
                     updated_at: now,
+                    factor: row.factor.clone(),
                     ..user.clone()
                 };
             }
             Ok(())
+        })
+    }
+
+    async fn swap_factor(
+        &self,
+        user: UserId,
+        from: Option<&Factor>,
+        to: Option<&Factor>,
+    ) -> Result<bool> {
+        let now = self.0.now();
+        self.0.change(|tables| {
+            let row = tables.users.get_mut(&user.0);
+            let row = row.filter(|(row, deleted)| !deleted && row.factor.as_ref() == from);
+            Ok(row
+                .map(|(row, _)| {
+                    row.factor = to.cloned();
+                    row.updated_at = now;
+                })
+                .is_some())
         })
     }
 
@@ -153,6 +175,7 @@ impl AccountWrites for Db<Transaction> {
                 row.disabled = true;
                 row.assignments.clear();
                 row.password_hash.clear();
+                row.factor = None;
                 *deleted = true;
             }
             tables.sessions.retain(|_, row| row.user != user.0);

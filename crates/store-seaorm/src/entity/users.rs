@@ -15,6 +15,8 @@ pub struct Model {
     pub language: Option<String>,
     pub updated_ms: i64,
     pub deleted_ms: Option<i64>,
+    pub password_ends_ms: Option<i64>,
+    pub factor: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

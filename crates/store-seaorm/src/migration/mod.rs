@@ -13,6 +13,7 @@ mod m0010_channels;
 mod m0011_exporters;
 mod m0012_schedules;
 mod m0013_drills;
+mod m0014_factors;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_exporters::Migration),
             Box::new(m0012_schedules::Migration),
             Box::new(m0013_drills::Migration),
+            Box::new(m0014_factors::Migration),
         ]
     }
 }

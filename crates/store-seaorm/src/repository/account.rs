@@ -11,8 +11,8 @@ use sea_orm::{
 };
 use tpm_domain::{Assignment, Permissions, Role, Timestamp, UserId};
 use tpm_store::{
-    AccountReads, AccountWrites, ApiKey, KeyId, NewApiKey, NewSession, Result, Session, Throttle,
-    User,
+    AccountReads, AccountWrites, ApiKey, Factor, KeyId, NewApiKey, NewSession, Result, Session,
+    Throttle, User,
 };
 
 #[async_trait]
@@ -164,17 +164,36 @@ impl AccountWrites for Db<DatabaseTransaction> {
             assignments: Set(rows::to_json(&user.assignments)?),
             disabled: Set(user.disabled),
             language: Set(user.language.clone()),
+            password_ends_ms: Set(user.password_ends_at.map(|at| at.0)),
             updated_ms: Set(self.now_ms),
             ..Default::default()
         };
         row.update(&self.db).await.map(|_| ()).map_err(store_error)
     }
 
+    async fn swap_factor(
+        &self,
+        user: UserId,
+        from: Option<&Factor>,
+        to: Option<&Factor>,
+    ) -> Result<bool> {
+        let from = from.map(rows::factor_text).transpose()?.unwrap_or_default();
+        let to = to.map(rows::factor_text).transpose()?;
+        let done = self
+            .run(
+                "UPDATE users SET factor = $1, updated_ms = $2
+                 WHERE id = $3 AND COALESCE(factor, '') = $4 AND deleted_ms IS NULL",
+                [to.into(), self.now_ms.into(), user.0.into(), from.into()],
+            )
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     async fn delete_user(&self, user: UserId) -> Result<()> {
         // The name is free for somebody else; what the person did keeps it.
         self.run(
             "UPDATE users SET deleted_ms = $1, disabled = $2, assignments = '[]',
-                    password_hash = '', username = username || '~' || id
+                    password_hash = '', factor = NULL, username = username || '~' || id
              WHERE id = $3 AND deleted_ms IS NULL",
             [self.now_ms.into(), true.into(), user.0.into()],
         )

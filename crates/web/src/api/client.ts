@@ -20,17 +20,19 @@ api.use({
   },
 });
 
-type Listener = () => void;
+/** Nobody is logged in any more, or the login is too long ago for what was asked. */
+export type Ending = 'ended' | 'old';
+type Listener = (why: Ending) => void;
 const ended = new Set<Listener>();
 
-/** Calls back when the service says that nobody is logged in any more. */
+/** Calls back when the service says that somebody has to log in again. */
 export function onSessionEnd(listener: Listener): () => void {
   ended.add(listener);
   return () => ended.delete(listener);
 }
 
-export function tellSessionEnd(): void {
-  for (const listener of ended) listener();
+export function tellSessionEnd(why: Ending = 'ended'): void {
+  for (const listener of ended) listener(why);
 }
 
 interface Answer<T> {
@@ -52,6 +54,7 @@ export async function ask<T>(request: Promise<Answer<T>>): Promise<T> {
   if (answer.response.ok) return answer.data as T;
   const fault = faultOf(answer.response.status, answer.error);
   if (fault.code === 'UNAUTHENTICATED') tellSessionEnd();
+  if (fault.code === 'LOGIN_AGAIN') tellSessionEnd('old');
   throw fault;
 }
 

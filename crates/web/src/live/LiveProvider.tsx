@@ -46,7 +46,7 @@ export function LiveProvider({ resume, children }: { resume: number; children: R
         before = state;
         setLive((old) => ({ ...old, state }));
       },
-      onSessionEnd: tellSessionEnd,
+      onSessionEnd: () => tellSessionEnd(),
     });
     return () => {
       following.stop();

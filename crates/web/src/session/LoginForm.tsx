@@ -18,29 +18,37 @@ interface Props {
 
 export function LoginForm({ username = '', onLoggedIn }: Props) {
   const { t } = useTranslation();
+  // Whether the service asked for a code beside the password.
+  const [coded, setCoded] = useState(false);
   const shape = z.object({
     username: z.string().trim().min(1, t('login.usernameNeeded')),
     password: z.string().min(1, t('login.passwordNeeded')),
+    code: coded ? z.string().trim().min(1, t('login.codeNeeded')) : z.string(),
   });
-  const form = useForm({ resolver: zodResolver(shape), defaultValues: { username, password: '' } });
+  const form = useForm({ resolver: zodResolver(shape), defaultValues: { username, password: '', code: '' } });
   const [waitUntil, setWaitUntil] = useState<number | null>(null);
   const login = useMutation({
     mutationFn: (body: Schemas['Login']) => ask(api.POST('/api/auth/login', { body })),
     onSuccess: (answer) => onLoggedIn(answer.user),
     onError: (error) => {
-      placeFaults(error, form.setError, ['username', 'password']);
+      placeFaults(error, form.setError, ['username', 'password', 'code']);
+      if (isFault(error) && error.code === 'SECOND_FACTOR_NEEDED') setCoded(true);
       if (isFault(error) && error.code === 'TOO_MANY_ATTEMPTS') {
         setWaitUntil(Date.now() + (error.details.retry_after_secs ?? 1) * 1000);
       }
-      if (isFault(error) && error.code === 'INVALID_CREDENTIALS') form.resetField('password');
+      if (isFault(error) && error.code === 'INVALID_CREDENTIALS') form.resetField(coded ? 'code' : 'password');
     },
   });
   const left = useCountdown(waitUntil);
   const { errors } = form.formState;
+  const needed = isFault(login.error) && login.error.code === 'SECOND_FACTOR_NEEDED';
   const refused = isFault(login.error) && login.error.code === 'INVALID_CREDENTIALS';
   const throttled = isFault(login.error) && login.error.code === 'TOO_MANY_ATTEMPTS';
   return (
-    <form noValidate onSubmit={form.handleSubmit((values) => login.mutate(values))}>
+    <form
+      noValidate
+      onSubmit={form.handleSubmit(({ code, ...values }) => login.mutate(coded ? { ...values, code: code.trim() } : values))}
+    >
       <Stack gap="sm">
         <TextInput
           label={t('login.username')}
@@ -57,13 +65,23 @@ export function LoginForm({ username = '', onLoggedIn }: Props) {
           visibilityToggleButtonProps={{ 'aria-label': t('login.show') }}
           {...form.register('password')}
         />
+        {coded ? (
+          <TextInput
+            label={t('login.code')}
+            description={t('login.codeHint')}
+            autoComplete="one-time-code"
+            autoFocus
+            error={errors.code?.message}
+            {...form.register('code')}
+          />
+        ) : null}
         {refused ? <Alert color="red" variant="outline">{login.error?.message}</Alert> : null}
         {throttled ? (
           <Alert color="yellow" variant="outline">
             {login.error?.message} {left > 0 ? t('login.wait', { count: left }) : t('login.again')}
           </Alert>
         ) : null}
-        {refused || throttled ? null : <FormFault error={login.error} />}
+        {refused || throttled || needed ? null : <FormFault error={login.error} />}
         <Button type="submit" loading={login.isPending} disabled={left > 0}>
           {t('login.submit')}
         </Button>

@@ -3,7 +3,7 @@ import { Center, Modal, Stack, Text } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { type ReactNode, useCallback, useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { api, ask, onSessionEnd, type Schemas } from '../api/client';
+import { api, ask, type Ending, onSessionEnd, type Schemas } from '../api/client';
 import { isFault } from '../api/fault';
 import { keys } from '../api/keys';
 import { switchLanguage } from '../i18n';
@@ -14,10 +14,13 @@ import { LoginForm } from './LoginForm';
 import { may } from './may';
 import { LoginPage } from './LoginPage';
 
+/** How long what was entered waits for somebody to log in again, in milliseconds. */
+export const FORGET_AFTER = 5 * 60_000;
+
 export function SessionGate({ children }: { children: ReactNode }) {
   const { t } = useTranslation();
   const cache = useQueryClient();
-  const [ended, setEnded] = useState(false);
+  const [ended, setEnded] = useState<Ending | null>(null);
   const [resume, setResume] = useState(0);
   const me = useQuery({
     queryKey: keys.me,
@@ -26,7 +29,17 @@ export function SessionGate({ children }: { children: ReactNode }) {
     // Whoever opened the page while the service was away waits for it.
     refetchInterval: ({ state }) => (state.status === 'error' && !(isFault(state.error) && state.error.status === 401) ? 3000 : false),
   });
-  useEffect(() => onSessionEnd(() => setEnded(true)), []);
+  useEffect(() => onSessionEnd((why) => setEnded((before) => (before === 'ended' ? before : why))), []);
+  // Whoever left does not leave what was shown to whoever comes by.
+  const [forgotten, setForgotten] = useState(false);
+  useEffect(() => {
+    if (ended !== 'ended') return;
+    const timer = setTimeout(() => {
+      cache.clear();
+      setForgotten(true);
+    }, FORGET_AFTER);
+    return () => clearTimeout(timer);
+  }, [cache, ended]);
   const who = me.data;
   const cameIn = useCallback(
     (user: Schemas['User']) => {
@@ -36,7 +49,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
         return;
       }
       if (!who && user.language) switchLanguage(user.language);
-      setEnded(false);
+      setEnded(null);
       setResume((n) => n + 1);
       void cache.invalidateQueries();
     },
@@ -46,6 +59,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
     () => who && { me: who, can: (permission: Permission) => may(who, permission) },
     [who],
   );
+  if (forgotten) return <LoginPage onLoggedIn={() => window.location.reload()} />;
   if (!session) {
     if (me.isError && isFault(me.error) && me.error.status === 401) return <LoginPage onLoggedIn={cameIn} />;
     return (
@@ -60,17 +74,18 @@ export function SessionGate({ children }: { children: ReactNode }) {
     <SessionContext value={session}>
       <LiveProvider resume={resume}>{children}</LiveProvider>
       <Modal
-        opened={ended}
-        onClose={() => undefined}
-        withCloseButton={false}
-        closeOnEscape={false}
+        opened={ended !== null}
+        onClose={() => setEnded((why) => (why === 'old' ? null : why))}
+        withCloseButton={ended === 'old'}
+        closeButtonProps={{ 'aria-label': t('action.close') }}
+        closeOnEscape={ended === 'old'}
         closeOnClickOutside={false}
-        title={t('session.ended')}
+        title={t(ended === 'old' ? 'session.fresh' : 'session.ended')}
         centered
         zIndex={1000}
       >
         <Stack gap="sm">
-          <Text size="sm">{t('session.endedText')}</Text>
+          <Text size="sm">{t(ended === 'old' ? 'session.freshText' : 'session.endedText')}</Text>
           <LoginForm username={session.me.username} onLoggedIn={cameIn} />
         </Stack>
       </Modal>

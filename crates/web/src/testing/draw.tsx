@@ -14,6 +14,8 @@ export const ME: Schemas['Me'] = {
   roles: [{ role: 'admin', project: null }],
   disabled: false,
   language: 'ko',
+  second_factor: false,
+  password_ends_at: null,
   created_at: '2026-01-01T00:00:00Z',
   updated_at: '2026-01-01T00:00:00Z',
   permissions: ['servers:read', 'servers:write', 'tasks:read', 'networks:read', 'projects:read', 'users:read', 'users:write'],

@@ -22,5 +22,8 @@ export function FormFault({ error, rest = [] }: { error: unknown; rest?: readonl
   if (isFault(error) && error.code === 'UNAUTHENTICATED') {
     return <Alert color="yellow" variant="outline" title={t('session.ended')}>{t('session.pressAgain')}</Alert>;
   }
+  if (isFault(error) && error.code === 'LOGIN_AGAIN') {
+    return <Alert color="yellow" variant="outline" title={t('session.fresh')}>{t('session.pressAgain')}</Alert>;
+  }
   return <FaultAlert error={error} />;
 }

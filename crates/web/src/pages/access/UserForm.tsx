@@ -15,8 +15,10 @@ import { placeFaults } from '../../ui/forms';
 interface Values {
   username: string;
   password: string;
+  temporary: boolean;
   roles: string[];
   disabled: boolean;
+  loseFactor: boolean;
 }
 
 /** `operator @ red` is the role on one project. */
@@ -44,8 +46,10 @@ export function UserForm({ user, onClose }: { user: Schemas['User'] | null; onCl
             .string()
             .max(256, t('form.tooLong', { most: 256 }))
             .refine((text) => (user !== null && text === '') || text.length >= 8, t('form.atLeastChars', { least: 8 })),
+          temporary: z.boolean(),
           roles: z.array(z.string()).min(1, t('access.oneRole')),
           disabled: z.boolean(),
+          loseFactor: z.boolean(),
         }),
       ),
     [t, user],
@@ -55,8 +59,10 @@ export function UserForm({ user, onClose }: { user: Schemas['User'] | null; onCl
     defaultValues: {
       username: user?.username ?? '',
       password: '',
+      temporary: true,
       roles: user?.roles.map((one) => (one.project ? `${one.role}@${one.project}` : one.role)) ?? ['viewer'],
       disabled: user?.disabled ?? false,
+      loseFactor: false,
     },
   });
   const save = useMutation({
@@ -64,13 +70,13 @@ export function UserForm({ user, onClose }: { user: Schemas['User'] | null; onCl
       const given = values.roles.map(roleOf);
       if (!user) {
         return ask(
-          api.POST('/api/users', { body: { username: values.username, password: values.password, roles: given } }),
+          api.POST('/api/users', { body: { username: values.username, password: values.password, temporary: values.temporary, roles: given } }),
         );
       }
       return ask(
         api.PATCH('/api/users/{user_id}', {
           params: { path: { user_id: user.id } },
-          body: { ...(values.password ? { password: values.password } : {}), roles: given, disabled: values.disabled },
+          body: { ...(values.password ? { password: values.password, temporary: values.temporary } : {}), ...(values.loseFactor ? { second_factor: false } : {}), roles: given, disabled: values.disabled },
         }),
       );
     },
@@ -115,6 +121,13 @@ export function UserForm({ user, onClose }: { user: Schemas['User'] | null; onCl
       />
       <Controller
         control={form.control}
+        name="temporary"
+        render={({ field: { ref, value, onChange } }) => (
+          <Switch ref={ref} label={t('access.temporary')} checked={value} onChange={onChange} />
+        )}
+      />
+      <Controller
+        control={form.control}
         name="roles"
         render={({ field }) => (
           <TagsInput
@@ -126,6 +139,15 @@ export function UserForm({ user, onClose }: { user: Schemas['User'] | null; onCl
           />
         )}
       />
+      {user?.second_factor ? (
+        <Controller
+          control={form.control}
+          name="loseFactor"
+          render={({ field: { ref, value, onChange } }) => (
+            <Switch ref={ref} label={t('access.loseFactor')} checked={value} onChange={onChange} />
+          )}
+        />
+      ) : null}
       {user ? (
         <Controller
           control={form.control}

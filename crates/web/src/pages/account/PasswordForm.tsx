@@ -43,6 +43,7 @@ export function PasswordForm() {
       form.reset();
       notifications.show({ message: answer.message });
       void cache.invalidateQueries({ queryKey: keys.sessions });
+      void cache.invalidateQueries({ queryKey: keys.me });
     },
     onError: (error) => setRest(placeFaults(error, form.setError, ['current_password', 'new_password'])),
   });
