@@ -28,6 +28,7 @@ mod reference;
 mod several;
 mod simulation;
 mod store;
+mod syslog;
 mod system;
 mod terraform;
 mod vault;

@@ -22,6 +22,7 @@ mod probes;
 mod references;
 mod secrets;
 mod service;
+mod syslog;
 mod telemetry;
 mod terraform;
 mod vault;

@@ -2,6 +2,7 @@
 //! and takes up what is set for all processes while they run.
 
 use crate::own_metrics;
+use crate::syslog::{Receiver, Shipper};
 use crate::telemetry::Logs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,6 +40,9 @@ pub(crate) struct Life {
     level: Option<LogLevel>,
     said: Option<Instant>,
     trouble: bool,
+    /// Who is sent what is logged as well.
+    receiver: Option<Receiver>,
+    shipper: Option<Shipper>,
 }
 
 impl std::fmt::Debug for Life {
@@ -55,10 +59,12 @@ impl Life {
         (kind, name): (&str, String),
         given: &Given,
         keep: &Log,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let logs = given.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Self {
+        Ok(Self {
             store,
+            receiver: Receiver::new(keep)?,
+            shipper: None,
             me: Alive {
                 name,
                 kind: kind.to_owned(),
@@ -72,11 +78,15 @@ impl Life {
             level: None,
             said: None,
             trouble: false,
-        }
+        })
     }
 
     /// Until `stop`, and its last words.
     pub(crate) async fn live(mut self, stop: CancellationToken) {
+        if let (Some(receiver), true) = (self.receiver.take(), self.logs.is_some()) {
+            let (host, pid) = (self.me.host.clone(), self.me.pid);
+            self.shipper = Some(Shipper::start(receiver, host, pid));
+        }
         while !stop.is_cancelled() {
             own_metrics::upkeep();
             let done = self.turn().await;
@@ -99,6 +109,13 @@ impl Life {
         };
         if !matches!(tokio::time::timeout(LAST_WORDS, last).await, Ok(Ok(()))) {
             tracing::debug!("the database did not take the last words");
+        }
+        if let Some(shipper) = self.shipper.take()
+            && tokio::time::timeout(LAST_WORDS, shipper.end())
+                .await
+                .is_err()
+        {
+            tracing::debug!("the receiver of logs did not take the last words");
         }
     }
 
@@ -137,7 +154,22 @@ impl Life {
             return Ok(());
         };
         let room = PORTION.saturating_sub(self.pending.len());
-        self.pending.extend(logs.take(&self.me.name, room));
+        // A receiver is told also while the database takes nothing.
+        let most = if self.shipper.is_some() {
+            PORTION
+        } else {
+            room
+        };
+        let mut new = logs.take(&self.me.name, most);
+        if let Some(shipper) = &self.shipper {
+            shipper.take(&new);
+        }
+        if new.len() > room {
+            let lines = new.len() - room;
+            tracing::warn!(lines, "lines of the log were not stored");
+        }
+        new.truncate(room);
+        self.pending.extend(new);
         if self.pending.is_empty() {
             return Ok(());
         }

@@ -285,7 +285,7 @@ impl Service {
         let name = format!("api-{}", hex::encode(rand::random::<[u8; 8]>()));
         let log = &self.settings.log;
         Ok(Api {
-            life: Life::new(self.store.clone(), ("api", name), &self.logs, log),
+            life: Life::new(self.store.clone(), ("api", name), &self.logs, log)?,
             listener,
             listening,
             app,

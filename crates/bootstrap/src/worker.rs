@@ -79,7 +79,7 @@ impl WorkerProcess {
         let heartbeat = Heartbeat::new(lease);
         let owner = format!("worker-{}", hex::encode(rand::random::<[u8; 8]>()));
         let me = ("worker", owner.clone());
-        let life = Life::new(store.clone(), me, logs, &settings.log);
+        let life = Life::new(store.clone(), me, logs, &settings.log)?;
         let worker = Worker::new(WorkerParts {
             store,
             engines: hands.engines,

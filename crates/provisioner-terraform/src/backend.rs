@@ -1,4 +1,4 @@
-//! The state service: an HTTP backend for one run, on loopback, with a credential of that run alone.
+//! The state service: an HTTP backend for one run, on loopback, with TLS, a certificate and a credential of that run alone.
 //!
 //! What Terraform writes is fenced by the claim under which the run was begun: once another worker has the
 //! task, nothing more is accepted. A lock is worth as much as that claim.
@@ -10,15 +10,19 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rcgen::CertifiedKey;
+use rustls::ServerConfig;
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use tpm_domain::ServerId;
 use tpm_store::{Fence, Locked};
 
@@ -44,6 +48,8 @@ struct Serving {
 /// A running service; it ends when this is dropped.
 pub(crate) struct Backend {
     address: SocketAddr,
+    /// The certificate of this run, in PEM.
+    certificate: String,
     password: SecretString,
     serving: Arc<Serving>,
     task: JoinHandle<()>,
@@ -59,6 +65,19 @@ impl Drop for Backend {
 struct LockInfo {
     #[serde(rename = "ID")]
     id: String,
+}
+
+/// A certificate of this run alone, which nobody else is shown, and what speaks TLS with it.
+fn tls() -> anyhow::Result<(String, TlsAcceptor)> {
+    let names = [Ipv4Addr::LOCALHOST.to_string()];
+    let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names)?;
+    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key.into())?;
+    Ok((cert.pem(), TlsAcceptor::from(Arc::new(config))))
 }
 
 fn digest(text: &str) -> [u8; 32] {
@@ -84,14 +103,22 @@ impl Backend {
             expected: digest(&format!("Basic {basic}")),
             lock: Mutex::default(),
         });
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        let (certificate, acceptor) = tls().map_err(std::io::Error::other)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let served = Arc::clone(&serving);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let serving = Arc::clone(&served);
+                let (serving, acceptor) = (Arc::clone(&served), acceptor.clone());
                 connections.spawn(async move {
+                    let stream = match acceptor.accept(stream).await {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            tracing::debug!(%error, "a connection that is not of the run");
+                            return;
+                        }
+                    };
                     let service = service_fn(move |request| {
                         let serving = Arc::clone(&serving);
                         async move { Ok::<_, Infallible>(serving.answer(request).await) }
@@ -108,6 +135,7 @@ impl Backend {
         });
         Ok(Self {
             address,
+            certificate,
             password: password.into(),
             serving,
             task,
@@ -116,11 +144,15 @@ impl Backend {
 
     /// What a run is told of it, through its environment.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
-        let address = format!("http://{}/state", self.address);
+        let address = format!("https://{}/state", self.address);
         vec![
             ("TF_HTTP_ADDRESS", address.clone()),
             ("TF_HTTP_LOCK_ADDRESS", address.clone()),
             ("TF_HTTP_UNLOCK_ADDRESS", address),
+            (
+                "TF_HTTP_CLIENT_CA_CERTIFICATE_PEM",
+                self.certificate.clone(),
+            ),
             ("TF_HTTP_USERNAME", USER.to_owned()),
             ("TF_HTTP_PASSWORD", self.password.expose_secret().to_owned()),
             ("TF_HTTP_RETRY_MAX", "4".to_owned()),

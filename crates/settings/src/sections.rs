@@ -454,4 +454,8 @@ pub struct Log {
     pub stored_days: u32,
     /// Most lines that are stored in the database.
     pub stored_lines: u64,
+    /// Where lines are sent to as well, `host:port`: syslog over TLS. Empty: nowhere.
+    pub syslog: String,
+    /// PEM file of the CAs that may vouch for it.
+    pub syslog_ca_file: PathBuf,
 }

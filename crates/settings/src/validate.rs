@@ -189,6 +189,18 @@ impl Settings {
             "log.format",
             "must be text or json",
         );
+        let syslog = &self.log.syslog;
+        let (host, port) = syslog.rsplit_once(':').unwrap_or_default();
+        problems.unless(
+            syslog.is_empty() || (!host.is_empty() && port.parse::<u16>().is_ok_and(|it| it > 0)),
+            "log.syslog",
+            "must be a host and a port (logs.example:6514), or empty",
+        );
+        problems.unless(
+            syslog.is_empty() != named(&self.log.syslog_ca_file),
+            "log.syslog_ca_file",
+            "must be set when log.syslog is, and only then",
+        );
         problems.0
     }
 }

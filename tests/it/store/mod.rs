@@ -4,6 +4,7 @@ mod backups;
 mod channels;
 mod feed;
 mod fleet;
+mod keeping;
 mod monitoring;
 mod queue;
 mod schedules;

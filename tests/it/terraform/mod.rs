@@ -2,6 +2,7 @@
 
 mod cut_off;
 mod eject;
+mod encrypted;
 mod found;
 mod import;
 mod killed;

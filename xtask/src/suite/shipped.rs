@@ -66,7 +66,7 @@ const CRYPTOGRAPHY: [(&str, &str); 39] = [
     ("rand", "randomness"),
 ];
 /// What only tests and development need.
-const FOR_TESTS: [&str; 12] = [
+const FOR_TESTS: [&str; 11] = [
     "tpm-test-support",
     "tpm-tests",
     "tpm-simulation",
@@ -75,7 +75,6 @@ const FOR_TESTS: [&str; 12] = [
     "xtask",
     "mockall",
     "proptest",
-    "rcgen",
     "console-subscriber",
     "tokio-console",
     "jsonschema",

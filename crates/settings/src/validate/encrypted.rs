@@ -2,8 +2,7 @@
 
 use super::Problems;
 use crate::Settings;
-use std::net::SocketAddr;
-use url::{Host, Url};
+use std::net::{IpAddr, SocketAddr};
 
 /// The sections that connect to other machines and may be let off.
 const UNENCRYPTED: [&str; 5] = ["api", "database", "monitoring", "worker", "vault"];
@@ -11,15 +10,17 @@ const UNLESS: &str = ", unless security.unencrypted names the section";
 
 /// Whether a URL is plain HTTP to another machine.
 fn leaves_unencrypted(url: &str) -> bool {
-    let Some(url) = url.parse::<Url>().ok().filter(|url| url.scheme() == "http") else {
+    let Some(rest) = url.strip_prefix("http://") else {
         return false;
     };
-    match url.host() {
-        Some(Host::Ipv4(ip)) => !ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => !ip.is_loopback(),
-        Some(Host::Domain(name)) => name != "localhost",
-        None => false,
-    }
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match place.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next(),
+        None => place.split(':').next(),
+    };
+    let host = host.unwrap_or_default();
+    let here = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    !here && host != "localhost"
 }
 
 impl Settings {
