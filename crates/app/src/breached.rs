@@ -18,6 +18,22 @@ pub(crate) fn is_breached(password: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) fn all() -> impl Iterator<Item = &'static str> {
-    LIST.lines()
+mod tests {
+    use super::*;
+    use crate::user::{PASSWORD, is_guessable};
+
+    #[test]
+    fn breached_and_common_passwords_are_refused() {
+        let all: Vec<&str> = LIST.lines().collect();
+        let (min, _) = PASSWORD;
+        assert!(all.len() > 8000 && all.iter().all(|one| one.chars().count() >= min));
+        for one in &all {
+            assert!(is_guessable(one, &[]), "{one}");
+        }
+        // The estimate alone lets some of them pass.
+        let estimated = |text: &&&str| zxcvbn::zxcvbn(text, &[]).score() >= zxcvbn::Score::Two;
+        let passed: Vec<_> = all.iter().filter(estimated).collect();
+        assert!(!passed.is_empty());
+        assert!(is_guessable(&passed[0].to_uppercase(), &[]));
+    }
 }

@@ -13,6 +13,7 @@ mod ctx;
 mod error;
 mod factor;
 mod figures;
+mod first;
 mod key;
 mod live;
 mod monitoring;

@@ -1,7 +1,7 @@
 //! What the worker binary does once instead of working: secrets from store to store, another master key, its own backup.
 //! It prints paths and counts, never a value.
 
-use crate::{engine, own_backup, secrets, vault};
+use crate::{engine, own_backup, references, secrets, vault};
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use std::io::Write as _;
@@ -72,6 +72,9 @@ pub(crate) fn say(line: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be done; with what was done until then.
 pub(crate) async fn run(settings: &Settings, chore: Chore) -> anyhow::Result<()> {
+    let mut settings = settings.clone();
+    references::resolve_database(&mut settings).await?;
+    let settings = &settings;
     // Where there is no database so far none is to be made by looking.
     if let Chore::Restore { file } = &chore {
         return own_backup::restore(settings, file).await;

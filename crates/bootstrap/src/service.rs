@@ -80,6 +80,7 @@ impl Service {
     pub async fn open(mut settings: Settings) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&settings.data_dir)
             .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
+        references::resolve_database(&mut settings).await?;
         let store = SeaStore::open(&engine::database_url(&settings)?)
             .await
             .context("database")?;

@@ -62,6 +62,11 @@ fn is_url(text: &str, schemes: &[&str]) -> bool {
     })
 }
 
+/// Whether a secret is named that is filled in before anything is built.
+fn is_reference(text: &str) -> bool {
+    text.starts_with("vault:")
+}
+
 /// A network, or one address as a network of itself.
 fn proxy_network(text: &str) -> Option<IpNet> {
     let one = text.parse::<IpAddr>().map(IpNet::from);
@@ -147,20 +152,25 @@ impl Settings {
         problems.unless(
             database.is_empty()
                 || database.starts_with("sqlite:")
+                || (is_reference(database) && self.secrets.store == SecretStoreKind::Vault)
                 || is_url(database, &["postgres", "postgresql"]),
             "database.url",
-            "must be a sqlite: or postgres: URL, or empty",
+            "must be a sqlite: or postgres: URL, or empty; it may name a secret of a Vault",
         );
         worker(&self.worker, &mut problems);
         let key = self.security.mark_key.expose_secret();
         problems.unless(
-            key.is_empty() || (key.len() >= 32 && key.bytes().all(|b| b.is_ascii_hexdigit())),
+            key.is_empty()
+                || is_reference(key)
+                || (key.len() >= 32 && key.bytes().all(|b| b.is_ascii_hexdigit())),
             "security.mark_key",
             "must be at least 32 hex digits, or empty",
         );
         let key = self.security.state_key.expose_secret();
         problems.unless(
-            key.is_empty() || (key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit())),
+            key.is_empty()
+                || is_reference(key)
+                || (key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit())),
             "security.state_key",
             "must be 64 hex digits, or empty",
         );
@@ -184,23 +194,7 @@ impl Settings {
         for (name, settings) in &self.roles {
             role(name, settings, &mut problems);
         }
-        problems.unless(
-            matches!(self.log.format.as_str(), "text" | "json"),
-            "log.format",
-            "must be text or json",
-        );
-        let syslog = &self.log.syslog;
-        let (host, port) = syslog.rsplit_once(':').unwrap_or_default();
-        problems.unless(
-            syslog.is_empty() || (!host.is_empty() && port.parse::<u16>().is_ok_and(|it| it > 0)),
-            "log.syslog",
-            "must be a host and a port (logs.example:6514), or empty",
-        );
-        problems.unless(
-            syslog.is_empty() != named(&self.log.syslog_ca_file),
-            "log.syslog_ca_file",
-            "must be set when log.syslog is, and only then",
-        );
+        outward::log(&self.log, &mut problems);
         problems.0
     }
 }

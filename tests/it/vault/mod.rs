@@ -1,5 +1,6 @@
 //! Secrets: one table of requests that every store answers alike, and who may ask.
 
+mod keys;
 mod master;
 mod paths;
 mod peer;

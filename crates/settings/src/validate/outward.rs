@@ -1,7 +1,7 @@
 //! Who measures, where notifications are sent to, and where secrets are kept.
 
 use super::{Problems, is_url};
-use crate::{Monitoring, Notify, SecretSettings, Vault, VaultLogin};
+use crate::{Log, Monitoring, Notify, SecretSettings, Vault, VaultLogin};
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 
@@ -129,5 +129,25 @@ pub(super) fn monitoring(monitoring: &Monitoring, problems: &mut Problems) {
         100..=60_000,
         &monitoring.timeout_ms,
         "monitoring.timeout_ms",
+    );
+}
+
+pub(super) fn log(log: &Log, problems: &mut Problems) {
+    problems.unless(
+        matches!(log.format.as_str(), "text" | "json"),
+        "log.format",
+        "must be text or json",
+    );
+    let syslog = &log.syslog;
+    let (host, port) = syslog.rsplit_once(':').unwrap_or_default();
+    problems.unless(
+        syslog.is_empty() || (!host.is_empty() && port.parse::<u16>().is_ok_and(|it| it > 0)),
+        "log.syslog",
+        "must be a host and a port (logs.example:6514), or empty",
+    );
+    problems.unless(
+        syslog.is_empty() == log.syslog_ca_file.as_os_str().is_empty(),
+        "log.syslog_ca_file",
+        "must be set when log.syslog is, and only then",
     );
 }
