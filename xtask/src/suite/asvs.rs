@@ -10,7 +10,7 @@ const TABLE: &str = "crates/api/docs/asvs.md";
 /// What is decided, with the places that make it so.
 const DECISIONS: &str = "crates/api/docs/security.md";
 /// Fewest items that are not open.
-const LEAST: usize = 120;
+const LEAST: usize = 249;
 
 /// # Errors
 /// When an item stands twice or says nothing, a test is gone, or too much is open.
