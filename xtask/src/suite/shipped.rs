@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PROGRAMS: [&str; 2] = ["tpm-bin-api", "tpm-bin-worker"];
 /// Every crate about cryptography, by its own category or keywords, and what it is there for. A new one is looked at before
 /// it is added here: by whom it is kept, and what it computes.
-const CRYPTOGRAPHY: [(&str, &str); 39] = [
+const CRYPTOGRAPHY: [(&str, &str); 40] = [
     ("argon2", "passwords"),
     (
         "aws-lc-rs",
@@ -35,6 +35,7 @@ const CRYPTOGRAPHY: [(&str, &str); 39] = [
         "PostgreSQL's old way in, where a server asks for it",
     ),
     ("password-hash", "how a hash of a password is written"),
+    ("pem", "text"),
     ("pem-rfc7468", "text"),
     ("phc", "how a hash of a password is written"),
     ("ppv-lite86", "randomness of `rand`"),
