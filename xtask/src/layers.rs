@@ -123,6 +123,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "provisioner",
             "monitoring",
             "notify",
+            "app",
         ],
     ),
     room(
