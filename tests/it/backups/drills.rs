@@ -5,23 +5,44 @@ use crate::faults::world::{effects, marked};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tpm_jobs::NoFaults;
 use tpm_pve_simulator::{Fault, FaultKind, GuestScript};
-use tpm_test_support::{Reply, Stack};
+use tpm_test_support::{Reply, Stack, StackBuilder};
 
-/// An installation with a server, a backup of it, and the network for drills.
-async fn with_backup() -> anyhow::Result<(Stack, i64, u32, Value)> {
-    let trusted = quick().simulator(|config| {
+/// A stack whose token may run commands in guests.
+fn trusted(builder: StackBuilder) -> StackBuilder {
+    builder.simulator(|config| {
         for role in &mut config.roles {
             role.privs.push_str(",VM.GuestAgent.Unrestricted");
         }
-    });
-    let (stack, id, vmid) = with_server(trusted).await?;
+    })
+}
+
+/// An installation with a server, a backup of it, and the network for drills.
+async fn with_backup() -> anyhow::Result<(Stack, i64, u32, Value)> {
+    let (stack, id, vmid) = with_server(trusted(quick())).await?;
     make_drill_network(&stack).await?;
     let backup = backed_up(&stack, id, json!({ "storage": "backup" })).await?;
     Ok((stack, id, vmid, backup))
 }
 
-async fn ask(stack: &Stack, backup: &Value, body: Value) -> anyhow::Result<Reply> {
+/// The same with short leases and, by now, without a worker.
+pub(super) async fn alone_with_backup() -> anyhow::Result<(Stack, u32, Value)> {
+    let stack = trusted(crate::faults::world::quick()).start().await?;
+    make_drill_network(&stack).await?;
+    let stop = CancellationToken::new();
+    let worker = stack.worker_with(Arc::new(NoFaults))?;
+    let running = tokio::spawn(worker.run(stop.clone()));
+    let (id, vmid) = server(&stack, "web-server-01").await?;
+    let backup = backed_up(&stack, id, json!({ "storage": "backup" })).await?;
+    stop.cancel();
+    running.await??;
+    Ok((stack, vmid, backup))
+}
+
+pub(super) async fn ask(stack: &Stack, backup: &Value, body: Value) -> anyhow::Result<Reply> {
     let backup = backup["backup_id"].as_str().context("backup_id")?;
     let path = format!("/api/backups/{backup}/drill");
     stack.client.post(&path, &body).await

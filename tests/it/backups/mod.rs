@@ -2,6 +2,7 @@
 
 mod aging;
 mod drills;
+mod killed;
 mod making;
 mod pruning;
 mod restoring;

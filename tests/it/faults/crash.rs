@@ -15,7 +15,7 @@ use tpm_test_support::{Program, Stack};
 const WIDTH: usize = 4;
 
 /// Starts the worker that stops at a place, waits until it is there, and kills it.
-fn kill_worker_at(stack: &Stack, place: &str) -> anyhow::Result<()> {
+pub(crate) fn kill_worker_at(stack: &Stack, place: &str) -> anyhow::Result<()> {
     let stopped = stack.dir.path().join("stopped");
     let mut command = Command::new(env!("CARGO_BIN_EXE_stoppable-worker"));
     command

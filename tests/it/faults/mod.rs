@@ -4,7 +4,7 @@
 
 mod accept;
 mod answers;
-mod crash;
+pub(crate) mod crash;
 pub(crate) mod database;
 mod half_made;
 mod lease;

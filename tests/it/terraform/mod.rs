@@ -8,6 +8,7 @@ mod import;
 mod killed;
 mod plans;
 mod progress;
+mod restored;
 mod secrets;
 
 use super::fleet::{hand, is};

@@ -18,7 +18,7 @@ export const ME: Schemas['Me'] = {
   password_ends_at: null,
   created_at: '2026-01-01T00:00:00Z',
   updated_at: '2026-01-01T00:00:00Z',
-  permissions: ['servers:read', 'servers:write', 'tasks:read', 'networks:read', 'projects:read', 'users:read', 'users:write'],
+  permissions: ['servers:read', 'servers:write', 'tasks:read', 'networks:read', 'projects:read', 'users:read', 'users:write', 'system:write'],
   known_by: 'session',
 };
 

@@ -10,6 +10,7 @@ import { Card, Facts } from '../../ui/Page';
 import { Sheet } from '../../ui/Sheet';
 import { QueryView } from '../../ui/states';
 import { Pill, Status } from '../../ui/Status';
+import { RestoredCopy } from './RestoredCopy';
 
 export function SystemState() {
   const { t } = useTranslation();
@@ -24,6 +25,7 @@ export function SystemState() {
     <QueryView query={query} rows={8}>
       {({ system, services, reasons, latency_ms, resources, apis, workers }) => (
         <Stack gap="md">
+          {system.restored_at ? <RestoredCopy since={system.restored_at} /> : null}
           <div className="grid2">
             <Card title={t('system.service')} actions={<Status kind="word" value={system.status} />}>
               <Facts
