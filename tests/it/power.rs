@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use tpm_pve_simulator::{Fault, FaultKind};
 use tpm_test_support::{Reply, Stack};
 
 /// A stack with one running server; its id and its guest's number.
@@ -95,6 +96,23 @@ async fn a_deaf_guest_is_switched_off_and_reset() -> anyhow::Result<()> {
 }
 
 /// One task at a time works on a server; who asks again for the same gets the same task.
+/// A restart that meets the guest in the middle of somebody else's finds it off: it is asked once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_that_finds_the_guest_off_is_asked_again() -> anyhow::Result<()> {
+    let (stack, id, vmid) = with_server().await?;
+    let off = FaultKind::TaskFails {
+        text: format!("VM {vmid} not running"),
+    };
+    let fault = Fault::once("POST", "/nodes/*/qemu/*/status/reboot", off);
+    stack.simulator.faults().inject(fault);
+    let task = reach(&stack, id, "restarted").await?;
+    ensure!(task["status"] == "completed", "{task:#}");
+    let attempts = &task["steps"][0]["attempts"];
+    ensure!(*attempts == 2, "{task:#}");
+    ensure!(stack.client.server(id).await?["status"] == "running");
+    stack.stop().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_server_says_by_which_task() -> anyhow::Result<()> {
     let stack = Stack::builder().start().await?;

@@ -171,6 +171,26 @@ impl ProxmoxProvisioner {
                 begun => begun,
             };
         }
+        // The guest was off in the middle of somebody else's restart: what that one comes to counts, else it is asked
+        // once more.
+        if let Begun::Failed(error) = &begun
+            && found_it_off(error)
+        {
+            let others: Vec<Upid> = known
+                .iter()
+                .filter(|upid| Some(upid.as_str()) != call.handle)
+                .cloned()
+                .collect();
+            let other = call.intent.and_then(|intent| begun_since(intent, &others));
+            begun = match other {
+                None => Begun::Nothing,
+                Some(upid) => match self.came_out(upid, call).await? {
+                    Begun::Running(wait) => return Ok(wait),
+                    Begun::Failed(_) => Begun::Nothing,
+                    begun => begun,
+                },
+            };
+        }
         let status = self.status(&found, call).await?;
         let asked = !matches!(begun, Begun::Nothing);
         match begun {
@@ -236,6 +256,12 @@ impl ProxmoxProvisioner {
     fn shutdown_secs(&self) -> u32 {
         u32::try_from(self.settings.shutdown_timeout.as_secs()).unwrap_or(u32::MAX)
     }
+}
+
+/// Whether a restart did nothing because the guest did not run.
+fn found_it_off(error: &ProvisionError) -> bool {
+    let text = error.failure.detail.as_deref().unwrap_or_default();
+    text.trim_end().ends_with("not running")
 }
 
 /// Whether the guest was asked before, in vain.

@@ -37,8 +37,9 @@ async fn after_a_restore_there_is_nothing_to_do() -> anyhow::Result<()> {
     done(&stack, stack.client.post(&restore, &over).await?).await?;
     let server = stack.client.server(id).await?;
     let guest = stack.simulator.guest(vmid).context("the guest")?;
+    let cores: u64 = guest.config["cores"].parse()?;
     ensure!(
-        server["status"] == "running" && guest.config["cores"] == server["cpu"].to_string(),
+        server["status"] == "running" && server["cpu"] == cores,
         "{server:#} {guest:#?}"
     );
     has_no_changes(&stack, &terraform, id).await?;
