@@ -69,7 +69,8 @@ pub(crate) async fn write(
         true => keys_of(settings)?,
         false => Keys::default(),
     };
-    let draft = file.with_extension("draft");
+    // A name that is nobody else's: it is removed whatever comes of it.
+    let draft = file.with_extension(format!("draft-{:016x}", rand::random::<u64>()));
     let written = pack(store, &keys, &draft).await;
     let linked = written.and_then(|rows| {
         // Unlike a renaming it replaces nobody's file.
@@ -160,11 +161,25 @@ fn put_keys(settings: &Settings, keys: &Keys) -> anyhow::Result<Vec<PathBuf>> {
         .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
     let mut made = Vec::new();
     for (path, key) in missing {
-        let place = || format!("cannot write {}", path.display());
-        let mut file = create(&path).with_context(place)?;
-        file.write_all(key.as_bytes()).with_context(place)?;
-        file.sync_all().with_context(place)?;
+        if let Err(error) = put_key(&path, key) {
+            for path in made {
+                fs::remove_file(path).ok();
+            }
+            return Err(error).with_context(|| format!("cannot write {}", path.display()));
+        }
         made.push(path);
     }
     Ok(made)
+}
+
+/// Whole, or not at all.
+fn put_key(path: &Path, key: &str) -> std::io::Result<()> {
+    let mut file = create(path)?;
+    let written = file
+        .write_all(key.as_bytes())
+        .and_then(|()| file.sync_all());
+    if written.is_err() {
+        fs::remove_file(path).ok();
+    }
+    written
 }

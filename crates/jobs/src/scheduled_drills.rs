@@ -155,6 +155,20 @@ pub(crate) async fn drill_over(
     }))
 }
 
+/// Whether a drill reads its archive.
+pub(crate) async fn is_tried(
+    tx: &(dyn UnitOfWork + Send + Sync),
+    backup: &Backup,
+) -> Result<bool, StoreError> {
+    let query = DrillQuery {
+        backup: Some(backup.token.clone()),
+        state: Some(DrillState::Running),
+        limit: Some(1),
+        ..DrillQuery::default()
+    };
+    Ok(tx.drills(&query).await?.total > 0)
+}
+
 /// The newest backup of a server that can be restored.
 async fn newest_good(
     tx: &(dyn UnitOfWork + Send + Sync),

@@ -6,7 +6,7 @@
 //!
 //! Everything is found again from the rows alone: killed anywhere, the next turn goes on.
 
-use crate::scheduled_drills::drill_over;
+use crate::scheduled_drills::{drill_over, is_tried};
 use crate::worker::Worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -443,7 +443,7 @@ impl Worker {
             tx.commit().await?;
             return Ok(false);
         }
-        if tx.active_task(backup.server).await?.is_some() {
+        if tx.active_task(backup.server).await?.is_some() || is_tried(&*tx, &backup).await? {
             return Ok(false);
         }
         // The server may be deleted by now; its backups go all the same.
